@@ -1,0 +1,41 @@
+# Every target sets up what it needs from a clean clone: the virtual environment is a target like any other.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test slow check format bench sessions clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## a server, three nodes, one 2-of-3 wallet over real WebRTC
+	$(BIN)/mpcnode run sessions/quickstart/two-of-three.yaml
+
+test: $(STAMP)  ## the default suite
+	$(BIN)/python -m pytest
+
+slow: $(STAMP)  ## what takes longer than the default suite may
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMP)  ## the gate: format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+sessions: $(STAMP)  ## every scenario, one table
+	$(BIN)/mpcnode run sessions
+
+bench: $(STAMP)  ## medians and ratios; the tables of README come from here
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""A full mesh of authenticated data channels."""

@@ -1,0 +1,1 @@
+"""Sans-I/O protocols: messages in, messages out."""

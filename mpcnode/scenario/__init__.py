@@ -1,0 +1,1 @@
+"""Scripted multi-node runs."""

@@ -1,0 +1,1 @@
+"""One session: negotiated, meshed, executed, stored."""

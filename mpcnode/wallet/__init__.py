@@ -1,0 +1,1 @@
+"""The wallet as a model: its states, its certificate, its addresses."""
