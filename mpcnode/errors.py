@@ -142,9 +142,7 @@ class _PeerError(MpcError):
 
     fault = "peer"
 
-    def __init__(
-        self, message: str, *, peer: PeerId, hint: str | None = None, saved: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, peer: PeerId, hint: str | None = None, saved: str | None = None) -> None:
         super().__init__(message, hint=hint, saved=saved)
         self.peer = peer
 
@@ -189,9 +187,7 @@ class ServerRefused(TransportError):
     code = "server_refused"
     fault = "server"
 
-    def __init__(
-        self, message: str, *, server_code: str, hint: str | None = None, saved: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, server_code: str, hint: str | None = None, saved: str | None = None) -> None:
         super().__init__(message, hint=hint, saved=saved)
         self.server_code = server_code
 
@@ -233,6 +229,7 @@ class ProtocolAbort(MpcError):
 
     @property
     def culprits(self) -> tuple[PeerId, ...]:
+        """The peers to blame, sorted; empty only where it cannot be known."""
         return self._culprits
 
 

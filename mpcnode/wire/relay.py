@@ -1,0 +1,176 @@
+"""What nodes say to each other through the signaling server, inside ``relay``'s ``data`` (DESIGN section 5).
+
+``hello`` goes in the open, once for each peer and connection; everything after it is ``sealed``, and what is inside
+the seal is an ``Envelope``: the message, the session it belongs to, when it expires, and its place in the order.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from mpcnode.errors import DecodeError
+from mpcnode.wire.peer import Hex16, Hex32, Hex64, Name, SuiteName, Text
+
+PROTOCOL_VERSION: Final = 1
+
+WalletName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]
+
+
+class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hello"):
+    """Introduces an identity key; ``nonce`` is fresh for each connection and goes into every seal made for it.
+
+    ``answering`` is the nonce of the hello it answers, absent in a first one; the signature covers it.
+    """
+
+    public_key: Hex32
+    nonce: Hex32
+    signature: Hex64
+    answering: Hex32 | None = None
+    version: int = PROTOCOL_VERSION
+
+
+class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sealed"):
+    """An ``Envelope`` that only the recipient can open and only the sender can have made."""
+
+    body: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]*={0,2}\Z", max_length=60_000)]
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """What every sealed message is: frozen, and nothing in it that was not asked for."""
+
+
+class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of a proposal's roster."""
+
+    peer_id: Name
+    public_key: Hex32
+
+
+class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=True):
+    """Propose a session to everybody in it; ``expires`` is Unix time in seconds."""
+
+    session_id: Hex16
+    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,20}\Z")]
+    total: int
+    threshold: int
+    participants: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)]
+    public_keys: Annotated[tuple[Hex32, ...], msgspec.Meta(max_length=64)]
+    suites: Annotated[tuple[SuiteName, ...], msgspec.Meta(min_length=1, max_length=4)]
+    wallet_name: WalletName
+    expires: int
+
+
+class SessionResponse(_Message, frozen=True, tag="session_response", kw_only=True):
+    """Yes or no, to every other participant; ``fresh`` is this participant's 32 bytes of the descriptor."""
+
+    session_id: Hex16
+    accepted: bool
+    proposal: Hex32
+    fresh: Hex32 | None = None
+    reason: Text | None = None
+
+
+class SessionCancel(_Message, frozen=True, tag="session_cancel"):
+    """The sender gives the session up before there is a mesh to say so on."""
+
+    session_id: Hex16
+    reason: Text
+
+
+class Offer(_Message, frozen=True, tag="offer"):
+    """An SDP offer; ``attempt`` counts the tries of this link, so what is late for one is not taken for the next."""
+
+    session_id: Hex16
+    attempt: int
+    sdp: Annotated[str, msgspec.Meta(max_length=16_384)]
+
+
+class Answer(_Message, frozen=True, tag="answer"):
+    """An SDP answer to the offer of the same attempt."""
+
+    session_id: Hex16
+    attempt: int
+    sdp: Annotated[str, msgspec.Meta(max_length=16_384)]
+
+
+class IceCandidate(
+    _Message, frozen=True, tag="ice-candidate", rename={"sdp_mid": "sdpMid", "sdp_mline_index": "sdpMLineIndex"}
+):
+    """One ICE candidate of an attempt."""
+
+    session_id: Hex16
+    attempt: int
+    candidate: Annotated[str, msgspec.Meta(max_length=512)]
+    sdp_mid: Annotated[str, msgspec.Meta(max_length=32)] | None
+    sdp_mline_index: int | None
+
+
+class CertificateRequest(_Message, frozen=True, tag="certificate_request"):
+    """My wallet of this session is pending: show me the signatures you hold."""
+
+    session_id: Hex16
+
+
+class CertificateReply(_Message, frozen=True, tag="certificate"):
+    """The ``ready`` signatures I hold over this transcript, my own among them; all n make the certificate."""
+
+    session_id: Hex16
+    transcript: Hex32
+    signatures: dict[Name, Hex64]
+
+
+RelayMessage = (
+    SessionProposal
+    | SessionResponse
+    | SessionCancel
+    | Offer
+    | Answer
+    | IceCandidate
+    | CertificateRequest
+    | CertificateReply
+)
+
+
+class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The inside of a seal: ``sequence`` rises by one for each message to one peer over one pair of hellos."""
+
+    session_id: Hex16
+    expires: int
+    sequence: int
+    message: RelayMessage
+
+
+_outer: Final[msgspec.json.Decoder[Hello | Sealed]] = msgspec.json.Decoder(Hello | Sealed)
+_envelope: Final = msgspec.json.Decoder(Envelope)
+
+
+def encode(message: Hello | Sealed | Envelope) -> bytes:
+    """Encode what goes into ``relay``'s ``data``, or what goes into the seal."""
+    return msgspec.json.encode(message)
+
+
+def decode(data: bytes) -> Hello | Sealed:
+    """Decode ``relay``'s ``data``.
+
+    Raises:
+        DecodeError: neither a hello nor a seal.
+    """
+    try:
+        return _outer.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"not a hello and not a seal: {error}") from None
+
+
+def decode_envelope(data: bytes) -> Envelope:
+    """Decode the inside of a seal.
+
+    Raises:
+        DecodeError: not an envelope, or its session is not its message's.
+    """
+    try:
+        envelope = _envelope.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"not a sealed message: {error}") from None
+    if envelope.session_id != envelope.message.session_id:
+        raise DecodeError("a sealed message names another session than its envelope")
+    return envelope

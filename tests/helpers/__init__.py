@@ -1,0 +1,1 @@
+"""Simulators, shims and access to the published vectors."""
