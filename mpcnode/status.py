@@ -1,0 +1,204 @@
+"""Frozen progress values for any user interface: what ``--json`` prints, what the live table shows.
+
+Never a secret. Text that a peer wrote is carried as it came; whoever shows it escapes it.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+Trust = Literal["self", "verified", "unverified", "unknown"]
+Phase = Literal[
+    "introducing",  # hellos to everybody in the proposal
+    "negotiating",  # answers to the proposal
+    "connecting",  # data channels, both ways authenticated
+    "committing",  # commitment digests
+    "revealing",  # commitments
+    "confirming",  # a user compares the safety words
+    "sharing",  # sealed shares
+    "storing",  # the pending share, made durable
+    "certifying",  # everybody's `ready`
+    "leaving",  # last words and their acknowledgements
+]
+
+
+class _Value(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What every value here is."""
+
+
+class _Event(_Value, frozen=True, tag_field="event"):
+    """One line of ``--json``."""
+
+
+class ErrorView(_Value, frozen=True):
+    """An error as data: see ``errors.py`` for what ``code``, ``fault`` and ``exit_code`` can be."""
+
+    code: str
+    message: str
+    exit_code: int
+    fault: str
+    culprits: tuple[str, ...] = ()
+    hint: str | None = None
+    saved: str | None = None
+
+
+class PeerView(_Value, frozen=True):
+    """A peer as this node knows it."""
+
+    peer_id: str
+    trust: Trust
+    fingerprint: str | None = None
+
+
+class WalletView(_Value, frozen=True, kw_only=True):
+    """A wallet without its secret; a pending one shows no public key, because nothing may be sent to it yet."""
+
+    wallet_id: str
+    name: str
+    state: Literal["pending", "active"]
+    threshold: int
+    total: int
+    peer_id: str
+    identifier: int
+    participants: tuple[str, ...]
+    suites: tuple[str, ...]
+    epoch: int
+    signatures: int
+    certificate_valid: bool
+    words_compared: bool
+    kdf: str
+    created: int
+    group_public_keys: dict[str, str] = {}
+    verifying_shares: dict[str, dict[str, str]] = {}
+
+
+class Registered(_Event, frozen=True, tag="registered"):
+    """This node is registered at the server."""
+
+    peer_id: str
+    server: str
+    room: str
+    fingerprint: str
+
+
+class Peers(_Event, frozen=True, tag="peers"):
+    """Who is in the room now, this node included."""
+
+    peers: tuple[PeerView, ...]
+
+
+class Disconnected(_Event, frozen=True, tag="disconnected"):
+    """The server is away; open channels live on, and the node tries again in ``retry_in`` seconds."""
+
+    reason: str
+    retry_in: float
+
+
+class Waiting(_Event, frozen=True, tag="waiting"):
+    """A wallet is to be made and peers are missing; it goes on by itself when they come."""
+
+    present: tuple[str, ...]
+    missing: int
+
+
+class Proposed(_Event, frozen=True, tag="proposal", kw_only=True):
+    """A session is proposed, by this node or to it."""
+
+    session_id: str
+    kind: str
+    proposer: str
+    wallet: str
+    threshold: int
+    total: int
+    participants: tuple[PeerView, ...]
+    suites: tuple[str, ...]
+    expires: int
+
+
+class Answered(_Event, frozen=True, tag="answer"):
+    """A participant answered the proposal."""
+
+    session_id: str
+    peer_id: str
+    accepted: bool
+    reason: str | None = None
+
+
+class Progress(_Event, frozen=True, tag="progress"):
+    """The session is in ``phase``, and these participants are still to be heard."""
+
+    session_id: str
+    phase: Phase
+    waiting_for: tuple[str, ...] = ()
+
+
+class Link(_Event, frozen=True, tag="link"):
+    """A link of the mesh changed; ``one`` and ``other`` are its ends."""
+
+    session_id: str
+    one: str
+    other: str
+    state: Literal["connecting", "open", "rebuilding", "broken"]
+
+
+class SafetyWords(_Event, frozen=True, tag="safety_words"):
+    """The six words that are the same on every honest screen."""
+
+    session_id: str
+    words: tuple[str, ...]
+
+
+class WalletChanged(_Event, frozen=True, tag="wallet"):
+    """A wallet was stored: pending, or active."""
+
+    wallet: WalletView
+
+
+class SessionEnded(_Event, frozen=True, tag="session_ended", kw_only=True):
+    """A session is over; exactly one of ``wallet`` and ``error`` is there."""
+
+    session_id: str
+    kind: str
+    seconds: dict[str, float]
+    """How long each phase took."""
+    words: tuple[str, ...] = ()
+    wallet: WalletView | None = None
+    error: ErrorView | None = None
+
+
+class Warned(_Event, frozen=True, tag="warning"):
+    """Something the user should know that ended nothing."""
+
+    message: str
+
+
+Event = (
+    Registered
+    | Peers
+    | Disconnected
+    | Waiting
+    | Proposed
+    | Answered
+    | Progress
+    | Link
+    | SafetyWords
+    | WalletChanged
+    | SessionEnded
+    | Warned
+)
+
+_decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """One line of JSON, without its line end."""
+    return msgspec.json.encode(event)
+
+
+def decode(line: bytes) -> Event:
+    """Read a line that ``encode`` wrote.
+
+    Raises:
+        msgspec.MsgspecError: it is not one.
+    """
+    return _decoder.decode(line)
