@@ -1,0 +1,166 @@
+"""Whom a node knows: names pinned to identity keys.
+
+A name is worth what its key is worth, so a name that comes with another key is an error that names the contact, never a
+question. Contacts are immutable values; the keystore writes them.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from mpcnode.errors import ContactChanged, DecodeError, KeystoreNewer
+from mpcnode.identity.identity import check_identity_key
+from mpcnode.types import IdentityKey, PeerId, parse_peer_id
+
+FORMAT: Final = "mpcnode-contacts"
+VERSION: Final = 1
+MAX_CONTACTS: Final = 4096
+"""Strangers must not be able to fill a disk or a start-up by being met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A pinned name.
+
+    Args:
+        peer_id: the name.
+        public_key: the identity key pinned under it.
+        verified: introduced by pairing code or invitation, not by the server alone.
+        first_seen: when it was pinned, in whole seconds since 1970-01-01 UTC.
+    """
+
+    peer_id: PeerId
+    public_key: IdentityKey
+    verified: bool
+    first_seen: int
+
+
+class Contacts:
+    """A set of contacts, at most one per name; every change gives a new set."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, contacts: Iterable[Contact] = ()) -> None:
+        by_name = {contact.peer_id: contact for contact in contacts}
+        self._by_name = {name: by_name[name] for name in sorted(by_name)}
+
+    def check(self, peer_id: PeerId, key: IdentityKey) -> Literal["verified", "unverified", "unknown"]:
+        """Say how well the peer that shows ``key`` is known under this name.
+
+        The caller must have seen a signature of ``key`` from that peer; the name alone proves nothing.
+
+        Raises:
+            ContactChanged: the name is pinned to another key. Never go on with either key: a human decides, by
+                removing the contact.
+        """
+        contact = self._by_name.get(peer_id)
+        if contact is None:
+            return "unknown"
+        if contact.public_key != key:
+            raise ContactChanged(
+                f"{peer_id} came with another identity key than the one pinned for it",
+                peer=peer_id,
+                hint=f"ask {peer_id} in person; if the node was really set up anew, remove the contact and pair again",
+            )
+        return "verified" if contact.verified else "unverified"
+
+    def pin(self, peer_id: PeerId, key: IdentityKey, *, verified: bool, now: int) -> "Contacts":
+        """Pin a name to a key, or raise an unverified contact to a verified one; nothing ever lowers one.
+
+        Args:
+            peer_id: the name.
+            key: the key the peer proved to hold.
+            verified: whether it was introduced by more than the server.
+            now: seconds since 1970-01-01 UTC; kept as ``first_seen`` of a new contact.
+
+        Raises:
+            ContactChanged: the name is pinned to another key.
+            ValueError: ``MAX_CONTACTS`` are pinned already.
+        """
+        if self.check(peer_id, key) == "unknown":
+            if len(self._by_name) >= MAX_CONTACTS:
+                raise ValueError(f"no more than {MAX_CONTACTS} contacts")
+            pinned = Contact(peer_id, key, verified, now)
+        else:
+            pinned = replace(self._by_name[peer_id], verified=self._by_name[peer_id].verified or verified)
+        return Contacts([*self, pinned])
+
+    def remove(self, peer_id: PeerId) -> "Contacts":
+        """Forget a name: what a human does after a key was changed for a good reason.
+
+        Raises:
+            KeyError: no such contact.
+        """
+        return Contacts(contact for contact in self if contact is not self._by_name[peer_id])
+
+    def get(self, peer_id: PeerId) -> Contact | None:
+        """Give the contact of this name, if there is one."""
+        return self._by_name.get(peer_id)
+
+    def __iter__(self) -> Iterator[Contact]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Contacts) and self._by_name == other._by_name
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"Contacts({list(self)!r})"
+
+    def encode(self) -> bytes:
+        """Give the canonical bytes of the contacts file: JSON, contacts sorted by name."""
+        rows = [_Row(c.peer_id, c.public_key.hex(), c.verified, c.first_seen) for c in self]
+        return msgspec.json.format(msgspec.json.encode(_File(FORMAT, VERSION, rows)), indent=2) + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Contacts":
+        """Read a contacts file.
+
+        Raises:
+            DecodeError: not the canonical bytes of any contacts: damaged, edited into something else, or a name twice.
+            KeystoreNewer: a newer mpcnode wrote it.
+        """
+        try:
+            if msgspec.json.decode(data, type=_Version).version > VERSION:
+                raise KeystoreNewer("the contacts were written by a newer mpcnode")
+            contacts = [_to_contact(row) for row in msgspec.json.decode(data, type=_File).contacts]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(f"not a contacts file: {str(error)!a}") from None
+        decoded = cls(contacts)
+        # Re-encoding settles duplicates, order, white space and unknown escapes at one stroke.
+        if decoded.encode() != data:
+            raise DecodeError("not the canonical form of a contacts file")
+        return decoded
+
+
+class _Version(msgspec.Struct, frozen=True):
+    format: Literal["mpcnode-contacts"]
+    version: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    peer_id: str
+    public_key: str
+    verified: bool
+    first_seen: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: Literal["mpcnode-contacts"]
+    version: Literal[1]
+    contacts: Annotated[list[_Row], msgspec.Meta(max_length=MAX_CONTACTS)]
+
+
+def _to_contact(row: _Row) -> Contact:
+    try:
+        key = check_identity_key(bytes.fromhex(row.public_key))
+        return Contact(parse_peer_id(row.peer_id), key, row.verified, row.first_seen)
+    except ValueError as error:
+        raise DecodeError(f"not a contact: {error}") from None
