@@ -1,0 +1,257 @@
+# ruff: noqa: N802 (H1 to H5, HDKG and HID are the names the specifications give)
+"""The FROST ciphersuites (RFC 9591, section 6; the Taproot one after the Zcash Foundation's frost-secp256k1-tr).
+
+A suite is a group, a hash and the encodings of a signature. H1 to H5 are the RFC's; HDKG and HID are the Zcash
+Foundation's, for the proof of knowledge in key generation and for identifiers made from names.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256, sha512
+from types import MappingProxyType
+from typing import Any, Final, Generic, final
+
+from mpcnode.crypto.ed25519 import ED25519, Ed25519Element, Ed25519Scalar
+from mpcnode.crypto.group import SCALAR_SIZE, E, Group, Rng, S, exactly
+from mpcnode.crypto.secp256k1 import SECP256K1, Secp256k1Element, Secp256k1Scalar
+from mpcnode.types import Identifier, SuiteId
+
+
+@dataclass(frozen=True, slots=True)
+class Signature(Generic[S, E]):
+    """A Schnorr signature, or a proof of knowledge of the same form: R, and z with z G = R + c P."""
+
+    R: E
+    z: S
+
+
+class Ciphersuite(ABC, Generic[S, E]):
+    """What RFC 9591, section 6, asks of a ciphersuite, and what key generation needs beside it."""
+
+    id: SuiteId
+    group: Group[S, E]
+    signature_size: int
+
+    def __repr__(self) -> str:
+        return f"<ciphersuite {self.id}>"
+
+    @property
+    def context(self) -> bytes:
+        """The contextString: it separates every hash of this suite from those of all others."""
+        return self.id.encode("ascii")
+
+    @abstractmethod
+    def _hash(self, label: bytes, m: bytes) -> bytes:
+        """Hash to bytes, under the context and a label."""
+
+    @abstractmethod
+    def _hash_to_scalar(self, label: bytes, m: bytes) -> S:
+        """Hash to a scalar, under the context and a label."""
+
+    def H1(self, m: bytes) -> S:
+        """Hash to a scalar: binding factors."""
+        return self._hash_to_scalar(b"rho", m)
+
+    @abstractmethod
+    def H2(self, m: bytes) -> S:
+        """Hash to a scalar: the signature's challenge, as the signature scheme of the suite has it."""
+
+    def H3(self, m: bytes) -> S:
+        """Hash to a scalar: nonces."""
+        return self._hash_to_scalar(b"nonce", m)
+
+    def H4(self, m: bytes) -> bytes:
+        """Hash the message."""
+        return self._hash(b"msg", m)
+
+    def H5(self, m: bytes) -> bytes:
+        """Hash the list of commitments."""
+        return self._hash(b"com", m)
+
+    def HDKG(self, m: bytes) -> S:
+        """Hash to a scalar: the challenge of a proof of knowledge."""
+        return self._hash_to_scalar(b"dkg", m)
+
+    def HID(self, m: bytes) -> S:
+        """Hash to a scalar: an identifier from a name."""
+        return self._hash_to_scalar(b"id", m)
+
+    def encode_identifier(self, i: Identifier) -> bytes:
+        """Give an identifier as the scalar it is."""
+        return self.group.scalar(i).encode()
+
+    def random_nonce(self, rng: Rng) -> tuple[S, E]:
+        """Draw k and give it with R = k G; k is a secret for one use."""
+        k = self.group.random_scalar(rng)
+        return k, self.group.scalar_base_mult(k)
+
+    def encode_signature(self, signature: Signature[S, E]) -> bytes:
+        """Give R and z as this suite's signatures have them.
+
+        Raises:
+            ValueError: R is the identity.
+        """
+        return signature.R.encode() + signature.z.encode()
+
+    def decode_signature(self, data: bytes) -> Signature[S, E]:
+        """Take the bytes of a signature.
+
+        Raises:
+            DecodeError: wrong length, or R or z is not canonical.
+        """
+        exactly(data, self.signature_size, "a signature")
+        split = self.signature_size - SCALAR_SIZE
+        return Signature(self.group.decode_element(data[:split]), self.group.decode_scalar(data[split:]))
+
+    def finish_key(self, group_key: E) -> "KeyAdjustment[S, E]":
+        """Say how what key generation computed becomes the final key; a suite has at most one way."""
+        return KeyAdjustment(self.group, group_key, negate=False, tweak=None)
+
+
+class KeyAdjustment(Generic[S, E]):
+    """A linear change of a shared key: negate it, then add a public tweak; each share changes like the key.
+
+    Args:
+        group: whose scalars and elements.
+        group_key: the group public key before.
+        negate: whether everything is negated first.
+        tweak: what is added then; None adds nothing.
+    """
+
+    def __init__(self, group: Group[S, E], group_key: E, *, negate: bool, tweak: S | None) -> None:
+        self._negate = negate
+        self._tweak = tweak
+        self._tweak_point = None if tweak is None else group.scalar_base_mult(tweak)
+        self.group_key = self.element(group_key)
+
+    def element(self, element: E) -> E:
+        """Change the group public key or a verifying share."""
+        element = -element if self._negate else element
+        return element if self._tweak_point is None else element + self._tweak_point
+
+    def scalar(self, share: S) -> S:
+        """Change a signing share; the result is a new scalar, so the one given can be wiped."""
+        share = -share if self._negate else share + (share - share)
+        return share if self._tweak is None else share + self._tweak
+
+
+@final
+class Ed25519Sha512(Ciphersuite[Ed25519Scalar, Ed25519Element]):
+    """FROST(Ed25519, SHA-512), RFC 9591, section 6.1; signatures verify as Ed25519 (RFC 8032)."""
+
+    id = SuiteId("FROST-ED25519-SHA512-v1")
+    group = ED25519
+    signature_size = 64
+
+    def _hash(self, label: bytes, m: bytes) -> bytes:
+        return sha512(self.context + label + m).digest()
+
+    def _hash_to_scalar(self, label: bytes, m: bytes) -> Ed25519Scalar:
+        return self.group.wide_reduce(self._hash(label, m))
+
+    def H2(self, m: bytes) -> Ed25519Scalar:
+        """Hash to a scalar without a context, as RFC 8032 does: what makes the signature an Ed25519 one."""
+        return self.group.wide_reduce(sha512(m).digest())
+
+
+class Secp256k1Sha256(Ciphersuite[Secp256k1Scalar, Secp256k1Element]):
+    """FROST(secp256k1, SHA-256), RFC 9591, section 6.5."""
+
+    id = SuiteId("FROST-secp256k1-SHA256-v1")
+    group = SECP256K1
+    signature_size = 65
+
+    def _hash(self, label: bytes, m: bytes) -> bytes:
+        return sha256(self.context + label + m).digest()
+
+    def _hash_to_scalar(self, label: bytes, m: bytes) -> Secp256k1Scalar:
+        return self.group.wide_reduce(expand_message_xmd(m, self.context + label, 48))
+
+    def H2(self, m: bytes) -> Secp256k1Scalar:
+        """Hash to a scalar: the signature's challenge."""
+        return self._hash_to_scalar(b"chal", m)
+
+
+@final
+class Secp256k1Sha256Taproot(Secp256k1Sha256):
+    """FROST(secp256k1, SHA-256) whose signatures verify under BIP-340 and whose key is a BIP-341 output key."""
+
+    id = SuiteId("FROST-secp256k1-SHA256-TR-v1")
+    signature_size = 64
+
+    def H2(self, m: bytes) -> Secp256k1Scalar:
+        """Hash to a scalar as BIP-340 does: the challenge, of public values alone."""
+        return self._public_tagged_hash("BIP0340/challenge", m)
+
+    def _public_tagged_hash(self, tag: str, m: bytes) -> Secp256k1Scalar:
+        prefix = sha256(tag.encode()).digest()
+        return self.group.scalar(int.from_bytes(sha256(prefix + prefix + m).digest(), "big"))
+
+    def random_nonce(self, rng: Rng) -> tuple[Secp256k1Scalar, Secp256k1Element]:
+        """Draw k and give it with R = k G of even y, as BIP-340 wants it."""
+        k, R = super().random_nonce(rng)
+        return (k, R) if R.has_even_y else (-k, -R)
+
+    def encode_signature(self, signature: Signature[Secp256k1Scalar, Secp256k1Element]) -> bytes:
+        """Give the 64 bytes of BIP-340: the x coordinate of R, and z.
+
+        Raises:
+            ValueError: R is the identity, or its y is odd, which these bytes could not say.
+        """
+        if not signature.R.has_even_y:
+            raise ValueError("R of a BIP-340 signature has an even y")
+        return signature.R.encode()[1:] + signature.z.encode()
+
+    def decode_signature(self, data: bytes) -> Signature[Secp256k1Scalar, Secp256k1Element]:
+        """Take the 64 bytes of BIP-340.
+
+        Raises:
+            DecodeError: wrong length, or R or z is not canonical.
+        """
+        exactly(data, self.signature_size, "a signature")
+        return Signature(self.group.decode_element(b"\x02" + data[:32]), self.group.decode_scalar(data[32:]))
+
+    def finish_key(self, group_key: Secp256k1Element) -> "KeyAdjustment[Secp256k1Scalar, Secp256k1Element]":
+        """Commit the output key to an unspendable script path (BIP-341): Q = P + int(hashTapTweak(bytes(P))) G.
+
+        Without it a dishonest participant could have hidden a script path in the key that it can spend alone.
+        """
+        tweak = self._public_tagged_hash("TapTweak", group_key.encode()[1:])
+        return KeyAdjustment(self.group, group_key, negate=not group_key.has_even_y, tweak=tweak)
+
+
+def expand_message_xmd(msg: bytes, dst: bytes, size: int) -> bytes:
+    """Expand ``msg`` to ``size`` uniform bytes with SHA-256 (RFC 9380, section 5.3.1).
+
+    Args:
+        msg: what is hashed.
+        dst: the domain separation tag, at most 255 bytes.
+        size: how many bytes, at most 255 * 32.
+
+    Raises:
+        ValueError: ``dst`` or ``size`` is over its limit.
+    """
+    blocks = -(-size // 32)
+    if len(dst) > 255 or blocks > 255:
+        raise ValueError("a tag is at most 255 bytes, an expansion at most 255 blocks")
+    dst_prime = dst + bytes([len(dst)])
+    b_0 = sha256(bytes(64) + msg + size.to_bytes(2, "big") + b"\x00" + dst_prime).digest()
+    b_i = sha256(b_0 + b"\x01" + dst_prime).digest()
+    uniform = b_i
+    for i in range(2, blocks + 1):
+        mixed = bytes(x ^ y for x, y in zip(b_0, b_i, strict=True))
+        b_i = sha256(mixed + bytes([i]) + dst_prime).digest()
+        uniform += b_i
+    return uniform[:size]
+
+
+AnySuite = Ciphersuite[Any, Any]
+"""A suite where the code is the same for all of them."""
+
+SUITES: Final[Mapping[SuiteId, AnySuite]] = MappingProxyType(
+    {suite.id: suite for suite in (Ed25519Sha512(), Secp256k1Sha256Taproot(), Secp256k1Sha256())}
+)
+
+DEFAULT_SUITES: Final[tuple[SuiteId, ...]] = (Ed25519Sha512.id, Secp256k1Sha256Taproot.id)
+"""What a wallet gets where nobody says otherwise: Solana and its kind, and Bitcoin Taproot."""
