@@ -265,9 +265,18 @@ class ParticipantCheated(ProtocolAbort):
 
 
 class InconsistentBroadcast(ParticipantCheated):
-    """Participants hold different values of one broadcast; culprits are named once two signed values are seen."""
+    """Participants hold different values of one broadcast; culprits are named once two signed values are seen.
+
+    Args:
+        message: what happened.
+        evidence: the signed values this node holds, for the others to compare with theirs.
+    """
 
     code = "inconsistent_broadcast"
+
+    def __init__(self, message: str, *, evidence: bytes | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.evidence = evidence
 
 
 class Refused(MpcError):
