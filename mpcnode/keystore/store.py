@@ -1,0 +1,332 @@
+"""A home: the directory where one node keeps its identity, its contacts and its wallets.
+
+::
+
+    HOME/                                  0700
+      identity.json                        sealed; its public key readable
+      contacts.json   settings.json        public, and nobody else's to write
+      lock                                 locked while a node runs; never renamed, never removed
+      wallets/<wallet id>/<peer id>.json   sealed; its header readable
+
+Every name under a home is made from a parsed type, so nothing a peer wrote becomes a path.
+"""
+
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from mpcnode.errors import (
+    ConfigurationError,
+    KeystoreAbsent,
+    KeystoreUnreadable,
+)
+from mpcnode.identity.contacts import Contacts
+from mpcnode.identity.identity import SEED_SIZE, Identity, check_identity_key
+from mpcnode.keystore.files import (
+    check_directory,
+    make_directory,
+    raise_unwritable,
+    read_file,
+    remove_file,
+    sweep,
+    sync_directory,
+    write_file,
+)
+from mpcnode.keystore.filesystem import FileSystem
+from mpcnode.keystore.format import JsonObject, Kdf, KdfPolicy, decode_hex
+from mpcnode.keystore.keyring import Keyring, new_kdf
+from mpcnode.keystore.lock import HomeLock
+from mpcnode.keystore.sealed import open_sealed, read_sealed, reading, write_sealed
+from mpcnode.keystore.settings import Settings
+from mpcnode.keystore.wallets import StoredWallet, list_wallets, read_wallet, wallet_directories, wallet_path
+from mpcnode.types import IdentityKey, PeerId, WalletId
+
+
+class Home:
+    """A node's home.
+
+    Whatever writes takes the home's lock for as long as it writes; a node that runs holds it with ``lock()`` for all
+    its life. Methods may be called from several threads and may block on disk and key derivation: in an event loop,
+    call them in a worker thread.
+
+    Args:
+        path: an existing directory, checked; use ``Home.open``.
+        files: the file system.
+        rng: gives that many uniformly random bytes.
+    """
+
+    def __init__(self, path: Path, *, files: FileSystem, rng: Callable[[int], bytes]) -> None:
+        self.path = path
+        self._fs = files
+        self._rng = rng
+        self._lock = HomeLock(files, path / "lock", on_taken=self._sweep)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool,
+        files: FileSystem | None = None,
+        rng: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> "Home":
+        """Open the home at ``path``, and make it first where ``create`` says so.
+
+        Raises:
+            KeystoreAbsent: there is none.
+            KeystoreUnreadable: it is a symbolic link, no directory, somebody else's, or others could have written to
+                it.
+            KeystoreUnwritable: it could not be made.
+        """
+        fs = files or FileSystem()
+        path = _real_parent(path)
+        if create:
+            _make_missing(fs, path)
+        try:
+            check_directory(fs, path)
+        except KeystoreAbsent:
+            raise KeystoreAbsent(f"there is no home at {path}", hint="check --home") from None
+        return cls(path, files=fs, rng=rng)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold this home against every other process, and clean up after writers that died.
+
+        Within one ``Home`` the lock may be taken again; the last to leave gives it back.
+
+        Raises:
+            HomeInUse: another process has it; its number is in the message.
+            KeystoreUnwritable: the lock file cannot be opened or locked, or a leftover not removed.
+            KeystoreUnreadable: the directory of wallets is not ours alone.
+        """
+        return self._lock.shared()
+
+    # --- identity ---
+
+    def identity_exists(self) -> bool:
+        """Say whether anything is at the identity's place, be it readable or not.
+
+        Raises:
+            KeystoreUnreadable: that cannot be known.
+        """
+        try:
+            self._fs.lstat(self._identity)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise KeystoreUnreadable(f"cannot look at {self._identity}: {error.strerror}") from error
+        return True
+
+    def create_identity(self, keyring: Keyring, policy: KdfPolicy = KdfPolicy.DEFAULT) -> Identity:
+        """Make this home's identity and store it under the keyring's passphrase.
+
+        ``policy`` and a fresh salt hold from here on for every file of the home.
+
+        Raises:
+            ConfigurationError: there is one already, in whatever state.
+            HomeInUse, KeystoreUnwritable: as ``lock``, or the file could not be made durable; then there is none.
+        """
+        seed = bytearray(self._rng(SEED_SIZE))
+        try:
+            identity = Identity.from_seed(seed)
+            header: JsonObject = {"public_key": identity.public_key.hex()}
+            file = keyring.seal("mpcnode-identity", new_kdf(policy, self._rng), header, seed, self._rng)
+        finally:
+            seed[:] = bytes(len(seed))
+        with self._lock.exclusive():
+            if self.identity_exists():
+                raise ConfigurationError(f"there is an identity at {self._identity} already")
+            write_sealed(self._fs, self._identity, file, keyring, rng=self._rng)
+        return identity
+
+    def load_identity(self, keyring: Keyring) -> Identity:
+        """Open this home's identity.
+
+        Raises:
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer, WrongPassphrase: which of the four it is.
+        """
+        file = read_sealed(self._fs, self._identity, "mpcnode-identity")
+        seed = open_sealed(self._identity, file, keyring)
+        try:
+            identity = Identity.from_seed(seed)
+        except ValueError as error:
+            raise KeystoreUnreadable(f"{self._identity}: {error}") from None
+        finally:
+            seed[:] = bytes(len(seed))
+        if file.preamble.header != {"public_key": identity.public_key.hex()}:
+            raise KeystoreUnreadable(f"{self._identity} names another public key than its own")
+        return identity
+
+    def identity_public_key(self) -> IdentityKey:
+        """Read this home's identity key without a passphrase; not authenticated, for display alone.
+
+        Raises:
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: which of the three it is.
+        """
+        header = read_sealed(self._fs, self._identity, "mpcnode-identity").preamble.header
+        with reading(self._identity):
+            return check_identity_key(decode_hex(header, "public_key", 32))
+
+    def kdf(self) -> Kdf:
+        """Say how this home's files are protected; what ``Keyring.derive`` takes.
+
+        Raises:
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: of the identity, where it is written.
+        """
+        return read_sealed(self._fs, self._identity, "mpcnode-identity").preamble.kdf
+
+    # --- contacts and settings ---
+
+    def load_contacts(self) -> Contacts:
+        """Read the contacts; none where none were stored.
+
+        Raises:
+            KeystoreUnreadable, KeystoreNewer: they are there and cannot be read. Never go on without them: every pinned
+                key would be forgotten.
+        """
+        with reading(self._contacts):
+            try:
+                return Contacts.decode(read_file(self._fs, self._contacts))
+            except KeystoreAbsent:
+                return Contacts()
+
+    def save_contacts(self, contacts: Contacts) -> None:
+        """Store the contacts.
+
+        Raises:
+            HomeInUse, KeystoreUnwritable: as ``lock``, or not durable; the old ones stay.
+        """
+        self._write_plain(self._contacts, contacts.encode())
+
+    def load_settings(self) -> Settings:
+        """Read the settings; empty ones where none were stored.
+
+        Raises:
+            KeystoreUnreadable, KeystoreNewer: they are there and cannot be read.
+        """
+        with reading(self._settings):
+            try:
+                return Settings.decode(read_file(self._fs, self._settings))
+            except KeystoreAbsent:
+                return Settings()
+
+    def save_settings(self, settings: Settings) -> None:
+        """Store the settings.
+
+        Raises:
+            HomeInUse, KeystoreUnwritable: as ``lock``, or not durable; the old ones stay.
+        """
+        self._write_plain(self._settings, settings.encode())
+
+    # --- wallets ---
+
+    def list_wallets(self) -> tuple[StoredWallet, ...]:
+        """List every wallet file, those that cannot be read included, sorted by wallet id and peer id.
+
+        Raises:
+            KeystoreUnreadable: the directory of wallets itself cannot be read.
+        """
+        return tuple(list_wallets(self._fs, self._wallets))
+
+    def save_wallet(
+        self, wallet_id: WalletId, peer_id: PeerId, header: JsonObject, secret: bytearray, keyring: Keyring
+    ) -> None:
+        """Store a wallet durably: when this returns it was read back from the disk and opened.
+
+        Args:
+            wallet_id: names its directory; must be ``header["wallet_id"]``.
+            peer_id: names its file; must be ``header["peer_id"]``.
+            header: public; authenticated with the secret.
+            secret: what is encrypted; the caller wipes it.
+            keyring: must open this home's identity, so that one passphrase opens everything in a home.
+
+        Raises:
+            WrongPassphrase: the keyring is not this home's.
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: of the identity.
+            HomeInUse, KeystoreUnwritable: as ``lock``, or not durable; what was there before is there still.
+            ValueError: the header is of another wallet, or cannot be stored; a mistake of the caller.
+        """
+        if header.get("wallet_id") != wallet_id or header.get("peer_id") != peer_id:
+            raise ValueError("the header is of another wallet")
+        path = wallet_path(self._wallets, wallet_id, peer_id)
+        own = read_sealed(self._fs, self._identity, "mpcnode-identity")
+        keyring.verify(own)
+        file = keyring.seal("mpcnode-wallet", own.preamble.kdf, header, secret, self._rng)
+        with self._lock.exclusive():
+            make_directory(self._fs, self._wallets)
+            make_directory(self._fs, path.parent)
+            write_sealed(self._fs, path, file, keyring, rng=self._rng)
+
+    def load_wallet(self, wallet_id: WalletId, peer_id: PeerId, keyring: Keyring) -> tuple[JsonObject, bytearray]:
+        """Open a wallet.
+
+        Returns:
+            Its header, authenticated, and its secret, for the caller to wipe.
+
+        Raises:
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer, WrongPassphrase: which of the four it is.
+        """
+        path = wallet_path(self._wallets, wallet_id, peer_id)
+        file = read_wallet(self._fs, path, wallet_id, peer_id)
+        return file.preamble.header, open_sealed(path, file, keyring)
+
+    def delete_wallet(self, wallet_id: WalletId, peer_id: PeerId) -> None:
+        """Remove a wallet for ever. Only a human may ask for it once ``ready`` was sent for it.
+
+        Raises:
+            KeystoreAbsent: there is no such wallet.
+            HomeInUse, KeystoreUnwritable: as ``lock``, or it could not be removed.
+        """
+        path = wallet_path(self._wallets, wallet_id, peer_id)
+        with self._lock.exclusive():
+            remove_file(self._fs, path)
+            # Not empty, because another peer id keeps its share of the same wallet there; an empty one harms nobody.
+            with suppress(OSError):
+                self._fs.rmdir(path.parent)
+                sync_directory(self._fs, self._wallets)
+
+    # --- inside ---
+
+    @property
+    def _identity(self) -> Path:
+        return self.path / "identity.json"
+
+    @property
+    def _contacts(self) -> Path:
+        return self.path / "contacts.json"
+
+    @property
+    def _settings(self) -> Path:
+        return self.path / "settings.json"
+
+    @property
+    def _wallets(self) -> Path:
+        return self.path / "wallets"
+
+    def _write_plain(self, path: Path, data: bytes) -> None:
+        with self._lock.exclusive():
+            # The bytes were compared already, and their codec is a pure function: there is nothing more to verify.
+            write_file(self._fs, path, data, verify=lambda _: None, rng=self._rng)
+
+    def _sweep(self) -> None:
+        for directory in (self.path, *wallet_directories(self._fs, self._wallets)):
+            sweep(self._fs, directory)
+
+
+def _real_parent(path: Path) -> Path:
+    """Follow symbolic links on the way to a home, whoever made them; the home itself must not be one."""
+    path = path.expanduser().absolute()
+    try:
+        return path.parent.resolve() / path.name
+    except (OSError, RuntimeError) as error:
+        raise KeystoreUnreadable(f"cannot find {path}: {error}") from None
+
+
+def _make_missing(fs: FileSystem, path: Path) -> None:
+    for directory in (*reversed(path.parents), path):
+        try:
+            fs.lstat(directory)
+        except FileNotFoundError:
+            make_directory(fs, directory)
+        except OSError as error:
+            raise_unwritable(directory, error)
