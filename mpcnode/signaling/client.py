@@ -1,0 +1,341 @@
+"""A node's end of the signaling wire: registers, stays registered, relays.
+
+What the server says is not trusted: names have the form of names, texts are escaped, sizes are bounded, and anything
+else ends the connection.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
+from mpcnode.errors import DecodeError, ServerRefused, ServerUnreachable, UsageError
+from mpcnode.signaling.events import (
+    ClientEvent,
+    Disconnected,
+    PeerJoined,
+    PeerLeft,
+    Peers,
+    Registered,
+    Relayed,
+    ServerSaid,
+)
+from mpcnode.signaling.reasons import refusal, shown, tls_context, why
+from mpcnode.types import IdentityKey, PeerId, parse_peer_id
+from mpcnode.wire import signaling as wire
+
+_QUEUED_BYTES: Final = 4 * 1024 * 1024
+_FRAME_BYTES: Final = 1024 * 1024
+_PING_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 2.0
+_LASTED_SECONDS: Final = 10.0
+# What we keep below what the server allows, for what is already on its way.
+_MARGIN: Final = 0.9
+
+
+class SignalingClient:
+    """Keeps a name registered at a signaling server and passes messages both ways.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        peer_id: the name to take.
+        room: whom to be among.
+        public_key: the identity that protects the name.
+        sign: makes a signature of that identity: context, message -> 64 bytes.
+        rng: gives n random bytes; spreads the reconnections.
+        on_event: is told everything, in order, from ``run``; what it raises ends ``run``.
+        watch: be told who comes and goes.
+        first_try_deadline: seconds for the first registration.
+        retry_seconds: the first and the longest pause between tries.
+        ca_file: PEM file of the authorities to trust for ``wss``, in place of the system's.
+
+    Raises:
+        UsageError: ``url`` is not a signaling server's.
+        ConfigurationError: ``ca_file`` cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        peer_id: PeerId,
+        room: str = wire.DEFAULT_ROOM,
+        public_key: IdentityKey,
+        sign: Callable[[str, bytes], bytes],
+        rng: Callable[[int], bytes],
+        on_event: Callable[[ClientEvent], None],
+        watch: bool = True,
+        first_try_deadline: float = 10,
+        retry_seconds: tuple[float, float] = (0.2, 30.0),
+        ca_file: Path | None = None,
+    ) -> None:
+        try:
+            self._origin = wire.origin_of(url)
+        except ValueError as exc:
+            raise UsageError(f"not a signaling server's URL: {url!r}", hint="such as ws://127.0.0.1:9000") from exc
+        self._url = url
+        self._ssl = tls_context(url, ca_file)
+        self._peer_id = peer_id
+        self._room = room
+        self._public_key = public_key
+        self._sign = sign
+        self._rng = rng
+        self._on_event = on_event
+        self._watch = watch
+        self._deadline = first_try_deadline
+        self._retry_seconds = retry_seconds
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._queue_changed = asyncio.Event()
+        self._limits = wire.OfferedLimits(wire.MESSAGE_BYTES, 50, 1000)
+        self._socket: ClientConnection | None = None
+        self._stop = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._running = False
+
+    async def run(self) -> None:
+        """Register and stay; returns after ``close``.
+
+        Raises:
+            ServerUnreachable: the first try found no signaling server.
+            NameTaken: the first try found the name taken; or, later, another node with our own identity took it, and
+                taking it back would only begin a fight.
+            ServerRefused: the first try was refused for another reason.
+        """
+        self._running = True
+        registered_once = False
+        failures = 0
+        try:
+            while not self._stop.is_set():
+                reason, lasted = await self._connect_once(first=not registered_once)
+                registered_once = registered_once or lasted is not None
+                failures = 0 if lasted is not None and lasted > _LASTED_SECONDS else failures + 1
+                if not self._stop.is_set():
+                    await self._pause(reason, failures)
+        finally:
+            self._ended.set()
+
+    def relay(self, to: PeerId, data: bytes) -> None:
+        """Queue ``data`` for a peer; while there is no connection it waits.
+
+        Args:
+            to: a peer of our room.
+            data: the bytes of one JSON object.
+
+        Raises:
+            ServerUnreachable: the queue is full, or the client is closed.
+            ValueError: ``data`` is not one JSON object, or above the server's limit; a mistake of the caller.
+        """
+        frame = wire.relay_frame(to, data)
+        if len(frame) > self._limits.message_bytes:
+            raise ValueError(f"a relayed message has at most {self._limits.message_bytes} bytes, not {len(frame)}")
+        self._enqueue(frame)
+
+    def list_peers(self) -> None:
+        """Ask who is there; the answer is a ``Peers`` event.
+
+        Raises:
+            ServerUnreachable: the queue is full, or the client is closed.
+        """
+        self._enqueue(wire.encode(wire.ListPeers()))
+
+    async def close(self) -> None:
+        """Let what is queued go out, within two seconds, then close; ``run`` returns."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while self._queue and self._socket is not None and not self._ended.is_set():
+                    self._queue_changed.clear()
+                    await self._queue_changed.wait()
+        self._stop.set()
+        if self._socket is not None:
+            await self._socket.close()
+        if self._running:
+            await self._ended.wait()
+
+    # One connection.
+
+    async def _connect_once(self, *, first: bool) -> tuple[str, float | None]:
+        """Hold one connection for as long as it lives; give why it ended and how long it was registered."""
+        loop = asyncio.get_running_loop()
+        since: float | None = None
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                async with asyncio.timeout(self._deadline):
+                    socket = await stack.enter_async_context(self._dial())
+                    registered, early = await self._register(socket)
+                since = loop.time()
+                self._socket = socket
+                self._on_event(registered)
+                for message in early:
+                    self._tell(message)
+                reason = await self._pump(socket)
+        except (OSError, WebSocketException, DecodeError) as exc:
+            reason = why(exc, self._deadline)
+            if first and since is None:
+                raise ServerUnreachable(
+                    f"no signaling server at {self._origin}: {reason}",
+                    hint="start one with mpcnode serve, or name another with --server",
+                ) from exc
+        except ServerRefused as exc:
+            if first or since is not None:
+                raise
+            self._on_event(ServerSaid(exc.server_code, exc.message, None))
+            reason = exc.message
+        finally:
+            self._socket = None
+            self._queue_changed.set()
+        return reason, None if since is None else loop.time() - since
+
+    def _dial(self) -> connect:
+        host = urlsplit(self._url).hostname or ""
+        return connect(
+            self._url,
+            subprotocols=[Subprotocol(wire.SUBPROTOCOL)],
+            compression=None,
+            # A proxy is for the way out of a network; this machine is not on that way.
+            proxy=None if host in {"localhost", "127.0.0.1", "::1"} else True,
+            ssl=self._ssl,
+            open_timeout=None,
+            ping_interval=_PING_SECONDS,
+            ping_timeout=_PING_SECONDS,
+            close_timeout=_CLOSE_SECONDS,
+            max_size=_FRAME_BYTES,
+        )
+
+    async def _register(self, socket: ClientConnection) -> tuple[Registered, list[wire.ServerMessage]]:
+        """Take the name; give the event, and what came before the server's last answer."""
+        welcome: wire.Welcome | None = None
+        if socket.subprotocol == wire.SUBPROTOCOL:
+            first = await _receive(socket)
+            if not isinstance(first, wire.Welcome):
+                raise refusal(first, self._peer_id)
+            welcome = first
+            self._limits = welcome.limits
+        await socket.send(wire.encode(self._registration(welcome)), text=True)
+        # Both questions go at once. A server of the source document may leave the first without an answer.
+        watch = self._watch if welcome is not None else None
+        await socket.send(wire.encode(wire.ListPeers(watch)), text=True)
+        early: list[wire.ServerMessage] = []
+        answers = 0
+        while True:
+            message = await _receive(socket)
+            if isinstance(message, wire.Error | wire.Welcome):
+                raise refusal(message, self._peer_id)
+            if not isinstance(message, wire.Peers):
+                early.append(message)
+                continue
+            answers += 1
+            if welcome is None or answers == 2:
+                return _registered(message, welcome), early
+
+    def _registration(self, welcome: wire.Welcome | None) -> wire.Register:
+        if welcome is None:
+            return wire.Register(self._peer_id)
+        statement = wire.register_statement(
+            origin=self._origin,
+            challenge=bytes.fromhex(welcome.challenge),
+            room=self._room,
+            peer_id=self._peer_id,
+        )
+        signature = self._sign(wire.REGISTER_CONTEXT, statement)
+        return wire.Register(self._peer_id, self._room, self._public_key.hex(), signature.hex())
+
+    async def _pump(self, socket: ClientConnection) -> str:
+        """Pass messages both ways until the connection ends; give why it did."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(self._write(socket))
+                try:
+                    while True:
+                        self._tell(await _receive(socket))
+                except (ConnectionClosed, DecodeError) as exc:
+                    return why(exc, self._deadline)
+                finally:
+                    writer.cancel()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+
+    async def _write(self, socket: ClientConnection) -> None:
+        """Send what is queued, at the pace the server allows."""
+        loop = asyncio.get_running_loop()
+        rate, burst = self._limits.messages_per_second * _MARGIN, self._limits.burst * _MARGIN
+        tokens, counted = burst, loop.time()
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                while not self._queue:
+                    self._queue_changed.clear()
+                    await self._queue_changed.wait()
+                now = loop.time()
+                tokens, counted = min(burst, tokens + (now - counted) * rate), now
+                if tokens < 1:
+                    await asyncio.sleep((1 - tokens) / rate)
+                    continue
+                tokens -= 1
+                await socket.send(self._queue[0], text=True)
+                # Only now is it gone; what a broken connection took half of goes again on the next one.
+                self._queued_bytes -= len(self._queue.popleft())
+                self._queue_changed.set()
+
+    # Small things.
+
+    def _enqueue(self, frame: bytes) -> None:
+        if self._stop.is_set() or self._ended.is_set():
+            raise ServerUnreachable("the connection to the signaling server is closed")
+        if self._queued_bytes + len(frame) > _QUEUED_BYTES:
+            raise ServerUnreachable("too much waits for the signaling server", hint="check that it can be reached")
+        self._queue.append(frame)
+        self._queued_bytes += len(frame)
+        self._queue_changed.set()
+
+    def _tell(self, message: wire.ServerMessage) -> None:
+        if isinstance(message, wire.Relayed):
+            self._on_event(Relayed(PeerId(message.sender), bytes(message.data)))
+        elif isinstance(message, wire.PeerJoined):
+            self._on_event(PeerJoined(PeerId(message.peer_id)))
+        elif isinstance(message, wire.PeerLeft):
+            self._on_event(PeerLeft(PeerId(message.peer_id)))
+        elif isinstance(message, wire.Peers):
+            self._on_event(Peers(_peer_ids(message)))
+        elif isinstance(message, wire.Error) and message.code != "replaced":
+            self._on_event(ServerSaid(message.code or "", shown(message.error), _peer(message.peer)))
+        else:
+            raise refusal(message, self._peer_id)
+
+    async def _pause(self, reason: str, failures: int) -> None:
+        """Wait before the next try: longer each time, and never in step with others who lost the same server."""
+        shortest, longest = self._retry_seconds
+        jitter = int.from_bytes(self._rng(4), "big") / 2**32
+        pause = min(longest, shortest * 2.0 ** min(failures - 1, 20)) * (0.5 + jitter / 2)
+        self._on_event(Disconnected(reason, pause))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._stop.wait()
+
+
+async def _receive(socket: ClientConnection) -> wire.ServerMessage:
+    return wire.decode_from_server(await socket.recv(decode=False))
+
+
+def _registered(message: wire.Peers, welcome: wire.Welcome | None) -> Registered:
+    if welcome is None:
+        return Registered(_peer_ids(message), None, (), None)
+    return Registered(_peer_ids(message), welcome.version, welcome.ice_servers, welcome.limits)
+
+
+def _peer_ids(message: wire.Peers) -> tuple[PeerId, ...]:
+    return tuple(PeerId(name) for name in message.peers)
+
+
+def _peer(name: str | None) -> PeerId | None:
+    with contextlib.suppress(ValueError):
+        return None if name is None else parse_peer_id(name)
+    return None

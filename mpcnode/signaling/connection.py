@@ -1,0 +1,284 @@
+"""One client's connection: bytes of a socket on one side, calls and actions of the hub on the other.
+
+uvicorn accepts the socket and hands a WebSocket upgrade to ``Connection`` in place of its own WebSocket protocol. The
+frames are read by the same core that one uses, the Sans-I/O ``websockets``. What differs: no queue and no task for
+each client, and an outbox with a limit, which an ASGI application cannot see. This file and ``server`` are all that
+touches uvicorn.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol, cast
+
+from uvicorn.server import ServerState
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from mpcnode.signaling.limits import Limits
+from mpcnode.wire.signaling import SUBPROTOCOL
+
+_MAX_FRAGMENTS: Final = 1024
+_SLICE: Final = 16 * 1024
+_LINGER_SECONDS: Final = 0.5
+_DISCARDED: Final = 16 * 1024 * 1024
+
+# The library's own log names peers' bytes at level DEBUG; ours does not.
+_logger: Final = logging.getLogger("mpcnode.signaling.websocket")
+_logger.setLevel(logging.WARNING)
+
+
+class Switchboard(Protocol):
+    """What a connection calls; the server behind it."""
+
+    limits: Limits
+
+    def opened(self, connection: "Connection", request: Request) -> None:
+        """The upgrade is answered; frames may follow."""
+
+    def text(self, connection: "Connection", frame: bytes) -> None:
+        """A whole text message came in."""
+
+    def binary(self, connection: "Connection") -> None:
+        """A whole binary message came in."""
+
+    def control(self, connection: "Connection") -> None:
+        """A ping, a pong or a fragment came in."""
+
+    def too_big(self, connection: "Connection") -> None:
+        """A message above the limit begins; it will not be read."""
+
+    def overflow(self, connection: "Connection") -> None:
+        """Too much waits for this client."""
+
+    def closed(self, connection: "Connection") -> None:
+        """The connection will deliver nothing any more."""
+
+
+def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+class Connection(asyncio.Protocol):
+    """A WebSocket client (RFC 6455).
+
+    Args:
+        switchboard: what is told of everything that comes in.
+        state: uvicorn's set of connections, which shutdown empties.
+    """
+
+    __slots__ = (
+        "_conn", "_discarded", "_fragments", "_heard", "_is_text", "_pinged", "_state", "_switchboard", "_timer",
+        "number", "transport",
+    )  # fmt: skip
+
+    def __init__(self, switchboard: Switchboard, state: ServerState) -> None:
+        self.number = 0
+        self._switchboard = switchboard
+        self._state = state
+        self._conn = ServerProtocol(
+            select_subprotocol=_select_subprotocol, max_size=switchboard.limits.message_bytes, logger=_logger
+        )
+        self.transport: asyncio.Transport
+        self._fragments: list[bytes] = []
+        self._is_text = True
+        self._discarded = 0
+        self._heard = asyncio.get_running_loop().time()
+        self._pinged = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What asyncio and uvicorn call.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket over from the HTTP protocol."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._state.connections.add(self)  # type: ignore[arg-type] # uvicorn names its own
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames. In slices, so that what one message leads to is known before many more are parsed."""
+        self._heard, self._pinged = asyncio.get_running_loop().time(), False
+        if len(data) <= _SLICE:
+            self._feed(data)
+            return
+        for start in range(0, len(data), _SLICE):
+            self._feed(data[start : start + _SLICE])
+
+    def eof_received(self) -> bool:
+        """Treat a half-closed socket as closed: a client that cannot answer a close is gone."""
+        return False
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Forget everything."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._state.connections.discard(self)
+        self._switchboard.closed(self)
+
+    def shutdown(self) -> None:
+        """Close a connection that the hub did not know; uvicorn calls it when the server stops."""
+        self.close(CloseCode.SERVICE_RESTART, "", b"")
+
+    # What the server calls.
+
+    @property
+    def peer_address(self) -> str:
+        """The IP address at the other end of the socket."""
+        name = self.transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the socket itself is encrypted."""
+        return self.transport.get_extra_info("sslcontext") is not None
+
+    @property
+    def extended(self) -> bool:
+        """Whether the client speaks our subprotocol."""
+        return self._conn.subprotocol == SUBPROTOCOL
+
+    def send(self, frame: bytes) -> None:
+        """Queue a text frame; never waits. A client whose outbox is full is reported instead."""
+        if self._conn.state is not OPEN:
+            return
+        if self.transport.get_write_buffer_size() + len(frame) > self._switchboard.limits.outbox_bytes:
+            self._switchboard.overflow(self)
+            return
+        self.transport.write(_text_header(len(frame)) + frame)
+
+    def close(self, code: int, reason: str, frame: bytes) -> None:
+        """Send ``frame`` where there is one, then the close frame, and see to it that the socket ends soon."""
+        if self._timer is not None:
+            return
+        if self._conn.close_rcvd is None:
+            if frame:
+                self.transport.write(_text_header(len(frame)) + frame)
+            if self._conn.state is OPEN:
+                self._conn.send_close(code, reason)
+        self._flush()
+        self._end_soon()
+
+    def keep_alive(self, now: float) -> None:
+        """Ping a client that has been silent, give up one that stayed so; call it about once a second."""
+        if self._timer is not None:
+            return
+        silence = now - self._heard
+        if silence > 2 * self._switchboard.limits.ping_seconds:
+            # Nobody reads a close frame there, and what waits in the outbox would hold the socket open for minutes.
+            self.transport.abort()
+        elif silence > self._switchboard.limits.ping_seconds and not self._pinged and self._conn.state is OPEN:
+            self._pinged = True
+            self._conn.send_ping(b"mpcnode")
+            self._flush()
+
+    def abort(self) -> None:
+        """End the socket at once."""
+        self.transport.abort()
+
+    # Inside.
+
+    def _feed(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._timer is not None:
+            # Only the client's close frame is still of interest; who goes on sending is not waited for.
+            self._discarded += len(data)
+            if self._discarded > _DISCARDED:
+                self.transport.abort()
+                return
+            if self._conn.parser_exc is not None:
+                return
+        self._conn.receive_data(data)
+        for event in self._conn.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+            elif isinstance(event, Request):
+                self._handshake(event)
+        if self._conn.parser_exc is not None:
+            self._fail()
+
+    def _handshake(self, request: Request) -> None:
+        if request.path.partition("?")[0] == "/":
+            response = self._conn.accept(request)
+            del response.headers["Date"]
+        else:
+            response = self._conn.reject(404, "the signaling server is at /\n")
+        self._answer(response)
+        if response.status_code == 101:
+            self._switchboard.opened(self, request)
+
+    def _answer(self, response: Response) -> None:
+        self._conn.send_response(response)
+        self._flush()
+        if response.status_code != 101:
+            self._end_soon()
+            self.transport.close()
+
+    def _take(self, frame: Frame) -> None:
+        if self._timer is not None and frame.opcode is not Opcode.CLOSE:
+            return
+        if frame.opcode is Opcode.TEXT and frame.fin:
+            self._switchboard.text(self, bytes(frame.data))
+        elif frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
+            self._take_fragment(frame)
+        elif frame.opcode is Opcode.CLOSE:
+            self._flush()
+            self._switchboard.closed(self)
+            self._end_soon()
+            self.transport.close()
+        else:
+            self._flush()
+            self._switchboard.control(self)
+            if self.transport.get_write_buffer_size() > self._switchboard.limits.outbox_bytes:
+                self._switchboard.overflow(self)
+
+    def _take_fragment(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._is_text, self._fragments = frame.opcode is Opcode.TEXT, []
+        self._fragments.append(bytes(frame.data))
+        if not frame.fin:
+            # Their bytes are limited with the message; empty ones would be free.
+            if len(self._fragments) > _MAX_FRAGMENTS:
+                self._switchboard.too_big(self)
+            else:
+                self._switchboard.control(self)
+            return
+        message, self._fragments = b"".join(self._fragments), []
+        if self._is_text:
+            self._switchboard.text(self, message)
+        else:
+            self._switchboard.binary(self)
+
+    def _fail(self) -> None:
+        """End a connection on which the frames make no sense, or one is too big."""
+        if self._conn.close_sent is not None and self._conn.close_sent.code == CloseCode.MESSAGE_TOO_BIG:
+            self._switchboard.too_big(self)
+        self._switchboard.closed(self)
+        self._flush()
+        self._end_soon()
+        # Read on and throw away: closing a socket with bytes unread resets the connection, and the reset may overtake
+        # the error frame on its way out.
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _flush(self) -> None:
+        data = b"".join(self._conn.data_to_send())
+        if data:
+            self.transport.write(data)
+
+    def _end_soon(self) -> None:
+        """Abort after a while, because ``transport.close`` waits for as long as a client does not read."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(
+                self._switchboard.limits.close_seconds, self.transport.abort
+            )
+
+
+def _text_header(length: int) -> bytes:
+    """Give the header of a whole unmasked text frame (RFC 6455, section 5.2)."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")
