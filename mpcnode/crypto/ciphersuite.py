@@ -132,7 +132,7 @@ class KeyAdjustment(Generic[S, E]):
 
     def scalar(self, share: S) -> S:
         """Change a signing share; the result is a new scalar, so the one given can be wiped."""
-        share = -share if self._negate else share + (share - share)
+        share = -share if self._negate else share.copy()
         return share if self._tweak is None else share + self._tweak
 
 

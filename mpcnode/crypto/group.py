@@ -72,6 +72,10 @@ class Scalar(ABC):
         """Give the ``SCALAR_SIZE`` bytes of SerializeScalar; a secret's copy cannot be wiped, see ``copy_into``."""
         return bytes(self._buffer)
 
+    def copy(self) -> Self:
+        """Give the same value in a buffer of its own, so that either can be wiped."""
+        return type(self)(bytearray(self._buffer))
+
     def copy_into(self, target: bytearray) -> None:
         """Append the encoding to ``target`` without leaving an immutable copy behind."""
         target += self._buffer

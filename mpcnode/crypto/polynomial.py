@@ -57,11 +57,11 @@ class Polynomial(Generic[S, E]):
         point = self._group.scalar(x)
         if point.is_zero():
             raise ValueError("a share is never taken at 0: that is the secret")
-        *lower, value = self._intact()
+        *lower, highest = self._intact()
+        value = highest.copy()
         for coefficient in reversed(lower):
             value = value * point + coefficient
-        # With one coefficient the value would be the coefficient itself, and wiped with it.
-        return value if lower else value + self._group.scalar(0)
+        return value
 
     def commit(self) -> tuple[E, ...]:
         """Give the Feldman commitment: each coefficient times the generator (RFC 9591, appendix C.2)."""

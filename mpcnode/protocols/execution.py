@@ -1,0 +1,260 @@
+"""The one driver of protocol scripts: messages in, messages out; no clock, no network, no thread.
+
+The host pumps it: hand over what arrives (``receive``), send what it wants sent (``messages_to_send``), do what it
+asks for (``checkpoint``, then ``confirm``), until it is ``finished``. Here, and nowhere else, early messages wait,
+duplicates and strangers are refused, and a fault by identifier becomes an error that names peers.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Generic, NoReturn, TypeVar
+
+from mpcnode.errors import DecodeError, InconsistentBroadcast, ParticipantCheated
+from mpcnode.protocols.rounds import (
+    ECHO_SIZE,
+    Checkpoint,
+    Exchange,
+    Fault,
+    Inconsistent,
+    Lane,
+    Plan,
+    ProtocolMessage,
+    Rounds,
+    Step,
+    Witness,
+)
+from mpcnode.types import Identifier, PeerId
+
+T = TypeVar("T")
+
+__all__ = ["ECHO_SIZE", "Execution", "ProtocolMessage"]
+
+
+class Execution(Generic[T]):
+    """A running script.
+
+    After an error nothing can be done with it: secrets are wiped, and the error said who is to blame.
+
+    Args:
+        script: a script just made, not yet started.
+        me: this participant.
+        participants: everybody's peer id, this participant's included.
+
+    Raises:
+        ValueError: ``me`` is not among the participants; a mistake of the caller.
+    """
+
+    def __init__(self, script: Rounds[T], *, me: Identifier, participants: Mapping[Identifier, PeerId]) -> None:
+        if me not in participants:
+            raise ValueError("this participant is not among the participants")
+        self._script = script
+        self._me = me
+        self._participants = dict(sorted(participants.items()))
+        self._others = [i for i in self._participants if i != me]
+        self._plan = Plan(())
+        self._position = -1  # index in the plan of the exchange last begun
+        self._exchange: Exchange | None = None
+        self._checkpoint: Checkpoint | None = None
+        self._seen: set[tuple[Identifier, str, Lane]] = set()
+        self._early: dict[tuple[Identifier, Lane], ProtocolMessage] = {}
+        self._accepted: dict[Lane, dict[Identifier, Any]] = {}
+        self._outbox: list[tuple[Identifier | None, ProtocolMessage]] = []
+        self._evidence: bytes | None = None
+        self._result: list[T] = []
+        self._closed = False
+        self._run(None)
+
+    # What the host does
+
+    def receive(self, sender: Identifier, message: ProtocolMessage) -> None:
+        """Take one message; whose it is, the channel says and not the message.
+
+        A message of the next round waits. Afterwards ask for ``messages_to_send``, ``checkpoint`` and ``finished``.
+
+        Args:
+            sender: as the mesh stamped it.
+            message: decoded, not yet looked into.
+
+        Raises:
+            ParticipantCheated: an honest participant does not send this here: a duplicate (identical or not), a round
+                that is not in the plan or more than one ahead, too long, malformed, or with a content that is refused.
+                A stranger's message is refused without harm to the execution.
+            InconsistentBroadcast: the sender was told something else than we were; carries what we were told.
+            RuntimeError: the execution was closed; a mistake of the caller.
+        """
+        self._require_open()
+        if sender not in self._others:
+            raise ParticipantCheated("a message came from somebody who does not take part")
+        try:
+            position = self._admit(sender, message)
+            if position == self._position and self._exchange is not None:
+                self._accept(self._exchange, sender, message)
+            else:
+                self._early[sender, message.suite] = message
+        except Fault as fault:
+            self._abort(fault)
+        if self._exchange is not None and not self.waiting_for:
+            self._run(self._collect())
+
+    def messages_to_send(self) -> list[tuple[Identifier | None, ProtocolMessage]]:
+        """Give what is to be sent, each message once: to that participant, or to everybody else where it is None."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def confirm(self, result: object = None) -> None:
+        """Say that what ``checkpoint`` asks for is done, durably where it is about storing.
+
+        Args:
+            result: what the script is told; what it may be stands in the checkpoint's own documentation.
+
+        Raises:
+            RuntimeError: there is no checkpoint, or the execution was closed; a mistake of the caller.
+            ParticipantCheated: a message that waited for this moment is wrong.
+        """
+        self._require_open()
+        if self._checkpoint is None:
+            raise RuntimeError("there is no checkpoint to confirm")
+        self._checkpoint = None
+        self._run(result)
+
+    def close(self) -> None:
+        """End it and wipe its secrets; may be called at any time and more than once."""
+        self._closed = True
+        self._exchange = self._checkpoint = None
+        self._early.clear()
+        self._accepted.clear()
+        self._outbox.clear()
+        self._script.close()
+
+    # What the host may ask
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a ``result``."""
+        return bool(self._result)
+
+    @property
+    def result(self) -> T:
+        """What the script returned; its secrets are the caller's to wipe.
+
+        Raises:
+            RuntimeError: not finished; a mistake of the caller.
+        """
+        if not self._result:
+            raise RuntimeError("the execution has no result yet")
+        return self._result[0]
+
+    @property
+    def checkpoint(self) -> object | None:
+        """What the host must do, then ``confirm``, before the script goes on; None where there is nothing."""
+        return None if self._checkpoint is None else self._checkpoint.record
+
+    @property
+    def waiting_for(self) -> frozenset[Identifier]:
+        """Whose messages of this round are missing; nobody's while a checkpoint is open."""
+        if self._exchange is None:
+            return frozenset()
+        return frozenset(i for i in self._others if any(i not in lane for lane in self._accepted.values()))
+
+    @property
+    def phase(self) -> str:
+        """The kind of the round last begun, for progress; empty before the first."""
+        return self._plan.rounds[self._position].kind if self._position >= 0 else ""
+
+    @property
+    def evidence(self) -> bytes | None:
+        """What this participant was told, signed by those who told it, to compare with what another was told.
+
+        None until there is any; it outlives ``close``.
+        """
+        return self._evidence
+
+    # The machine
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the execution is closed")
+
+    def _admit(self, sender: Identifier, message: ProtocolMessage) -> int:
+        """Find the round a message belongs to, or raise Fault; after this each sender holds at most two rounds."""
+        rounds = self._plan.rounds
+        position = next((p for p, r in enumerate(rounds) if r.kind == message.kind and message.suite in r.lanes), None)
+        if position is None:
+            raise Fault("sent a message that no round has", [sender])
+        planned = rounds[position]
+        if (sender, message.kind, message.suite) in self._seen:
+            raise Fault(f"sent its {planned.kind} message twice", [sender])
+        # Whoever is one round ahead has all our messages; nobody can be further, because we have not sent the next.
+        if position > self._position + 1:
+            raise Fault(f"sent its {planned.kind} message before that round can have begun", [sender])
+        if len(message.data) > planned.limit or len(message.echo or b"") > ECHO_SIZE:
+            raise Fault(f"sent a {planned.kind} message that is too long", [sender])
+        self._seen.add((sender, message.kind, message.suite))
+        return position
+
+    def _accept(self, exchange: Exchange, sender: Identifier, message: ProtocolMessage) -> None:
+        try:
+            value = exchange.traffic[message.suite].accept(sender, message.data, message.echo)
+        except DecodeError as error:
+            raise Fault(f"sent a malformed {message.kind} message: {error}", [sender]) from error
+        self._accepted[message.suite][sender] = value
+
+    def _collect(self) -> Mapping[Lane, Mapping[Identifier, Any]]:
+        collected = {lane: dict(sorted(values.items())) for lane, values in self._accepted.items()}
+        self._exchange = None
+        self._accepted = {}
+        return collected
+
+    def _run(self, answer: object) -> None:
+        """Advance the script until it needs a message or the host, or has ended."""
+        try:
+            while True:
+                step = self._script.send(answer)
+                answer = None
+                if isinstance(step, Checkpoint):
+                    self._checkpoint = step
+                    return
+                self._begin(step)
+                if self._exchange is not None:
+                    if self.waiting_for:
+                        return
+                    answer = self._collect()
+        except StopIteration as stop:
+            self._result.append(stop.value)
+        except Fault as fault:
+            self._abort(fault)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, step: Step) -> None:
+        if isinstance(step, Plan):
+            self._plan = step
+        elif isinstance(step, Witness):
+            self._evidence = step.evidence
+        elif isinstance(step, Exchange):
+            self._position += 1
+            planned = self._plan.rounds[self._position]
+            if step.kind != planned.kind or set(step.traffic) != set(planned.lanes):
+                raise RuntimeError("the script does not keep to its plan")
+            self._exchange = step
+            self._accepted = {lane: {} for lane in step.traffic}
+            self._post(step)
+            early, self._early = self._early, {}
+            for (sender, _), message in sorted(early.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+                self._accept(step, sender, message)
+
+    def _post(self, exchange: Exchange) -> None:
+        for lane, traffic in exchange.traffic.items():
+            if isinstance(traffic.outgoing, bytes):
+                self._outbox.append((None, ProtocolMessage(exchange.kind, lane, traffic.outgoing, traffic.echo)))
+            else:
+                for recipient, data in sorted(traffic.outgoing.items()):
+                    self._outbox.append((recipient, ProtocolMessage(exchange.kind, lane, data, traffic.echo)))
+
+    def _abort(self, fault: Fault) -> NoReturn:
+        self.close()
+        culprits = [self._participants[i] for i in fault.culprits]
+        message = f"{', '.join(sorted(culprits))} {fault.reason}" if culprits else fault.reason
+        if isinstance(fault, Inconsistent):
+            raise InconsistentBroadcast(message, evidence=self._evidence) from fault
+        raise ParticipantCheated(message, culprits=culprits) from fault

@@ -1,0 +1,188 @@
+"""What a protocol script may yield: its plan, exchanges of messages, and checkpoints.
+
+A script is a generator that reads top to bottom. It knows identifiers and bytes, not peers, channels or time; the
+``Execution`` that drives it knows the rest::
+
+    def sign(...) -> Rounds[Signature]:
+        yield Plan(...)
+        everyone = yield from broadcast("commitment", suite, data, accept)
+        ...
+        return signature
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
+
+from mpcnode.types import Identifier, SuiteId
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+Lane: TypeAlias = SuiteId | None
+"""Whose message it is in a round that several suites share; None for a message of the whole session."""
+
+Accept: TypeAlias = Callable[[Identifier, bytes, bytes | None], V]
+"""Takes (sender, data, echo) as soon as it is their turn; raises ``DecodeError`` or ``Fault`` where they are wrong."""
+
+
+ECHO_SIZE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolMessage:
+    """One message of a protocol, as the session layer maps it to a data-channel message.
+
+    Args:
+        kind: the round's name, such as ``"commitment"``.
+        suite: whose message it is where several suites share the round; None for one of the whole session.
+        data: the payload, encoded.
+        echo: in a broadcast that repeats what was heard in the round before, ``ECHO_SIZE`` bytes.
+    """
+
+    kind: str
+    suite: SuiteId | None
+    data: bytes
+    echo: bytes | None = None
+
+
+class Fault(Exception):
+    """Participants sent what no honest participant sends.
+
+    Args:
+        reason: what they did, lower case, no full stop, without a byte that a peer chose.
+        culprits: who; empty only where it cannot be known.
+    """
+
+    def __init__(self, reason: str, culprits: Iterable[Identifier] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.culprits = frozenset(culprits)
+
+
+class Inconsistent(Fault):
+    """Participants hold different values of one broadcast; who lied takes a second participant's evidence to know.
+
+    Names nobody: the participant that reports a difference is as likely the one who was lied to.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One exchange to come.
+
+    Args:
+        kind: what its messages are called on the wire.
+        lanes: whose messages it has; each participant sends one in each lane.
+        limit: the longest data an honest participant sends, in bytes.
+    """
+
+    kind: str
+    lanes: tuple[Lane, ...]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every exchange to come, in order; a script yields it first, so that what fits nowhere is refused at once."""
+
+    rounds: tuple[Round, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one lane of an exchange sends, and how it takes what it receives.
+
+    Args:
+        outgoing: the same bytes to everybody, or to each their own.
+        accept: takes one participant's message.
+        echo: for a broadcast that also says what was heard before.
+    """
+
+    outgoing: bytes | Mapping[Identifier, bytes]
+    accept: Accept[Any]
+    echo: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A round: everybody sends, then has everybody else's message; yields the accepted values by lane and sender."""
+
+    kind: str
+    traffic: Mapping[Lane, Traffic]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the host must do before the script goes on; yields what the host answers."""
+
+    record: object
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What this participant was told so far, signed by those who told it; the host may need it to name a liar."""
+
+    evidence: bytes
+
+
+Step: TypeAlias = Plan | Exchange | Checkpoint | Witness
+Rounds: TypeAlias = Generator[Step, Any, T]
+
+
+def broadcast(
+    kind: str, lane: Lane, data: bytes, accept: Accept[V], echo: bytes | None = None
+) -> Rounds[Mapping[Identifier, V]]:
+    """Send ``data`` to everybody; give what everybody else sent, by identifier in ascending order."""
+    received = yield Exchange(kind, {lane: Traffic(data, accept, echo)})
+    values: Mapping[Identifier, V] = received[lane]
+    return values
+
+
+def direct(
+    kind: str, lane: Lane, data: Mapping[Identifier, bytes], accept: Accept[V]
+) -> Rounds[Mapping[Identifier, V]]:
+    """Send to each participant its own data; give what everybody else sent to us."""
+    received = yield Exchange(kind, {lane: Traffic(data, accept)})
+    values: Mapping[Identifier, V] = received[lane]
+    return values
+
+
+def checkpoint(record: object) -> Rounds[Any]:
+    """Have the host do what ``record`` says; give its answer."""
+    return (yield Checkpoint(record))
+
+
+def parallel(scripts: Mapping[SuiteId, Rounds[T]]) -> Rounds[Mapping[SuiteId, T]]:
+    """Run a script for each suite, all in the same rounds; give each one's result.
+
+    Raises:
+        RuntimeError: the scripts are not in step; a mistake of whoever wrote them.
+        TypeError: a script yields something that suites cannot share; likewise.
+    """
+    results: dict[SuiteId, T] = {}
+    try:
+        answers: Mapping[Lane, Any] = dict.fromkeys(scripts)
+        while True:
+            exchanges: dict[SuiteId, Exchange] = {}
+            for suite, script in scripts.items():
+                try:
+                    step = script.send(answers[suite])
+                except StopIteration as stop:
+                    results[suite] = stop.value
+                    continue
+                if not isinstance(step, Exchange):
+                    raise TypeError("only exchanges run side by side")
+                exchanges[suite] = step
+            if not exchanges:
+                return results
+            kinds = {step.kind for step in exchanges.values()}
+            if len(exchanges) != len(scripts) or len(kinds) != 1:
+                raise RuntimeError("scripts that run side by side have the same rounds")
+            received = yield Exchange(
+                kinds.pop(), {lane: traffic for step in exchanges.values() for lane, traffic in step.traffic.items()}
+            )
+            answers = {suite: {suite: received[suite]} for suite in scripts}
+    finally:
+        for script in scripts.values():
+            script.close()

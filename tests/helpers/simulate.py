@@ -1,0 +1,173 @@
+"""A whole key generation in memory: n executions, every message through bytes, delivered in a seeded random order."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
+
+from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
+from mpcnode.crypto.group import Rng
+from mpcnode.crypto.signature import signing_input
+from mpcnode.errors import DecodeError
+from mpcnode.protocols.descriptor import Descriptor, Member
+from mpcnode.protocols.execution import Execution, ProtocolMessage
+from mpcnode.protocols.frost.keygen import KeygenResult, keygen
+from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId, SuiteId
+
+T = TypeVar("T")
+
+Deliver = tuple[Identifier, Identifier, ProtocolMessage]
+"""Sender, recipient, message."""
+
+Tamper = Callable[[Identifier, Identifier, ProtocolMessage], Iterable[ProtocolMessage]]
+"""What really arrives where this was sent."""
+
+
+def seeded(*seed: object) -> Rng:
+    """Randomness that is the same each time; independent for different seeds."""
+    source = random.Random(repr(seed))
+    return source.randbytes
+
+
+class Signer:
+    """An identity that really signs, and whose sealing only proves who sealed what for whom: quick, and not secret."""
+
+    def __init__(self, name: str) -> None:
+        public, self._secret = crypto_sign_seed_keypair(sha256(name.encode()).digest())
+        self.public_key = IdentityKey(public)
+
+    def sign(self, context: str, message: bytes) -> bytes:
+        return crypto_sign(signing_input(context, message), self._secret)[:64]
+
+    def seal(self, recipient: IdentityKey, plaintext: bytes, aad: bytes, rng: Rng) -> bytes:
+        assert len(rng(1)) == 1
+        return self._tag(self.public_key, recipient, plaintext, aad) + plaintext
+
+    def open(self, sender: IdentityKey, sealed: bytes, aad: bytes) -> bytearray:
+        tag, plaintext = sealed[:32], sealed[32:]
+        if tag != self._tag(sender, self.public_key, plaintext, aad):
+            raise DecodeError("not sealed by this sender to us for this purpose")
+        return bytearray(plaintext)
+
+    @staticmethod
+    def _tag(sender: bytes, recipient: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        return sha256(sender + recipient + sha256(aad).digest() + plaintext).digest()
+
+
+@cache
+def signer(name: str) -> Signer:
+    return Signer(name)
+
+
+def descriptor(
+    threshold: int, total: int, *, suites: tuple[SuiteId, ...] = DEFAULT_SUITES, seed: object = 0
+) -> Descriptor:
+    rng = seeded("descriptor", seed)
+    names = [PeerId(f"cli{i:02}") for i in range(1, total + 1)]
+    return Descriptor(
+        session_id=SessionId(rng(16).hex()),
+        suites=suites,
+        threshold=threshold,
+        wallet_name="treasury",
+        roster=tuple(Member(name, signer(name).public_key, rng(32)) for name in names),
+    )
+
+
+def through_bytes(message: ProtocolMessage) -> ProtocolMessage:
+    """What is left of a message on the wire: its bytes."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=ProtocolMessage)
+
+
+@dataclass
+class Simulation(Generic[T]):
+    """Executions and the messages between them.
+
+    Args:
+        executions: by identifier.
+        order: decides what is delivered next; messages of one sender to one recipient keep their order.
+        tamper: changes what arrives.
+        checkpoints: what each participant was asked to do, in order.
+    """
+
+    executions: Mapping[Identifier, Execution[T]]
+    order: random.Random = field(default_factory=lambda: random.Random(0))
+    tamper: Tamper = lambda _sender, _recipient, message: [message]
+    checkpoints: dict[Identifier, list[Any]] = field(default_factory=dict)
+    links: dict[tuple[Identifier, Identifier], list[ProtocolMessage]] = field(default_factory=dict)
+    errors: dict[Identifier, Exception] = field(default_factory=dict)
+
+    def run(self) -> Mapping[Identifier, T]:
+        """Deliver until nothing is left; give every result.
+
+        Raises:
+            Exception: the first error any of the executions raised.
+        """
+        self.run_all()
+        for error in self.errors.values():
+            raise error
+        return {i: execution.result for i, execution in self.executions.items()}
+
+    def run_all(self) -> Mapping[Identifier, Exception]:
+        """Deliver until nothing is left; give the errors, each ending one execution only."""
+        self._serve_all()
+        while self.links:
+            link = self.order.choice(sorted(self.links))
+            message = self.links[link].pop(0)
+            if not self.links[link]:
+                del self.links[link]
+            self._deliver(*link, message)
+            self._serve_all()
+        return self.errors
+
+    def _deliver(self, sender: Identifier, recipient: Identifier, message: ProtocolMessage) -> None:
+        if recipient in self.errors:
+            return
+        try:
+            for arriving in self.tamper(sender, recipient, through_bytes(message)):
+                self.executions[recipient].receive(sender, arriving)
+        except Exception as error:  # noqa: BLE001 (run() raises it again)
+            self.errors[recipient] = error
+
+    def _serve_all(self) -> None:
+        for i, execution in self.executions.items():
+            if i not in self.errors:
+                self._serve(i, execution)
+
+    def _serve(self, i: Identifier, execution: Execution[T]) -> None:
+        self._post(i, execution)
+        # A checkpoint is confirmed at a moment of the seeded order's choice: messages come in before and after.
+        if execution.checkpoint is not None and (not self.links or self.order.random() < 0.5):
+            self.checkpoints.setdefault(i, []).append(execution.checkpoint)
+            try:
+                execution.confirm()
+            except Exception as error:  # noqa: BLE001 (run() raises it again)
+                self.errors[i] = error
+            else:
+                self._serve(i, execution)
+
+    def _post(self, sender: Identifier, execution: Execution[T]) -> None:
+        for recipient, message in execution.messages_to_send():
+            for to in [i for i in self.executions if i != sender] if recipient is None else [recipient]:
+                self.links.setdefault((sender, to), []).append(message)
+
+
+def simulate_keygen(descriptor: Descriptor, *, seed: int = 0, tamper: Tamper | None = None) -> Simulation[KeygenResult]:
+    """Set up a key generation of everybody in ``descriptor``; ``run`` it."""
+    participants = descriptor.participants
+    executions = {
+        me: Execution(
+            keygen(descriptor=descriptor, me=me, signer=signer(name), rng=seeded(seed, me)),
+            me=me,
+            participants=participants,
+        )
+        for me, name in participants.items()
+    }
+    simulation = Simulation(executions, random.Random(seed))
+    if tamper is not None:
+        simulation.tamper = tamper
+    return simulation
