@@ -1,0 +1,151 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpcnode.errors import ContactChanged, DecodeError, KeystoreNewer
+from mpcnode.identity.contacts import MAX_CONTACTS, Contact, Contacts
+from mpcnode.identity.identity import Identity
+from mpcnode.types import IdentityKey, PeerId
+
+ANA, BEN = PeerId("ana"), PeerId("ben")
+
+
+def key(i: int) -> IdentityKey:
+    return Identity.from_seed(bytearray(i.to_bytes(32, "big"))).public_key
+
+
+KEYS = [key(i) for i in range(6)]
+SOME = Contacts().pin(BEN, KEYS[1], verified=False, now=7).pin(ANA, KEYS[0], verified=True, now=5)
+
+contacts = st.builds(
+    Contacts,
+    st.lists(
+        st.builds(
+            Contact,
+            st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True).map(PeerId),
+            st.sampled_from(KEYS),
+            st.booleans(),
+            st.integers(0, 2**53 - 1),
+        ),
+        max_size=5,
+    ),
+)
+
+
+def test_a_name_is_unknown_until_it_is_pinned() -> None:
+    assert Contacts().check(ANA, KEYS[0]) == "unknown"
+    assert SOME.check(ANA, KEYS[0]) == "verified"
+    assert SOME.check(BEN, KEYS[1]) == "unverified"
+
+
+def test_a_changed_key_is_an_error_that_names_the_contact() -> None:
+    with pytest.raises(ContactChanged) as raised:
+        SOME.check(ANA, KEYS[2])
+    assert raised.value.culprits == (ANA,)
+    with pytest.raises(ContactChanged):
+        SOME.pin(ANA, KEYS[2], verified=True, now=9)
+
+
+def test_another_contacts_key_is_a_changed_key_too() -> None:
+    with pytest.raises(ContactChanged):
+        SOME.check(ANA, KEYS[1])
+
+
+def test_pinning_raises_a_contact_and_never_lowers_it() -> None:
+    raised = SOME.pin(BEN, KEYS[1], verified=True, now=99)
+    assert raised.get(BEN) == Contact(BEN, KEYS[1], verified=True, first_seen=7)
+    assert SOME.check(BEN, KEYS[1]) == "unverified"  # values do not change
+    assert raised.pin(BEN, KEYS[1], verified=False, now=99) == raised
+
+
+def test_a_removed_contact_may_be_pinned_to_another_key() -> None:
+    again = SOME.remove(ANA).pin(ANA, KEYS[2], verified=False, now=9)
+    assert again.check(ANA, KEYS[2]) == "unverified"
+    with pytest.raises(KeyError):
+        SOME.remove(PeerId("nobody"))
+
+
+def test_strangers_cannot_fill_the_disk() -> None:
+    full = Contacts(Contact(PeerId(f"p{i}"), KEYS[0], False, 0) for i in range(MAX_CONTACTS))
+    with pytest.raises(ValueError, match=str(MAX_CONTACTS)):
+        full.pin(ANA, KEYS[0], verified=True, now=0)
+    assert full.pin(PeerId("p1"), KEYS[0], verified=True, now=0).check(PeerId("p1"), KEYS[0]) == "verified"
+
+
+def test_the_full_set_of_contacts_fits_in_a_file() -> None:
+    full = Contacts(Contact(PeerId(f"{i:064}"), KEYS[0], False, 2**53 - 1) for i in range(MAX_CONTACTS))
+    assert len(full.encode()) <= 1 << 20
+
+
+@given(contacts)
+@settings(max_examples=50)
+def test_contacts_survive_their_file(some: Contacts) -> None:
+    assert Contacts.decode(some.encode()) == some
+
+
+def test_the_file_is_a_page_a_person_can_read() -> None:
+    assert json.loads(SOME.encode()) == {
+        "format": "mpcnode-contacts",
+        "version": 1,
+        "contacts": [
+            {"peer_id": "ana", "public_key": KEYS[0].hex(), "verified": True, "first_seen": 5},
+            {"peer_id": "ben", "public_key": KEYS[1].hex(), "verified": False, "first_seen": 7},
+        ],
+    }
+
+
+def change(old: str, new: str) -> bytes:
+    changed = SOME.encode().decode().replace(old, new)
+    assert changed.encode() != SOME.encode()
+    return changed.encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 200_000,
+        SOME.encode() + b" ",
+        SOME.encode()[:-1],
+        change('"ben"', '"ana"'),
+        change('"ana"', '"zoe"'),
+        change('"ana"', '"../ana"'),
+        change('"verified": true', '"verified": 1'),
+        change('"first_seen": 5', '"first_seen": -5'),
+        change('"first_seen": 5', '"first_seen": 5.0'),
+        change('"first_seen": 5', '"first_seen": 5, "note": ""'),
+        change('"first_seen": 5', '"first_seen": 5, "first_seen": 5'),
+        change(KEYS[0].hex(), KEYS[0].hex().upper()),
+        change(KEYS[0].hex(), KEYS[0].hex()[:-2]),
+        change(KEYS[0].hex(), "00" * 32),
+        change('"version": 1', '"version": 0'),
+        change("mpcnode-contacts", "mpcnode-settings"),
+    ],
+)
+def test_what_is_not_the_canonical_file_is_refused(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        Contacts.decode(data)
+
+
+def test_a_newer_file_is_not_damage() -> None:
+    newer = b'{"format": "mpcnode-contacts", "version": 2, "unheard-of": 1.5}'
+    with pytest.raises(KeystoreNewer):
+        Contacts.decode(newer)
+
+
+def test_a_truncated_file_is_refused_at_every_length() -> None:
+    data = SOME.encode()
+    for size in range(len(data)):
+        with pytest.raises(DecodeError):
+            Contacts.decode(data[:size])
+
+
+@given(st.binary(max_size=200) | st.text().map(str.encode))
+@settings(max_examples=100)
+def test_only_documented_errors_escape_from_arbitrary_bytes(data: bytes) -> None:
+    with pytest.raises((DecodeError, KeystoreNewer)):
+        Contacts.decode(data)
