@@ -20,6 +20,7 @@ Phase = Literal[
     "certifying",  # everybody's `ready`
     "leaving",  # last words and their acknowledgements
 ]
+LinkShown = Literal["connecting", "open", "rebuilding", "broken"]
 
 
 class _Value(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -138,7 +139,7 @@ class Link(_Event, frozen=True, tag="link"):
     session_id: str
     one: str
     other: str
-    state: Literal["connecting", "open", "rebuilding", "broken"]
+    state: LinkShown
 
 
 class SafetyWords(_Event, frozen=True, tag="safety_words"):
@@ -155,10 +156,11 @@ class WalletChanged(_Event, frozen=True, tag="wallet"):
 
 
 class SessionEnded(_Event, frozen=True, tag="session_ended", kw_only=True):
-    """A session is over; exactly one of ``wallet`` and ``error`` is there."""
+    """A session is over, with a wallet or an error; with both where the share is stored and the session failed."""
 
     session_id: str
     kind: str
+    proposer: str
     seconds: dict[str, float]
     """How long each phase took."""
     words: tuple[str, ...] = ()

@@ -71,10 +71,12 @@ class SessionResponse(_Message, frozen=True, tag="session_response", kw_only=Tru
 
 
 class SessionCancel(_Message, frozen=True, tag="session_cancel"):
-    """The sender gives the session up before there is a mesh to say so on."""
+    """The sender gives the session up before there is a mesh to say so on; whom it blames is hearsay."""
 
     session_id: Hex16
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")]
     reason: Text
+    culprits: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class Offer(_Message, frozen=True, tag="offer"):
@@ -146,6 +148,11 @@ _envelope: Final = msgspec.json.Decoder(Envelope)
 
 def encode(message: Hello | Sealed | Envelope) -> bytes:
     """Encode what goes into ``relay``'s ``data``, or what goes into the seal."""
+    return msgspec.json.encode(message)
+
+
+def encode_message(message: RelayMessage) -> bytes:
+    """Encode one sealed message by itself, for what is hashed or signed about it."""
     return msgspec.json.encode(message)
 
 

@@ -1,0 +1,148 @@
+"""A session's proposal: how it is made, what is checked when one arrives, and what everybody then agrees on."""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from mpcnode.errors import DecodeError, IdentityCheckFailed, Refused
+from mpcnode.protocols.descriptor import Descriptor, Member
+from mpcnode.types import (
+    IdentityKey,
+    PeerId,
+    SessionId,
+    SuiteId,
+    check_threshold,
+)
+from mpcnode.wire.relay import SessionProposal, encode_message
+
+KEYGEN: Final = "keygen"
+CLOCK_SKEW: Final = 300
+MAX_LIFETIME: Final = 24 * 3600
+
+
+def propose_keygen(
+    *,
+    session_id: SessionId,
+    roster: Mapping[PeerId, IdentityKey],
+    threshold: int,
+    suites: Collection[SuiteId],
+    wallet_name: str,
+    expires: int,
+) -> SessionProposal:
+    """Make a proposal for a new wallet.
+
+    Args:
+        session_id: fresh, 128 random bits.
+        roster: everybody with the identity key this node knows, itself included.
+        threshold: how many signers will suffice.
+        suites: the ciphersuites of the wallet.
+        wallet_name: what the wallet will be called.
+        expires: Unix time in seconds after which nobody shall accept.
+
+    Raises:
+        ValueError: threshold and total do not fit.
+    """
+    check_threshold(threshold, len(roster))
+    names = sorted(roster)
+    return SessionProposal(
+        session_id=session_id,
+        kind=KEYGEN,
+        total=len(names),
+        threshold=threshold,
+        participants=tuple(names),
+        public_keys=tuple(roster[name].hex() for name in names),
+        suites=tuple(suites),
+        wallet_name=wallet_name,
+        expires=expires,
+    )
+
+
+def check_proposal(
+    proposal: SessionProposal,
+    *,
+    proposer: PeerId,
+    me: PeerId,
+    my_key: IdentityKey,
+    known_key: Callable[[PeerId], IdentityKey | None],
+    suites: Collection[SuiteId],
+    now: float,
+) -> None:
+    """Check a proposal that has arrived (DESIGN section 5), before anybody is asked about it.
+
+    Args:
+        proposal: what came.
+        proposer: who sent it, by the seal it came in.
+        me: this node's name.
+        my_key: this node's identity key.
+        known_key: the key this node knows for a name, by contact or introduction.
+        suites: the ciphersuites this node can do.
+        now: Unix time in seconds.
+
+    Raises:
+        Refused: it cannot be meant; the message is the reason the proposer is told.
+        IdentityCheckFailed: it names another key for somebody than the one this node knows.
+    """
+    names = proposal.participants
+    _require(proposal.kind == KEYGEN, f"sessions of kind {proposal.kind} are not supported")
+    try:
+        check_threshold(proposal.threshold, proposal.total)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    _require(len(names) == proposal.total == len(proposal.public_keys), "participants, keys and total do not agree")
+    _require(list(names) == sorted(set(names)), "participants are not sorted, or one stands there twice")
+    _require(me in names, "this node is not among the participants")
+    _require(proposer in names, "the proposer is not among the participants")
+    _require(len(set(proposal.public_keys)) == len(names), "two participants share one identity key")
+    unknown = [suite for suite in proposal.suites if suite not in suites]
+    _require(not unknown, f"ciphersuite {unknown[0] if unknown else ''} is not supported")
+    _require(len(set(proposal.suites)) == len(proposal.suites), "a ciphersuite stands there twice")
+    _require(proposal.expires > now - CLOCK_SKEW, "the proposal has expired; are the clocks right?")
+    _require(proposal.expires < now + MAX_LIFETIME, "the proposal is valid for more than a day; are the clocks right?")
+    for name, key in roster_of(proposal).items():
+        known = my_key if name == me else known_key(name)
+        if known is not None and known != key:
+            raise IdentityCheckFailed(
+                f"the proposal of {proposer} names another identity key for {name} than the one this node knows",
+                peer=name,
+                hint="compare fingerprints with both of them: somebody stands between you",
+            )
+
+
+def roster_of(proposal: SessionProposal) -> dict[PeerId, IdentityKey]:
+    """Everybody in ``proposal`` with the key it names."""
+    return {
+        PeerId(name): IdentityKey(bytes.fromhex(key))
+        for name, key in zip(proposal.participants, proposal.public_keys, strict=True)
+    }
+
+
+def proposal_hash(proposal: SessionProposal) -> bytes:
+    """What every answer repeats, so that nobody says yes to one proposal and is counted for another.
+
+    Not a message of this session alone: the session id is in it, and its bytes are the struct's own encoding.
+    """
+    return hashlib.sha256(b"mpcnode/proposal/v1\x00" + encode_message(proposal)).digest()
+
+
+def descriptor_of(proposal: SessionProposal, fresh: Mapping[PeerId, bytes]) -> Descriptor:
+    """The session descriptor: the proposal and everybody's fresh bytes (DESIGN section 5, key generation, 1).
+
+    Raises:
+        DecodeError: somebody's fresh bytes are missing; a mistake of the caller.
+    """
+    roster = roster_of(proposal)
+    if set(fresh) != set(roster):
+        raise DecodeError("fresh bytes do not cover the roster")
+    return Descriptor(
+        session_id=SessionId(proposal.session_id),
+        kind=proposal.kind,
+        suites=tuple(SuiteId(suite) for suite in proposal.suites),
+        threshold=proposal.threshold,
+        wallet_name=proposal.wallet_name,
+        roster=tuple(Member(name, roster[name], fresh[name]) for name in sorted(roster)),
+    )
+
+
+def _require(condition: bool, reason: str) -> None:  # noqa: FBT001 -- reads as a sentence at every call
+    if not condition:
+        raise Refused(reason)

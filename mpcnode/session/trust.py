@@ -1,0 +1,82 @@
+"""How well this node knows a peer, and what a confirmed session makes of that.
+
+Contacts are pinned names (``identity.contacts``); introductions are keys seen in this process alone. A participant of a
+session in which a human compared the safety words becomes a verified contact, because the words cover every identity
+key; without that it is pinned unverified: from then on another key under its name is an error.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+
+from mpcnode.identity.contacts import Contacts
+from mpcnode.keystore.store import Home
+from mpcnode.status import PeerView
+from mpcnode.types import IdentityKey, PeerId
+
+
+def fingerprint(key: IdentityKey) -> str:
+    """Forty hexadecimal digits of the key's hash, in groups of four, for people to compare."""
+    digest = hashlib.sha256(b"mpcnode/fingerprint/v1\x00" + key).hexdigest()[:40]
+    return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
+
+
+class Trusts:
+    """The contacts of one home and the introductions of one process.
+
+    Args:
+        home: where contacts are stored.
+        peer_id: this node's name.
+        public_key: this node's identity key.
+        introduced: gives the key a peer was introduced with, if it was.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        peer_id: PeerId,
+        public_key: IdentityKey,
+        introduced: Callable[[PeerId], IdentityKey | None],
+    ) -> None:
+        self._home = home
+        self._me = peer_id
+        self._my_key = public_key
+        self._introduced = introduced
+        self.contacts: Contacts = home.load_contacts()
+
+    def known_key(self, peer: PeerId) -> IdentityKey | None:
+        """The key this node knows for a name: pinned, or introduced in this process."""
+        contact = self.contacts.get(peer)
+        return contact.public_key if contact else self._introduced(peer)
+
+    def view(self, peer: PeerId, key: IdentityKey | None = None) -> PeerView:
+        """Show a peer; ``key`` where a proposal names one."""
+        key = self._my_key if peer == self._me else key or self.known_key(peer)
+        contact = self.contacts.get(peer)
+        shown = fingerprint(key) if key else None
+        if peer == self._me:
+            return PeerView(peer, "self", shown)
+        if contact is None or contact.public_key != key:
+            return PeerView(peer, "unknown", shown)
+        return PeerView(peer, "verified" if contact.verified else "unverified", shown)
+
+    def all_verified(self, roster: Mapping[PeerId, IdentityKey]) -> bool:
+        """Whether everybody else is a verified contact under the very key of the roster."""
+        return all(self.view(name, key).trust == "verified" for name, key in roster.items() if name != self._me)
+
+    def pin(self, roster: Mapping[PeerId, IdentityKey], *, verified: bool, now: float) -> None:
+        """Pin everybody after a confirmed session; a verified contact stays verified.
+
+        Raises:
+            ContactChanged: a name is pinned to another key.
+            KeystoreUnwritable: not durable; the contacts are as before.
+        """
+        contacts = self.contacts
+        for name, key in self._without_me(roster):
+            contacts = contacts.pin(name, key, verified=verified, now=int(now))
+        if contacts != self.contacts:
+            self._home.save_contacts(contacts)
+            self.contacts = contacts
+
+    def _without_me(self, roster: Mapping[PeerId, IdentityKey]) -> Iterable[tuple[PeerId, IdentityKey]]:
+        return ((name, key) for name, key in roster.items() if name != self._me)

@@ -1,0 +1,190 @@
+"""The wallets of one node: the model and the keystore put together, so that nobody else needs to know both.
+
+What blocks (disk, key derivation) runs in a worker thread, one at a time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, MpcError
+from mpcnode.keystore.format import Kdf, KdfPolicy
+from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.store import Home
+from mpcnode.keystore.wallets import StoredWallet
+from mpcnode.protocols.certificate import Certificate
+from mpcnode.protocols.frost.keygen import KeyShare, StorePending
+from mpcnode.status import ErrorView, WalletView
+from mpcnode.types import PeerId, SessionId, SuiteId
+from mpcnode.wallet.secret import WalletSecret
+from mpcnode.wallet.wallet import Participant, State, SuiteKeys, Wallet
+
+T = TypeVar("T")
+
+_KDF_NAMES: Final = {KdfPolicy.DEFAULT: "default", KdfPolicy.INTERACTIVE: "interactive"}
+
+
+class Wallets:
+    """Every wallet under a home, for one node that holds it.
+
+    Args:
+        home: locked by this process.
+        keyring: opens the home's files.
+        peer_id: this node's name.
+    """
+
+    def __init__(self, home: Home, keyring: Keyring, peer_id: PeerId) -> None:
+        self._home = home
+        self._keyring = keyring
+        self._peer_id = peer_id
+        self._one_at_a_time = asyncio.Lock()
+
+    async def store_pending(self, record: StorePending, *, words_compared: bool, now: float) -> WalletView:
+        """Make a new share durable: when this returns it was read back from the disk and opened.
+
+        This node's own ``ready`` signature is stored with it, so the promise is on disk before anybody hears it, and
+        from here on nothing but a human deletes the share.
+
+        Raises:
+            KeystoreUnwritable, HomeInUse: it is not durable; ``ready`` must not be sent.
+        """
+        descriptor = record.descriptor
+        wallet = Wallet(
+            wallet_id=descriptor.wallet_id,
+            session_id=descriptor.session_id,
+            name=descriptor.wallet_name,
+            peer_id=self._peer_id,
+            identifier=record.identifier,
+            threshold=descriptor.threshold,
+            roster=tuple(Participant(member.peer_id, member.identity_key) for member in descriptor.roster),
+            suites=tuple(_suite_keys(suite, record.shares[suite]) for suite in sorted(record.shares)),
+            certificate=Certificate(record.transcript, {self._peer_id: record.ready}),
+            state=State.PENDING,
+            compared_words=words_compared,
+            created=int(now),
+        )
+        secret = WalletSecret({suite: _signing_share(share) for suite, share in record.shares.items()})
+        return await self._locked(lambda: self._save(wallet, secret))
+
+    async def merge(self, session_id: SessionId, certificate: Certificate) -> WalletView:
+        """Add signatures to the wallet of a session; with everybody's it becomes active.
+
+        Returns:
+            The wallet as it is now.
+
+        Raises:
+            KeystoreAbsent: no wallet of that session.
+            KeystoreError, WrongPassphrase: its file cannot be read or written; what was there is there still.
+            ValueError: the certificate is about another transcript.
+        """
+        return await self._locked(lambda: self._merge(session_id, certificate))
+
+    def find(self, session_id: SessionId) -> Wallet | None:
+        """Give the wallet a session made for this node, if it did."""
+        return next((wallet for wallet in self.all() if wallet.session_id == session_id), None)
+
+    def all(self) -> tuple[Wallet, ...]:
+        """Give this node's readable wallets; headers only, which are authentic once opened."""
+        own = [stored for stored in self._home.list_wallets() if stored.peer_id == self._peer_id]
+        return tuple(wallet for stored in own if isinstance(wallet := read_header(stored), Wallet))
+
+    async def _locked(self, work: Callable[[], T]) -> T:
+        async with self._one_at_a_time:
+            # Shielded: a Ctrl-C must not leave the thread writing behind a home whose lock is gone.
+            task = asyncio.ensure_future(asyncio.to_thread(work))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                await asyncio.wait({task})
+                raise
+
+    def _save(self, wallet: Wallet, secret: WalletSecret) -> WalletView:
+        encoded = secret.encode()
+        try:
+            wallet.check_secret(secret)
+            self._home.save_wallet(wallet.wallet_id, wallet.peer_id, wallet.to_header(), encoded, self._keyring)
+        finally:
+            encoded[:] = bytes(len(encoded))
+            secret.wipe()
+        return view(wallet, self._home.kdf())
+
+    def _merge(self, session_id: SessionId, certificate: Certificate) -> WalletView:
+        known = self.find(session_id)
+        if known is None:
+            raise KeystoreAbsent("this node has no wallet of that session")
+        header, encoded = self._home.load_wallet(known.wallet_id, known.peer_id, self._keyring)
+        try:
+            wallet, secret = Wallet.from_header(header), WalletSecret.decode(encoded)
+        except DecodeError as error:
+            raise KeystoreUnreadable(f"wallet {known.wallet_id}: {error}") from error
+        finally:
+            encoded[:] = bytes(len(encoded))
+        merged = wallet.merge(certificate)
+        if merged == wallet:
+            secret.wipe()
+            return view(wallet, self._home.kdf())
+        return self._save(merged, secret)
+
+
+def read_header(stored: StoredWallet) -> Wallet | MpcError:
+    """Take a listed wallet's header, or say why it cannot be read."""
+    if stored.problem is not None:
+        return stored.problem
+    try:
+        return Wallet.from_header(stored.header or {})
+    except DecodeError as error:
+        return KeystoreUnreadable(f"wallet {stored.wallet_id}: {error}")
+
+
+def view(wallet: Wallet, kdf: Kdf) -> WalletView:
+    """Show a wallet; a pending one without anything money could be sent to."""
+    active = wallet.state is State.ACTIVE
+    names = [participant.peer_id for participant in wallet.roster]
+    return WalletView(
+        wallet_id=wallet.wallet_id,
+        name=wallet.name,
+        state=wallet.state.value,
+        threshold=wallet.threshold,
+        total=wallet.total,
+        peer_id=wallet.peer_id,
+        identifier=wallet.identifier,
+        participants=tuple(names),
+        suites=tuple(keys.suite for keys in wallet.suites),
+        epoch=wallet.epoch,
+        signatures=wallet.total - len(wallet.missing),
+        certificate_valid=wallet.certificate.verify(wallet.identity_keys),
+        words_compared=wallet.compared_words,
+        kdf=_KDF_NAMES.get(kdf.policy, "custom"),
+        created=wallet.created,
+        group_public_keys={k.suite: k.group_public_key.hex() for k in wallet.suites} if active else {},
+        verifying_shares={
+            k.suite: dict(zip(names, (share.hex() for share in k.verifying_shares), strict=True)) for k in wallet.suites
+        }
+        if active
+        else {},
+    )
+
+
+def error_view(error: MpcError) -> ErrorView:
+    """Show an error."""
+    return ErrorView(
+        code=error.code,
+        message=error.message,
+        exit_code=error.exit_code,
+        fault=error.fault,
+        culprits=tuple(error.culprits),
+        hint=error.hint,
+        saved=error.saved,
+    )
+
+
+def _suite_keys(suite: SuiteId, share: KeyShare) -> SuiteKeys:
+    public = share.public
+    shares = tuple(element.encode() for element in public.verifying_shares.values())
+    return SuiteKeys(suite, public.group_public_key.encode(), shares)
+
+
+def _signing_share(share: KeyShare) -> bytearray:
+    data = bytearray()
+    share.key.signing_share.copy_into(data)
+    return data
