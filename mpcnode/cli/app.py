@@ -1,0 +1,133 @@
+"""The command ``mpcnode``: its commands, and the one way out of all of them."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from mpcnode import __version__
+from mpcnode.cli import peers, register, run, serve, wallet, wallets
+from mpcnode.cli.text import error_lines
+from mpcnode.errors import Interrupted, MpcError, UsageError
+
+_EPILOG: Final = """\b
+Three terminals and a server make a wallet:
+  mpcnode serve
+  mpcnode register --home ~/cli2 --peer-id cli2
+  mpcnode register --home ~/cli3 --peer-id cli3
+  mpcnode create-wallet --home ~/cli1 --peer-id cli1 --threshold 2 --total 3
+
+\b
+The same on one page, with nothing to type: mpcnode run sessions/quickstart/two-of-three.yaml
+
+\b
+Exit codes: 0 done, 1 bug, 2 usage, 3 configuration or file, 4 authentication, 5 network or server,
+6 a participant failed, refused or did not answer, 7 a participant cheated, 8 refused by user or policy,
+9 incompatible version, 10 wallet pending, 130 interrupted."""
+
+app = typer.Typer(
+    name="mpcnode",
+    help="A command-line MPC wallet node: a key that never exists in one place.",
+    epilog=_EPILOG,
+    add_completion=False,
+    rich_markup_mode=None,  # a help page needs no colours, and rich would double the time it takes
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 -- typer calls it with the value of --version
+    if asked:
+        typer.echo(f"mpcnode {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *, _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False
+) -> None:
+    pass
+
+
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
+app.command("register", epilog=register.EXAMPLES)(register.register)
+app.command("peers", epilog=peers.EXAMPLES)(peers.peers)
+app.command("create-wallet", epilog=wallet.EXAMPLES)(wallet.create_wallet)
+app.add_typer(wallets.app, name="wallets")
+app.command("run", epilog=run.EXAMPLES)(run.run)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line and exit with the code that says how it ended.
+
+    Args:
+        argv: the arguments after the program's name; those of this process by default.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # SIGTERM before an event loop runs (at a passphrase prompt, say) is answered the way Ctrl-C is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = app(arguments or ["--help"], prog_name="mpcnode", standalone_mode=False)
+        sys.stdout.flush()
+    except MpcError as error:
+        return _fail(error, arguments)
+    except typer.TyperException as error:
+        return _fail(_usage(error), arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(Interrupted("interrupted"), arguments)
+    except BrokenPipeError:
+        return _nobody_reads()
+    except Exception:  # noqa: BLE001 -- the outermost boundary: whatever arrives here is a defect, and says so
+        return _bug(arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(error: MpcError, arguments: list[str]) -> int:
+    if _asked(arguments, "MPCNODE_VERBOSE", "-v", "--verbose"):
+        traceback.print_exception(error)
+    if _asked(arguments, "MPCNODE_JSON", "--json"):
+        from mpcnode.control.lines import Failed, encode_line, error_view  # noqa: PLC0415 -- only `--json` needs it
+
+        sys.stdout.write(encode_line(Failed(error_view(error))).decode())
+        sys.stdout.flush()
+    for line in error_lines(error):
+        print(line, file=sys.stderr)  # noqa: T201 -- this is where errors are printed
+    return error.exit_code
+
+
+def _usage(error: typer.TyperException) -> UsageError:
+    """Say what typer found in our voice."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "mpcnode"
+    return UsageError(message[:1].lower() + message[1:], hint=f"see '{command} --help'")
+
+
+def _bug(arguments: list[str]) -> int:
+    # A traceback shows local state to whoever reads over the shoulder, and tells a user nothing: only on request.
+    if _asked(arguments, "MPCNODE_VERBOSE", "-v", "--verbose"):
+        traceback.print_exc()
+    kind = type(sys.exception()).__name__
+    bug = MpcError(f"this is a bug in mpcnode ({kind})", hint="run it again with -v and report what it prints")
+    return _fail(bug, [argument for argument in arguments if argument not in {"-v", "--verbose"}])
+
+
+def _nobody_reads() -> int:
+    # Whoever read our output has left; a second complaint at interpreter exit would reach nobody either.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _asked(arguments: list[str], variable: str, *names: str) -> bool:
+    """Whether an option is given; looked up by hand because it must also hold where the parsing failed."""
+    if any(name in arguments for name in names):
+        return True
+    return os.environ.get(variable, "").lower() not in {"", "0", "false", "no", "off"}

@@ -1,0 +1,81 @@
+"""Run a command's coroutine so that every way of stopping it is orderly."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from mpcnode.errors import ConfigurationError, Interrupted
+
+T = TypeVar("T")
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP: a terminal that goes away takes its node with it, but orderly."""
+
+
+def run_orderly(
+    main: Callable[[], Coroutine[Any, Any, T]],
+    *,
+    stop_with_stdin: bool = False,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """Run ``main`` to its end; a signal cancels it, and it has the time it needs to unwind.
+
+    A second signal cancels the unwinding too: files are replaced whole, so even that leaves nothing half-written.
+
+    Args:
+        main: makes the coroutine.
+        stop_with_stdin: cancel it as well when standard input ends.
+        loop_factory: makes the event loop, where it is not to be asyncio's own.
+
+    Raises:
+        Interrupted: a signal or the end of standard input stopped it.
+    """
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(_watched(main, stop_with_stdin=stop_with_stdin))
+
+
+async def _watched(main: Callable[[], Coroutine[Any, Any, T]], *, stop_with_stdin: bool) -> T:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    reasons: list[str] = []
+
+    def stop(reason: str) -> None:
+        reasons.append(reason)
+        task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop, number.name)
+    unwatch = _watch_stdin(loop, stop) if stop_with_stdin else None
+    try:
+        return await main()
+    except asyncio.CancelledError:
+        if not reasons:
+            raise
+        raise Interrupted(f"interrupted by {reasons[0]}") from None
+    finally:
+        if unwatch is not None:
+            unwatch()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> Callable[[], None]:
+    fd = sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(fd, 4096):  # what is written there is not for us; its end is
+            loop.remove_reader(fd)
+            stop("the end of standard input")
+
+    def unwatch() -> None:
+        loop.remove_reader(fd)
+
+    try:
+        loop.add_reader(fd, readable)
+    except OSError as error:  # a plain file has no end to wait for
+        raise ConfigurationError("--stop-with-stdin needs a pipe or a terminal on standard input") from error
+    return unwatch

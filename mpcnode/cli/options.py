@@ -1,0 +1,205 @@
+"""The options that commands share: each has one name, one ``MPCNODE_`` variable and one help text.
+
+Nothing heavy is imported here: ``mpcnode --help`` reads this file and must answer at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from mpcnode.errors import UsageError
+from mpcnode.types import PeerId, parse_peer_id, parse_wallet_name
+
+DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
+
+Accept = Literal["ask", "auto", "contacts", "none"]
+Kdf = Literal["default", "interactive"]
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="MPCNODE_HOME",
+        metavar="DIR",
+        help="Where this node keeps its identity, contacts and wallets.",
+        show_default="the platform's data directory",
+    ),
+]
+ServerOption = Annotated[
+    str, typer.Option("--server", envvar="MPCNODE_SERVER", metavar="URL", help="The signaling server.")
+]
+PeerIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--peer-id",
+        envvar="MPCNODE_PEER_ID",
+        metavar="ID",
+        help="This node's name at the server.",
+        show_default="the home's last name, else the host name",
+    ),
+]
+RoomOption = Annotated[
+    str, typer.Option("--room", envvar="MPCNODE_ROOM", metavar="ROOM", help="Peers see the peers of their room only.")
+]
+PassphraseFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        envvar="MPCNODE_PASSPHRASE_FILE",
+        metavar="FILE",
+        help="Read the passphrase from this file.",
+        show_default="ask on the terminal",
+    ),
+]
+PassphraseFdOption = Annotated[
+    int | None,
+    typer.Option(
+        "--passphrase-fd",
+        envvar="MPCNODE_PASSPHRASE_FD",
+        metavar="FD",
+        min=0,
+        help="Read the passphrase from this open file descriptor.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", envvar="MPCNODE_JSON", help="Print JSON to stdout, one object a line.")
+]
+YesOption = Annotated[
+    bool,
+    typer.Option(
+        "--yes",
+        envvar="MPCNODE_YES",
+        help="Do not ask to compare safety words; the wallet records that nobody did.",
+    ),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", envvar="MPCNODE_VERBOSE", help="Log to stderr, and show where an error came from."),
+]
+ContactsOnlyOption = Annotated[
+    bool,
+    typer.Option(
+        "--contacts-only",
+        envvar="MPCNODE_CONTACTS_ONLY",
+        help="Have nothing to do with peers that are not verified contacts.",
+    ),
+]
+IceServerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ice-server",
+        envvar="MPCNODE_ICE_SERVERS",
+        metavar="URL",
+        help="A STUN or TURN server to reach peers through; may be repeated.",
+        show_default="none",
+    ),
+]
+KdfOption = Annotated[
+    Kdf,
+    typer.Option(
+        "--kdf",
+        envvar="MPCNODE_KDF",
+        help="How hard a guess at the passphrase of a new home is; 'interactive' is for throw-away homes only.",
+    ),
+]
+LoopbackOption = Annotated[
+    bool,
+    typer.Option(
+        "--loopback",
+        envvar="MPCNODE_LOOPBACK",
+        help="Offer peers this machine's loopback address only: for trials on one machine.",
+    ),
+]
+CaFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        envvar="MPCNODE_CA_FILE",
+        metavar="FILE",
+        help="Trust this certificate authority for a wss:// server.",
+        show_default="the system's authorities",
+    ),
+]
+AnswerSecondsOption = Annotated[
+    float,
+    typer.Option(
+        "--answer-seconds",
+        envvar="MPCNODE_ANSWER_SECONDS",
+        metavar="S",
+        min=1,
+        max=86400,
+        help="Time everybody has to answer a proposal of this node.",
+    ),
+]
+RoundSecondsOption = Annotated[
+    float,
+    typer.Option(
+        "--round-seconds",
+        envvar="MPCNODE_ROUND_SECONDS",
+        metavar="S",
+        min=1,
+        max=3600,
+        help="Time every participant has for one round of a session.",
+    ),
+]
+StopWithStdinOption = Annotated[
+    bool,
+    typer.Option("--stop-with-stdin", help="Stop when standard input ends, so that no supervisor leaves this behind."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """What was given to a command that runs a node or asks the one that runs."""
+
+    home: Path | None
+    server: str
+    peer_id: str | None
+    room: str
+    contacts_only: bool = False
+    yes: bool = False
+    ice_servers: tuple[str, ...] = ()
+    loopback: bool = False
+    ca_file: Path | None
+    answer_seconds: float = 120
+    round_seconds: float = 60
+    kdf: Kdf
+    passphrase_file: Path | None
+    passphrase_fd: int | None
+    json: bool
+    verbose: bool
+
+
+def peer_id(text: str, option: str) -> PeerId:
+    """Take an option's value as a peer id.
+
+    Raises:
+        UsageError: it is not one; ``option`` is named.
+    """
+    try:
+        return parse_peer_id(text)
+    except ValueError as error:
+        raise UsageError(f"{text!a} is no peer id: {error}", hint=f"correct {option}") from error
+
+
+def wallet_name(text: str, option: str) -> str:
+    """Take an option's value as a wallet name.
+
+    Raises:
+        UsageError: it is not one; ``option`` is named.
+    """
+    try:
+        return parse_wallet_name(text)
+    except ValueError as error:
+        raise UsageError(f"{text!a} is no wallet name: {error}", hint=f"correct {option}") from error
+
+
+def home_or_default(home: Path | None) -> Path:
+    """The home asked for, or the platform's data directory."""
+    if home is not None:
+        return home.expanduser()
+    from platformdirs import user_data_path  # noqa: PLC0415 -- `--help` must not wait for it
+
+    return user_data_path("mpcnode", appauthor=False)

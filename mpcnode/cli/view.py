@@ -1,0 +1,84 @@
+"""What a session looks like so far: a pure fold over status events, for whoever draws it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, get_args
+
+from mpcnode import status
+
+Mark = Literal["done", "waiting", "failed", "ahead"]
+
+PHASES: Final[tuple[status.Phase, ...]] = get_args(status.Phase)
+HEADINGS: Final[Mapping[status.Phase, str]] = {
+    "introducing": "hello",
+    "negotiating": "answer",
+    "connecting": "link",
+    "committing": "digest",
+    "revealing": "commit",
+    "confirming": "words",
+    "sharing": "share",
+    "storing": "store",
+    "certifying": "ready",
+    "leaving": "leave",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One session as a table: a row a participant, a column a phase."""
+
+    proposal: status.Proposed
+    phase: status.Phase | None = None
+    waiting_for: frozenset[str] = frozenset()
+    answers: Mapping[str, bool] = field(default_factory=dict)
+    links: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    ended: status.SessionEnded | None = None
+
+    def mark(self, participant: str, phase: status.Phase) -> Mark:
+        """Where ``participant`` stands in ``phase``."""
+        if self.ended is not None and self.ended.error is None:
+            return "done"
+        if self.phase is None or PHASES.index(phase) > PHASES.index(self.phase):
+            return "ahead"
+        if phase != self.phase:
+            return "done"
+        if self._failed(participant):
+            return "failed"
+        return "waiting" if participant in self.waiting_for else "done"
+
+    @property
+    def troubled_links(self) -> tuple[tuple[str, str, str], ...]:
+        """Links that are being rebuilt or are broken: one end, the other, the state."""
+        return tuple((*ends, state) for ends, state in sorted(self.links.items()) if state in {"rebuilding", "broken"})
+
+    def _failed(self, participant: str) -> bool:
+        if self.answers.get(participant) is False:
+            return True
+        return self.ended is not None and self.ended.error is not None and participant in self.ended.error.culprits
+
+
+def after(view: SessionView | None, event: status.Event) -> SessionView | None:
+    """The view after ``event``; what belongs to no session or to another one changes nothing."""
+    if isinstance(event, status.Proposed):
+        return SessionView(event)
+    if view is None or getattr(event, "session_id", None) != view.proposal.session_id:
+        return view
+    return replace(view, **_changes(view, event))
+
+
+def _changes(view: SessionView, event: status.Event) -> dict[str, Any]:
+    match event:
+        case status.Answered():
+            return {"answers": {**view.answers, event.peer_id: event.accepted}}
+        case status.Progress():
+            return {"phase": event.phase, "waiting_for": frozenset(event.waiting_for)}
+        case status.Link():
+            ends = (min(event.one, event.other), max(event.one, event.other))
+            return {"links": {**view.links, ends: event.state}}
+        case status.SafetyWords():
+            return {"words": event.words}
+        case status.SessionEnded():
+            return {"ended": event}
+        case _:
+            return {}

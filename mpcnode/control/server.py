@@ -1,0 +1,258 @@
+"""The node's end of the control socket."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from mpcnode import status
+from mpcnode.control import place
+from mpcnode.control.lines import (
+    MAX_REQUEST,
+    Answer,
+    Candidates,
+    Command,
+    CreateWalletArguments,
+    CreateWalletCommand,
+    Failed,
+    Line,
+    PeersCommand,
+    Question,
+    Result,
+    WalletsCommand,
+    decode_request,
+    encode_line,
+    error_of,
+    error_view,
+)
+from mpcnode.errors import DecodeError, Interrupted, MpcError, Refused, UsageError
+from mpcnode.node import CreateWallet, Node
+from mpcnode.types import PeerId, SuiteId, parse_peer_id, parse_wallet_name
+
+_log = logging.getLogger(__name__)
+
+MAX_CLIENTS: Final = 16
+MAX_UNREAD: Final = 1024 * 1024
+"""Bytes a client may leave unread before it counts as gone."""
+COMMAND_DEADLINE: Final = 10.0
+"""Seconds a client has to say what it wants."""
+CLOSE_DEADLINE: Final = 2.0
+"""Seconds a client has to read the end."""
+
+
+class ControlServer:
+    """Carries out what clients ask of ``node``; an async context manager, entered while the home's lock is held.
+
+    Args:
+        node: a started node.
+        home: its home.
+    """
+
+    def __init__(self, node: Node, home: Path) -> None:
+        self._node = node
+        self._home = home
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        listener, _ = place.open_socket(self._home)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._clients:
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        await self._server.wait_closed()
+        place.remove_socket(self._home)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        crowded = len(self._clients) >= MAX_CLIENTS
+        task = asyncio.ensure_future(_Client(self._node, reader, writer).serve(crowded=crowded))
+        self._clients.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._clients.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a control client ended with a defect", exc_info=error)
+
+
+class _Client:
+    """One connection: one command, and the questions it raises."""
+
+    def __init__(self, node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._node = node
+        self._reader = reader
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._questions: dict[int, asyncio.Future[Answer]] = {}
+
+    async def serve(self, *, crowded: bool) -> None:
+        try:
+            if not place.is_same_user(self._writer.get_extra_info("socket")):
+                _log.warning("another user's process tried the control socket")
+                return
+            try:
+                if crowded:
+                    raise UsageError(f"more than {MAX_CLIENTS} commands at a time", hint="let one of them finish first")
+                self._send(await self._carry_out(await self._read_command()))
+            except MpcError as error:
+                self._send(Failed(error_view(error)))
+            except asyncio.CancelledError:
+                self._send(Failed(error_view(Interrupted("the node under this home was stopped"))))
+                raise
+        except (_Gone, ConnectionError):
+            _log.info("a control client went away")
+        finally:
+            await self._close()
+
+    async def _read_command(self) -> Command:
+        try:
+            async with asyncio.timeout(COMMAND_DEADLINE):
+                request = decode_request(await self._read_line())
+        except DecodeError as error:
+            raise UsageError("not a command of this version", hint="use the mpcnode that runs the node") from error
+        except TimeoutError as error:
+            raise _Gone from error
+        if isinstance(request, Answer):
+            raise UsageError("an answer before any question")
+        return request
+
+    async def _carry_out(self, command: Command) -> Result:
+        match command:
+            case CreateWalletCommand():
+                request = create_wallet_request(command.arguments)
+                return Result(wallet=await self._while_listening(request))
+            case PeersCommand():
+                return Result(peers=self._node.peers())
+            case WalletsCommand():
+                wallets = self._node.wallets()
+                return Result(
+                    wallets=tuple(one for one in wallets if isinstance(one, status.WalletView)),
+                    unreadable=tuple(one for one in wallets if isinstance(one, status.ErrorView)),
+                )
+
+    async def _while_listening(self, request: CreateWallet) -> status.WalletView:
+        """Make the wallet; whoever asked for it answers its questions and, by going away, calls it off."""
+        work = asyncio.ensure_future(self._node.create_wallet(request, user=self, emit=self._send))
+        listen = asyncio.ensure_future(self._listen())
+        try:
+            await asyncio.wait({work, listen}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await listen  # raises: it never ends otherwise
+            return await work
+        finally:
+            for task in (work, listen):
+                task.cancel()
+            await asyncio.gather(work, listen, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                answer = decode_request(await self._read_line())
+            except DecodeError as error:
+                raise UsageError("not an answer") from error
+            if not isinstance(answer, Answer):
+                raise UsageError("one command at a time", hint="open a connection for each")
+            question = self._questions.pop(answer.id, None)
+            # An answer that comes after its question lost its meaning is no mistake of the user's.
+            if question is not None and not question.done():
+                question.set_result(answer)
+
+    async def _read_line(self) -> bytes:
+        try:
+            line = await self._reader.readline()
+        except ValueError as error:  # asyncio's word for a line longer than the limit
+            raise UsageError(f"a line is at most {MAX_REQUEST} bytes") from error
+        if not line.endswith(b"\n"):
+            raise _Gone
+        return line
+
+    # ---- the user at the other end (node.User) ----
+
+    async def approve(self, proposal: status.Proposed) -> bool:
+        """Ask the client's user."""
+        return await self._ask_yes_or_no(proposal)
+
+    async def confirm_words(self, words: status.SafetyWords) -> bool:
+        """Ask the client's user."""
+        return await self._ask_yes_or_no(words)
+
+    async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
+        """Ask the client's user."""
+        value = (await self._ask(Candidates(candidates, count))).value
+        if not isinstance(value, tuple) or len(set(value)) != count:
+            raise Refused(f"the choice is not {count} of the peers")
+        return tuple(_peer_id(name) for name in value)
+
+    async def _ask_yes_or_no(self, about: status.Proposed | status.SafetyWords) -> bool:
+        return (await self._ask(about)).value is True
+
+    async def _ask(self, about: status.Proposed | status.SafetyWords | Candidates) -> Answer:
+        number = next(self._ids)
+        self._questions[number] = asyncio.get_running_loop().create_future()
+        self._send(Question(number, about))
+        try:
+            answer = await self._questions[number]
+        finally:
+            self._questions.pop(number, None)
+        if answer.error is not None:
+            raise error_of(answer.error)
+        return answer
+
+    # ---- writing ----
+
+    def _send(self, line: Line) -> None:
+        if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
+            self._writer.transport.abort()  # the reader sees the end, and the command is called off
+        elif not self._writer.is_closing():
+            self._writer.write(encode_line(line))
+
+    async def _close(self) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            self._writer.close()
+            async with asyncio.timeout(CLOSE_DEADLINE):
+                await self._writer.wait_closed()
+        self._writer.transport.abort()
+
+
+class _Gone(Exception):
+    """The client went away."""
+
+
+def create_wallet_request(arguments: CreateWalletArguments) -> CreateWallet:
+    """Take ``arguments`` as the node's own request.
+
+    Raises:
+        UsageError: a name is not of its form.
+    """
+    try:
+        name = parse_wallet_name(arguments.name)
+    except ValueError as error:
+        raise UsageError(f"{arguments.name!a} is no wallet name: {error}", hint="correct --name") from error
+    request = CreateWallet(
+        threshold=arguments.threshold,
+        total=arguments.total,
+        name=name,
+        with_peers=tuple(_peer_id(peer) for peer in arguments.with_peers),
+        wait=arguments.wait,
+    )
+    if not arguments.suites:
+        return request
+    return replace(request, suites=tuple(SuiteId(suite) for suite in arguments.suites))
+
+
+def _peer_id(text: str) -> PeerId:
+    try:
+        return parse_peer_id(text)
+    except ValueError as error:
+        raise UsageError(f"{text!a} is no peer id: {error}", hint="correct --with") from error

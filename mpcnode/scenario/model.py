@@ -1,0 +1,222 @@
+"""What a scenario file may say: see ``sessions/README.md`` for the same on one page.
+
+A file is checked whole before anything is started; what is wrong is named by file, step and field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+
+import msgspec
+
+from mpcnode import status
+from mpcnode.types import check_threshold, parse_wallet_name
+
+NODE_DIED: Final = "node_died"
+"""The ``error`` of a command whose node was killed while it carried it out."""
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="a name: A-Z a-z 0-9 . _ -")]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What every part of a scenario is."""
+
+
+class NodeOptions(_Part, frozen=True):
+    """How a node of the scenario is run; the names are those of the options of ``mpcnode register``."""
+
+    accept: Literal["auto", "contacts", "none"] = "auto"
+    contacts_only: bool = msgspec.field(default=False, name="contacts-only")
+    room: Name = "public"
+
+
+class Timeouts(_Part, frozen=True):
+    """How long every node waits, in seconds; short, so that a scenario about silence does not take minutes.
+
+    Args:
+        answer: for everybody's answer to a proposal.
+        round: for one round's messages from everybody.
+    """
+
+    answer: Seconds = 30
+    round: Seconds = 30
+
+
+class OthersExpect(_Part, frozen=True):
+    """How the session has to end for every other participant that still runs."""
+
+    error: str
+    culprits: tuple[Name, ...] | None = None
+
+
+class Expect(_Part, frozen=True):
+    """How a step has to end; what is not said is not looked at, but without ``error`` it has to end well.
+
+    Args:
+        state: the wallet's state at every participant: the same keys and words everywhere and, where it is active, a
+            certificate that every node finds valid.
+        error: the error's code, such as ``participant_refused``.
+        culprits: who is blamed, exactly.
+        exit: the exit code.
+        others: how the session ends for the other participants.
+        active: the names of the active wallets, exactly.
+        pending: the names of the pending wallets, exactly.
+        peers: who is there, exactly.
+    """
+
+    state: Literal["active"] | None = None
+    error: str | None = None
+    culprits: tuple[Name, ...] | None = None
+    exit: int | None = None
+    others: OthersExpect | None = None
+    active: tuple[str, ...] | None = None
+    pending: tuple[str, ...] | None = None
+    peers: tuple[Name, ...] | None = None
+
+    @property
+    def said(self) -> frozenset[str]:
+        """The names of the fields that are there."""
+        return frozenset(name for name in self.__struct_fields__ if getattr(self, name) is not None)
+
+
+_ERROR: Final = frozenset({"error", "culprits", "exit"})
+
+
+class CreateWallet(_Part, frozen=True, rename={"with_peers": "with"}):
+    """The node ``by`` makes a wallet, as ``mpcnode create-wallet`` does."""
+
+    verb: ClassVar[str] = "create-wallet"
+    form: ClassVar[str] = "{by: NODE, threshold: T, total: N, name?: NAME, with?: [NODE...], wait?: SECONDS}"
+    expects: ClassVar[frozenset[str]] = _ERROR | {"state", "others"}
+
+    by: Name
+    threshold: int
+    total: int
+    name: str = "wallet"
+    with_peers: tuple[Name, ...] = ()
+    wait: Seconds = 60
+
+    def __post_init__(self) -> None:
+        check_threshold(self.threshold, self.total)
+        parse_wallet_name(self.name)
+        if self.with_peers and len({*self.with_peers, self.by}) != self.total:
+            raise ValueError(f"`with` has to name the {self.total - 1} participants besides `by`, each once")
+
+
+class Stop(_Part, frozen=True):
+    """A node is told to stop, as by Ctrl-C, and does."""
+
+    verb: ClassVar[str] = "stop"
+    form: ClassVar[str] = "{node: NODE}"
+    expects: ClassVar[frozenset[str]] = frozenset()
+
+    node: Name
+
+
+class Kill(_Part, frozen=True):
+    """A node dies at once; with ``at``, as soon as a later step brings it to that phase."""
+
+    verb: ClassVar[str] = "kill"
+    form: ClassVar[str] = "{node: NODE, at?: PHASE}"
+    expects: ClassVar[frozenset[str]] = frozenset()
+
+    node: Name
+    at: status.Phase | None = None
+
+
+class Pause(_Part, frozen=True):
+    """A node stands still, as a laptop does when its lid is closed: it answers nothing and closes nothing."""
+
+    verb: ClassVar[str] = "pause"
+    form: ClassVar[str] = "{node: NODE}"
+    expects: ClassVar[frozenset[str]] = frozenset()
+
+    node: Name
+
+
+class Resume(_Part, frozen=True):
+    """A paused node goes on."""
+
+    verb: ClassVar[str] = "resume"
+    form: ClassVar[str] = "{node: NODE}"
+    expects: ClassVar[frozenset[str]] = frozenset()
+
+    node: Name
+
+
+class Start(_Part, frozen=True):
+    """A node that was stopped or killed is started again under its home."""
+
+    verb: ClassVar[str] = "start"
+    form: ClassVar[str] = "{node: NODE, passphrase?: right|wrong}"
+    expects: ClassVar[frozenset[str]] = _ERROR
+
+    node: Name
+    passphrase: Literal["right", "wrong"] = "right"  # noqa: S105 -- says which, and is none
+
+
+class Register(_Part, frozen=True, rename={"peer_id": "as"}):
+    """A node that is not in ``nodes`` comes with a home of its own, under the name ``as``."""
+
+    verb: ClassVar[str] = "register"
+    form: ClassVar[str] = "{node: NAME, as: PEER_ID}"
+    expects: ClassVar[frozenset[str]] = _ERROR
+
+    node: Name
+    peer_id: Name
+
+
+class Wallets(_Part, frozen=True):
+    """What wallets a running node has."""
+
+    verb: ClassVar[str] = "wallets"
+    form: ClassVar[str] = "{node: NODE}"
+    expects: ClassVar[frozenset[str]] = _ERROR | {"active", "pending"}
+
+    node: Name
+
+
+class Peers(_Part, frozen=True):
+    """Whom a running node sees."""
+
+    verb: ClassVar[str] = "peers"
+    form: ClassVar[str] = "{node: NODE}"
+    expects: ClassVar[frozenset[str]] = _ERROR | {"peers"}
+
+    node: Name
+
+
+Action: TypeAlias = CreateWallet | Stop | Kill | Pause | Resume | Start | Register | Wallets | Peers
+
+VERBS: Final[Mapping[str, type[Action]]] = {
+    kind.verb: kind for kind in (CreateWallet, Stop, Kill, Pause, Resume, Start, Register, Wallets, Peers)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what is done, and how it has to end."""
+
+    number: int
+    action: Action
+    expect: Expect
+
+    def __str__(self) -> str:
+        return f"step {self.number} ({self.action.verb})"
+
+    @property
+    def node(self) -> str:
+        """The node that acts."""
+        return self.action.by if isinstance(self.action, CreateWallet) else self.action.node
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One file: its first comment, its nodes and its steps."""
+
+    file: str
+    title: str
+    nodes: Mapping[str, NodeOptions]
+    timeouts: Timeouts
+    steps: tuple[Step, ...]

@@ -1,0 +1,182 @@
+"""One mpcnode process of a run: started, listened to, and gone at the end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mpcnode.control.lines import Failed, Line, decode_line, error_of
+from mpcnode.errors import DecodeError, MpcError, ParticipantSilent
+from mpcnode.types import PeerId
+
+T = TypeVar("T")
+
+MAX_OUTPUT_LINE: Final = 1024 * 1024
+STOP_DEADLINE: Final = 15.0
+"""Seconds a process has to stop in order before it is killed."""
+_TAIL: Final = 40
+
+
+class Process:
+    """A running ``mpcnode``, in a process group of its own.
+
+    Ctrl-C at the runner's terminal does not reach it: the runner stops it in order. A runner that is killed takes it
+    along, in one of two ways. Standard input is a pipe from the runner, and ``--stop-with-stdin`` makes the process
+    stop when it ends; and a process that stands still and could not see that is in a group which loses its last
+    parent outside, to which the system sends SIGHUP and SIGCONT.
+
+    Args:
+        name: the node's name, for what is said about it.
+        directory: where its output is kept.
+    """
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self.lines: list[Line] = []
+        self.on_line: Callable[[Line], None] = lambda _: None
+        self.paused = False
+        self._directory = directory
+        self._changed = asyncio.Condition()
+        self._talk: deque[str] = deque(maxlen=_TAIL)
+        self._process: asyncio.subprocess.Process | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._silent = False
+
+    async def start(self, *arguments: str) -> None:
+        """Start ``mpcnode`` with ``arguments``."""
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mpcnode", *arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=MAX_OUTPUT_LINE,
+            env=_environment(),
+            process_group=0,
+        )
+        self._listening = asyncio.create_task(self._listen(self._process))
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; negative for a signal, None while it runs."""
+        return None if self._process is None else self._process.returncode
+
+    @property
+    def failure(self) -> MpcError:
+        """Why it ended: what it said, or that it said nothing."""
+        for line in reversed(self.lines):
+            if isinstance(line, Failed):
+                return error_of(line.error)
+        talk = " / ".join(self._talk) or "nothing"
+        return ParticipantSilent(
+            f"{self.name} ended with {self.exit_code} and said no error; its last words were: {talk[-600:]!a}",
+            culprits=[PeerId(self.name)],
+        )
+
+    async def wait_for(self, wanted: Callable[[Line], T | None], *, deadline: float) -> T:
+        """The first thing that ``wanted`` finds in a line, from the first line on.
+
+        Raises:
+            MpcError: the process ended without it.
+            ParticipantSilent: it did not come within ``deadline`` seconds.
+        """
+        read = 0
+        try:
+            async with asyncio.timeout(deadline), self._changed:
+                while True:
+                    for line in self.lines[read:]:
+                        if (found := wanted(line)) is not None:
+                            return found
+                    read = len(self.lines)
+                    if self._silent:
+                        raise self.failure
+                    await self._changed.wait()
+        except TimeoutError as error:
+            raise ParticipantSilent(
+                f"{self.name} did not say what was waited for within {deadline:g} s", culprits=[PeerId(self.name)]
+            ) from error
+
+    async def wait(self, *, deadline: float) -> int:
+        """Its exit code, once it and its output have ended.
+
+        Raises:
+            TimeoutError: it still runs.
+        """
+        assert self._process is not None
+        assert self._listening is not None
+        async with asyncio.timeout(deadline):
+            await asyncio.shield(self._listening)
+            return await self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its whole group."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    async def stop(self) -> int | None:
+        """Have it stop in order; kill it where it does not.
+
+        Returns:
+            Its exit code; None where it never started.
+        """
+        if self._process is None:
+            return None
+        try:
+            if self.paused:
+                self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            return await self.wait(deadline=STOP_DEADLINE)
+        except TimeoutError:
+            pass
+        finally:  # also where the runner itself is told to stop a second time
+            self.signal(signal.SIGKILL)
+        return await self.wait(deadline=STOP_DEADLINE)
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            await asyncio.gather(self._read_lines(process.stdout), self._read_talk(process.stderr))
+            await process.wait()
+        finally:
+            self._silent = True
+            await self._tell()
+
+    async def _read_lines(self, stdout: asyncio.StreamReader) -> None:
+        with (self._directory / f"{self.name}.ndjson").open("ab") as kept:
+            while data := await stdout.readline():
+                kept.write(data)
+                kept.flush()
+                try:
+                    line = decode_line(data)
+                except DecodeError:
+                    self._talk.append(f"not JSON: {data[:200]!a}")
+                    continue
+                self.lines.append(line)
+                self.on_line(line)
+                await self._tell()
+
+    async def _read_talk(self, stderr: asyncio.StreamReader) -> None:
+        with (self._directory / f"{self.name}.stderr").open("ab") as kept:
+            while data := await stderr.readline():
+                kept.write(data)
+                self._talk.append(data.decode(errors="replace").rstrip())
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _environment() -> Mapping[str, str]:
+    # What this user's own node is told must not reach the nodes of a run.
+    return {name: value for name, value in os.environ.items() if not name.startswith("MPCNODE_")}
