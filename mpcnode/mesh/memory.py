@@ -1,0 +1,194 @@
+"""Links inside one process, with faults at will: what sessions and the mesh itself are tested over."""
+
+import asyncio
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+from mpcnode.errors import DecodeError
+from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
+from mpcnode.types import PeerId
+
+_PREFIX: Final = "memory "
+
+
+class MemoryNetwork:
+    """All nodes of one test, and what goes wrong between them.
+
+    Args:
+        delay: seconds from sending to receiving, the same for every message, so that order holds.
+    """
+
+    def __init__(self, *, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.links: dict[int, MemoryLink] = {}
+        self._numbers = count(1)
+        self._refused: Counter[frozenset[PeerId]] = Counter()
+        self._stalled: set[frozenset[PeerId]] = set()
+
+    def connector(self, peer_id: PeerId) -> "MemoryConnector":
+        """Make the connector of one node."""
+        return MemoryConnector(self, peer_id)
+
+    def refuse(self, one: PeerId, other: PeerId, times: int = 1_000_000) -> None:
+        """Let the next tries of a link never open, without a word."""
+        self._refused[frozenset((one, other))] = times
+
+    def stall(self, one: PeerId, other: PeerId) -> None:
+        """Deliver nothing more between two nodes, without a word, on this link or any later one."""
+        self._stalled.add(frozenset((one, other)))
+
+    def heal(self, one: PeerId, other: PeerId) -> None:
+        """Let later messages, and later tries, through again; what was lost stays lost."""
+        self._stalled.discard(frozenset((one, other)))
+        self._refused.pop(frozenset((one, other)), None)
+
+    def silence(self, node: PeerId, others: list[PeerId]) -> None:
+        """Do what a killed process does: from now on it says nothing to anybody."""
+        for other in others:
+            self.stall(node, other)
+
+    def cut(self, one: PeerId, other: PeerId) -> None:
+        """Break the present link; both ends hear of it."""
+        for link in list(self.links.values()):
+            if link.between == frozenset((one, other)):
+                link.break_down("cut by the test")
+
+    def stalled(self, between: frozenset[PeerId]) -> bool:
+        """Say whether nothing is delivered."""
+        return between in self._stalled
+
+    def opens(self, between: frozenset[PeerId]) -> bool:
+        """Say whether a try made now opens."""
+        if self._refused[between] > 0:
+            self._refused[between] -= 1
+            return False
+        return not self.stalled(between)
+
+    def register(self, link: "MemoryLink") -> int:
+        """Number a link."""
+        number = next(self._numbers)
+        self.links[number] = link
+        return number
+
+
+class MemoryConnector:
+    """Makes the links of one node of a ``MemoryNetwork``."""
+
+    def __init__(self, network: MemoryNetwork, peer_id: PeerId) -> None:
+        self._network = network
+        self._peer_id = peer_id
+        self.fingerprint = hashlib.sha256(b"memory certificate of " + peer_id.encode()).digest()
+
+    def link(self, events: LinkEvents) -> "MemoryLink":
+        """Make the link of one try."""
+        return MemoryLink(self._network, self._peer_id, self.fingerprint, events)
+
+
+class MemoryLink:
+    """One end of one try at a link."""
+
+    def __init__(self, network: MemoryNetwork, owner: PeerId, fingerprint: bytes, events: LinkEvents) -> None:
+        self.owner = owner
+        self.other: MemoryLink | None = None
+        self.candidates: list[IceCandidate] = []
+        self._network = network
+        self._number = network.register(self)
+        self._fingerprint = fingerprint
+        self._remote = b""
+        self._events = events
+        self._closed = False
+        self._events_due: deque[Callable[[], None]] = deque()
+        self._handles: set[asyncio.TimerHandle] = set()
+
+    @property
+    def between(self) -> frozenset[PeerId]:
+        """Both nodes, once they met."""
+        return frozenset((self.owner, self.other.owner)) if self.other is not None else frozenset()
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """Both fingerprints, as the descriptions have them."""
+        return Fingerprints(self._fingerprint, self._remote)
+
+    @property
+    def route(self) -> str:
+        """Where it goes."""
+        return "inside one process"
+
+    async def offer(self) -> str:
+        """Make the offer."""
+        await asyncio.sleep(0)
+        return self._describe()
+
+    async def answer(self, offer: str) -> str:
+        """Take the offer, make the answer."""
+        await asyncio.sleep(0)
+        self.other = self._find(offer)
+        return self._describe()
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer; both ends open unless a fault says no."""
+        await asyncio.sleep(0)
+        self.other = self._find(answer)
+        if self._network.opens(self.between):
+            self.later(self._events.opened)
+            self.other.later(self.other._events.opened)  # noqa: SLF001 (the other end of the same link)
+
+    async def add_candidate(self, candidate: IceCandidate) -> None:
+        """Note the candidate."""
+        self.candidates.append(candidate)
+
+    def send(self, data: bytes) -> None:
+        """Carry a message to the other end."""
+        other = self.other
+        if other is None or self._closed or self._network.stalled(self.between):
+            return
+        other.later(lambda: other._events.received(data))  # noqa: SLF001 (the other end of the same link)
+
+    async def close(self) -> None:
+        """Close; the other end hears of it unless the link is stalled."""
+        if self._closed:
+            return
+        self._closed = True
+        for handle in self._handles:
+            handle.cancel()
+        self._handles.clear()
+        del self._network.links[self._number]
+        other = self.other
+        if other is not None and not self._network.stalled(self.between):
+            other.later(lambda: other._events.closed("closed by the other end"))  # noqa: SLF001 (the other end)
+
+    def break_down(self, reason: str) -> None:
+        """Let this end hear that the link broke."""
+        self.later(lambda: self._events.closed(reason))
+
+    def later(self, event: Callable[[], None]) -> None:
+        """Let this end hear ``event`` after the network's delay."""
+        if self._closed:
+            return
+        handle: asyncio.TimerHandle
+        # Timers of the same moment fire in any order; events of one link must not.
+        self._events_due.append(event)
+
+        def happen() -> None:
+            self._handles.discard(handle)
+            self._events_due.popleft()()
+
+        handle = asyncio.get_running_loop().call_later(self._network.delay, happen)
+        self._handles.add(handle)
+
+    def _describe(self) -> str:
+        return f"{_PREFIX}{self._number} {self._fingerprint.hex()}"
+
+    def _find(self, description: str) -> "MemoryLink":
+        words = description.removeprefix(_PREFIX).split(" ")
+        if not description.startswith(_PREFIX) or len(words) != 2 or not words[0].isdigit():
+            raise DecodeError("no description of a link in memory")
+        self._remote = bytes.fromhex(words[1])
+        link = self._network.links.get(int(words[0]))
+        if link is None:
+            raise ConnectionError("the other end is gone")
+        return link

@@ -1,0 +1,95 @@
+"""Several meshes in one process, their signals carried by hand: who sees what, and what is left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
+
+from mpcnode.crypto.signature import signing_input
+from mpcnode.mesh.mesh import Mesh
+from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, Signal
+from mpcnode.types import IdentityKey, PeerId, SessionId
+
+SESSION: Final = SessionId("5e" * 16)
+FAST: Final = MeshTimeouts(attempt=0.3, tries=3, grace=0.3, ping=0.05, quiet=0.25, dead=0.6, announce=0.05, linger=0.2)
+"""Short enough for a test that waits for a deadline, long enough for a loaded machine to keep all the others."""
+
+
+def key_of(peer_id: PeerId) -> tuple[IdentityKey, bytes]:
+    """Make the identity of a node from its name."""
+    public, secret = crypto_sign_seed_keypair(peer_id.encode().ljust(32, b"\x00")[:32])
+    return IdentityKey(public), secret
+
+
+def signer(peer_id: PeerId) -> Callable[[str, bytes], bytes]:
+    """Make what signs as ``peer_id``."""
+    secret = key_of(peer_id)[1]
+    return lambda context, message: crypto_sign(signing_input(context, message), secret)[:64]
+
+
+def names(count: int) -> list[PeerId]:
+    """Name ``count`` nodes, sorted."""
+    return [PeerId(f"node{number:02}") for number in range(1, count + 1)]
+
+
+@dataclass
+class Meshes:
+    """The meshes of one session, by node; ``tamper`` may change or drop (None) a signal on its way."""
+
+    nodes: dict[PeerId, Mesh] = field(default_factory=dict)
+    changes: dict[PeerId, list[LinkChange]] = field(default_factory=dict)
+    signals: list[tuple[PeerId, PeerId, Signal]] = field(default_factory=list)
+    tamper: Callable[[PeerId, PeerId, Signal], Signal | None] = lambda _sender, _to, signal: signal
+
+    def __getitem__(self, node: PeerId) -> Mesh:
+        return self.nodes[node]
+
+    def carry(self, sender: PeerId, to: PeerId, signal: Signal) -> None:
+        self.signals.append((sender, to, signal))
+        changed = self.tamper(sender, to, signal)
+        if changed is not None and to in self.nodes:
+            asyncio.get_running_loop().call_soon(self.nodes[to].handle_signal, sender, changed)
+
+    async def open(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for mesh in self.nodes.values():
+                group.create_task(mesh.open())
+
+    async def outcomes(self) -> dict[PeerId, BaseException | None]:
+        """Open all, and say how it ended for each."""
+        results = await asyncio.gather(*(mesh.open() for mesh in self.nodes.values()), return_exceptions=True)
+        return dict(zip(self.nodes, results, strict=True))
+
+
+@asynccontextmanager
+async def meshes(
+    nodes: Sequence[PeerId],
+    connector: Callable[[PeerId], Connector],
+    *,
+    timeouts: MeshTimeouts = FAST,
+    sign: Callable[[PeerId], Callable[[str, bytes], bytes]] = signer,
+) -> AsyncIterator[Meshes]:
+    """Give meshes that are closed, and leave no task, at the end."""
+    before = asyncio.all_tasks()
+    made = Meshes()
+    roster = {node: key_of(node)[0] for node in nodes}
+    for node in nodes:
+        made.changes[node] = []
+        made.nodes[node] = Mesh(
+            peer_id=node,
+            session_id=SESSION,
+            roster=roster,
+            sign=sign(node),
+            connector=connector(node),
+            signal=lambda to, signal, node=node: made.carry(node, to, signal),  # type: ignore[misc]
+            on_link=made.changes[node].append,
+            timeouts=timeouts,
+        )
+    try:
+        yield made
+    finally:
+        await asyncio.gather(*(mesh.close() for mesh in made.nodes.values()))
+    assert asyncio.all_tasks() <= before
