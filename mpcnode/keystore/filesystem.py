@@ -54,8 +54,9 @@ class FileSystem:
         os.fchmod(fd, mode)
 
     def mkdir(self, path: Path) -> None:
-        """Make a directory for nobody else."""
+        """Make a directory for nobody else, whatever the umask is."""
         path.mkdir(0o700)
+        path.chmod(0o700)  # a umask can take away even what its owner needs
 
     def listdir(self, path: Path) -> list[str]:
         """List the names in a directory."""

@@ -53,7 +53,7 @@ class HomeLock:
             with self._counting:
                 self._holders -= 1
                 if not self._holders:
-                    self._fs.close(self._fd)
+                    self._close(self._fd)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -74,9 +74,14 @@ class HomeLock:
             self._lock(fd)
             self._on_taken()
         except BaseException:
-            self._fs.close(fd)
+            self._close(fd)
             raise
         self._fd = fd
+
+    def _close(self, fd: int) -> None:
+        # Closing gives the lock back whatever it says, and nothing of value is in this file.
+        with suppress(OSError):
+            self._fs.close(fd)
 
     def _lock(self, fd: int) -> None:
         try:

@@ -1,0 +1,230 @@
+"""What a home keeps, and the four ways of not getting it back."""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mpcnode.errors import (
+    ConfigurationError,
+    KeystoreAbsent,
+    KeystoreNewer,
+    KeystoreUnreadable,
+    WrongPassphrase,
+)
+from mpcnode.identity.contacts import Contacts
+from mpcnode.identity.identity import Identity
+from mpcnode.keystore.format import KdfPolicy, canonical
+from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.settings import Settings
+from mpcnode.keystore.store import Home
+from mpcnode.types import PeerId, WalletId
+
+QUICK = KdfPolicy(8 << 20, 1)
+WALLET = WalletId("ab" * 16)
+CLI1 = PeerId("cli1")
+HEADER = {"wallet_id": WALLET, "peer_id": CLI1, "state": "pending"}
+
+
+def save(home: Home, keyring: Keyring, **changes: object) -> None:
+    home.save_wallet(WALLET, CLI1, HEADER | changes, bytearray(b"secret"), keyring)
+
+
+def wallet_file(home: Home) -> Path:
+    return home.path / "wallets" / WALLET / "cli1.json"
+
+
+def test_what_is_stored_comes_back(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    assert home.load_wallet(WALLET, CLI1, keyring) == (HEADER, bytearray(b"secret"))
+    save(home, keyring, state="active")
+    assert home.load_wallet(WALLET, CLI1, keyring) == (HEADER | {"state": "active"}, bytearray(b"secret"))
+
+
+def test_each_file_opens_alone_and_without_the_rest_of_the_home(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    (home.path / "identity.json").unlink()
+    with Keyring(bytearray(b"correct horse")) as fresh:
+        assert home.load_wallet(WALLET, CLI1, fresh) == (HEADER, bytearray(b"secret"))
+
+
+def test_all_files_of_a_home_share_one_key_derivation(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    (listed,) = home.list_wallets()
+    assert listed.kdf == home.kdf()
+    assert len(keyring._roots) == 1
+
+
+def test_a_homes_identity_is_made_once(home: Home, keyring: Keyring) -> None:
+    identity = home.load_identity(keyring)
+    assert home.identity_exists()
+    assert home.identity_public_key() == identity.public_key
+    with pytest.raises(ConfigurationError, match="already"):
+        home.create_identity(keyring, QUICK)
+    assert home.load_identity(keyring).public_key == identity.public_key
+
+
+def test_a_damaged_identity_is_never_replaced(home: Home, keyring: Keyring) -> None:
+    (home.path / "identity.json").write_bytes(b"")
+    assert home.identity_exists()
+    with pytest.raises(ConfigurationError, match="already"):
+        home.create_identity(keyring, QUICK)
+
+
+def test_an_identity_file_that_names_another_key_is_refused(home: Home, keyring: Keyring) -> None:
+    file = keyring.seal("mpcnode-identity", home.kdf(), {"public_key": "00" * 32}, bytes(32), random.randbytes)
+    (home.path / "identity.json").write_bytes(file.encode())
+    with pytest.raises(KeystoreUnreadable, match="another public key"):
+        home.load_identity(keyring)
+    with pytest.raises(KeystoreUnreadable):
+        home.identity_public_key()
+
+
+def test_the_same_randomness_makes_the_same_home(tmp_path: Path) -> None:
+    keys = []
+    for name in ("one", "two"):
+        home = Home.open(tmp_path / name, create=True, rng=random.Random(1).randbytes)
+        keys.append(home.create_identity(Keyring(bytearray(b"pass")), QUICK).public_key)
+    assert keys[0] == keys[1]
+
+
+def test_contacts_and_settings_are_empty_until_they_are_stored(home: Home) -> None:
+    assert home.load_contacts() == Contacts()
+    assert home.load_settings() == Settings()
+    key = Identity.from_seed(bytearray(32)).public_key
+    contacts = Contacts().pin(CLI1, key, verified=True, now=1)
+    home.save_contacts(contacts)
+    home.save_settings(Settings(peer_id=CLI1))
+    assert home.load_contacts() == contacts
+    assert home.load_settings() == Settings(peer_id=CLI1)
+
+
+# --- the four ways of not getting a file ---
+
+
+def test_absent_unreadable_wrong_passphrase_and_newer_are_four_errors(home: Home, keyring: Keyring) -> None:
+    with pytest.raises(KeystoreAbsent):
+        home.load_wallet(WALLET, CLI1, keyring)
+    save(home, keyring)
+    with pytest.raises(WrongPassphrase):
+        home.load_wallet(WALLET, CLI1, Keyring(bytearray(b"wrong")))
+    data = wallet_file(home).read_bytes()
+    for damaged in (b"", data[:-1], data[: len(data) // 2], data + b"\n", data.replace(b'"pending"', b'"active"')):
+        wallet_file(home).write_bytes(damaged)
+        with pytest.raises(KeystoreUnreadable):
+            home.load_wallet(WALLET, CLI1, keyring)
+    wallet_file(home).write_bytes(canonical({"format": "mpcnode-wallet", "version": 9}))
+    with pytest.raises(KeystoreNewer, match=str(wallet_file(home))):
+        home.load_wallet(WALLET, CLI1, keyring)
+
+
+@pytest.mark.parametrize("name", ["contacts.json", "settings.json", "identity.json"])
+def test_a_damaged_file_is_an_error_and_never_taken_for_an_absent_one(home: Home, keyring: Keyring, name: str) -> None:
+    (home.path / name).write_bytes(b"{}")
+    loads: dict[str, Callable[[], object]] = {
+        "contacts.json": home.load_contacts,
+        "settings.json": home.load_settings,
+        "identity.json": lambda: home.load_identity(keyring),
+    }
+    with pytest.raises(KeystoreUnreadable, match=name):
+        loads[name]()
+
+
+@pytest.mark.parametrize("name", ["contacts", "settings"])
+def test_newer_contacts_and_settings_are_left_alone(home: Home, name: str) -> None:
+    (home.path / f"{name}.json").write_bytes(canonical({"format": f"mpcnode-{name}", "version": 2}))
+    with pytest.raises(KeystoreNewer):
+        getattr(home, f"load_{name}")()
+
+
+def test_a_header_altered_by_somebody_who_fits_the_checksum_does_not_open(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    other = keyring.seal("mpcnode-wallet", home.kdf(), HEADER | {"state": "active"}, b"", random.randbytes)
+    fields = json.loads(wallet_file(home).read_bytes())
+    mixed = json.loads(other.encode()) | {"nonce": fields["nonce"], "sealed": fields["sealed"]}
+    del mixed["checksum"]
+    wallet_file(home).write_bytes(canonical(mixed | {"checksum": hashlib.sha256(canonical(mixed)).hexdigest()}))
+    (listed,) = home.list_wallets()
+    assert listed.header == HEADER | {"state": "active"}  # a list is not authenticated, and says so
+    with pytest.raises(KeystoreUnreadable, match="altered"):
+        home.load_wallet(WALLET, CLI1, keyring)
+
+
+def test_a_wallet_is_not_stored_under_another_passphrase_than_the_homes(home: Home) -> None:
+    with pytest.raises(WrongPassphrase):
+        save(home, Keyring(bytearray(b"another")))
+    assert home.list_wallets() == ()
+
+
+def test_a_wallet_moved_to_another_name_is_refused(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    wallet_file(home).rename(wallet_file(home).with_name("cli2.json"))
+    with pytest.raises(KeystoreUnreadable, match="another wallet"):
+        home.load_wallet(WALLET, PeerId("cli2"), keyring)
+
+
+def test_a_header_of_another_wallet_is_the_callers_mistake(home: Home, keyring: Keyring) -> None:
+    for header in ({}, HEADER | {"peer_id": "cli2"}, HEADER | {"wallet_id": "cd" * 16}):
+        with pytest.raises(ValueError, match="another wallet"):
+            home.save_wallet(WALLET, CLI1, header, bytearray(), keyring)
+
+
+@pytest.mark.parametrize("name", ["../cli1", "", "a/b", "a\x00b", "x" * 65])
+def test_nothing_but_a_peer_id_becomes_a_path(home: Home, keyring: Keyring, name: str) -> None:
+    peer_id = PeerId(name)
+    with pytest.raises(ValueError, match="peer id"):
+        home.save_wallet(WALLET, peer_id, {"wallet_id": WALLET, "peer_id": peer_id}, bytearray(), keyring)
+    with pytest.raises(ValueError, match="peer id"):
+        home.load_wallet(WALLET, peer_id, keyring)
+    with pytest.raises(ValueError, match="wallet id"):
+        home.delete_wallet(WalletId(".."), CLI1)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "...", ".tmp", "-"])
+def test_an_odd_peer_id_is_a_plain_file_of_its_own(home: Home, keyring: Keyring, name: str) -> None:
+    peer_id = PeerId(name)
+    header = {"wallet_id": WALLET, "peer_id": name}
+    home.save_wallet(WALLET, peer_id, header, bytearray(b"odd"), keyring)
+    with home.lock():  # its sweep must not take it for a leftover
+        pass
+    assert home.load_wallet(WALLET, peer_id, keyring) == (header, bytearray(b"odd"))
+    assert [listed.peer_id for listed in home.list_wallets()] == [peer_id]
+
+
+# --- lists and removal ---
+
+
+def test_one_bad_file_does_not_hide_the_others(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    others = [WalletId(f"{i:032x}") for i in range(1, 4)]
+    for other in others:
+        home.save_wallet(other, CLI1, {"wallet_id": other, "peer_id": CLI1}, bytearray(), keyring)
+    (home.path / "wallets" / others[0] / "cli1.json").write_bytes(b"\x00")
+    (home.path / "wallets" / others[1] / "cli1.json").write_bytes(canonical({"format": "mpcnode-wallet", "version": 2}))
+    (home.path / "wallets" / others[2] / "cli1.json").unlink()
+    (home.path / "wallets" / others[2]).rmdir()
+    (home.path / "wallets" / others[2]).symlink_to(home.path / "wallets" / WALLET)
+    (home.path / "wallets" / ".DS_Store").write_bytes(b"")
+    (home.path / "wallets" / WALLET / "notes.txt").write_bytes(b"")
+    listed = {entry.wallet_id: entry for entry in home.list_wallets()}
+    assert list(listed) == [*others, WALLET]
+    assert [type(listed[other].problem) for other in others] == [KeystoreUnreadable, KeystoreNewer, KeystoreUnreadable]
+    assert listed[WALLET].header == HEADER
+    assert listed[WALLET].problem is None
+
+
+def test_a_removed_wallet_is_gone_and_the_others_are_not(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    cli2 = PeerId("cli2")
+    home.save_wallet(WALLET, cli2, {"wallet_id": WALLET, "peer_id": cli2}, bytearray(), keyring)
+    home.delete_wallet(WALLET, CLI1)
+    with pytest.raises(KeystoreAbsent):
+        home.load_wallet(WALLET, CLI1, keyring)
+    with pytest.raises(KeystoreAbsent):
+        home.delete_wallet(WALLET, CLI1)
+    assert [entry.peer_id for entry in home.list_wallets()] == [cli2]
+    home.delete_wallet(WALLET, cli2)
+    assert list((home.path / "wallets").iterdir()) == []
