@@ -96,6 +96,7 @@ class SignalingClient:
         self._queue_changed = asyncio.Event()
         self._limits = wire.OfferedLimits(wire.MESSAGE_BYTES, 50, 1000)
         self._socket: ClientConnection | None = None
+        self._attempt: asyncio.Timeout | None = None
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
         self._running = False
@@ -154,6 +155,10 @@ class SignalingClient:
                     self._queue_changed.clear()
                     await self._queue_changed.wait()
         self._stop.set()
+        if self._attempt is not None:
+            # It raises for an attempt that has just failed by itself, which is as good.
+            with contextlib.suppress(RuntimeError):
+                self._attempt.reschedule(0)
         if self._socket is not None:
             await self._socket.close()
         if self._running:
@@ -167,9 +172,10 @@ class SignalingClient:
         since: float | None = None
         try:
             async with contextlib.AsyncExitStack() as stack:
-                async with asyncio.timeout(self._deadline):
+                async with asyncio.timeout(self._deadline) as self._attempt:
                     socket = await stack.enter_async_context(self._dial())
                     registered, early = await self._register(socket)
+                self._attempt = None
                 since = loop.time()
                 self._socket = socket
                 self._on_event(registered)
@@ -178,7 +184,7 @@ class SignalingClient:
                 reason = await self._pump(socket)
         except (OSError, WebSocketException, DecodeError) as exc:
             reason = why(exc, self._deadline)
-            if first and since is None:
+            if first and since is None and not self._stop.is_set():
                 raise ServerUnreachable(
                     f"no signaling server at {self._origin}: {reason}",
                     hint="start one with mpcnode serve, or name another with --server",
@@ -189,6 +195,7 @@ class SignalingClient:
             self._on_event(ServerSaid(exc.server_code, exc.message, None))
             reason = exc.message
         finally:
+            self._attempt = None
             self._socket = None
             self._queue_changed.set()
         return reason, None if since is None else loop.time() - since

@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._is_text = True
         self._discarded = 0
         self._heard = asyncio.get_running_loop().time()
-        self._pinged = False
+        self._pinged: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     # What asyncio and uvicorn call.
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read frames. In slices, so that what one message leads to is known before many more are parsed."""
-        self._heard, self._pinged = asyncio.get_running_loop().time(), False
+        self._heard, self._pinged = asyncio.get_running_loop().time(), None
         if len(data) <= _SLICE:
             self._feed(data)
             return
@@ -164,14 +164,15 @@ class Connection(asyncio.Protocol):
         """Ping a client that has been silent, give up one that stayed so; call it about once a second."""
         if self._timer is not None:
             return
-        silence = now - self._heard
-        if silence > 2 * self._switchboard.limits.ping_seconds:
+        seconds = self._switchboard.limits.ping_seconds
+        if self._pinged is None:
+            if now - self._heard > seconds and self._conn.state is OPEN:
+                self._pinged = now
+                self._conn.send_ping(b"mpcnode")
+                self._flush()
+        elif now - self._pinged > seconds:
             # Nobody reads a close frame there, and what waits in the outbox would hold the socket open for minutes.
             self.transport.abort()
-        elif silence > self._switchboard.limits.ping_seconds and not self._pinged and self._conn.state is OPEN:
-            self._pinged = True
-            self._conn.send_ping(b"mpcnode")
-            self._flush()
 
     def abort(self) -> None:
         """End the socket at once."""

@@ -311,7 +311,8 @@ class Hub:
         frame_bytes = room.frame_bytes + len(peer_id) + 3
         if frame_bytes > self._limits.message_bytes:
             return actions + self._error(client, "room_full")
-        actions += [Send(watcher, encode(PeerJoined(peer_id))) for watcher in room.watchers]
+        joined = encode(PeerJoined(peer_id))
+        actions += [Send(watcher, joined) for watcher in room.watchers]
         self._rooms[room_name] = room
         room.members[peer_id] = client.connection
         room.frame_bytes, room.frame = frame_bytes, None

@@ -24,7 +24,8 @@ class Limits:
         close_seconds: for a client's half of the closing handshake, and for its last bytes to leave.
 
     Raises:
-        ConfigurationError: a limit is not positive, or frames are below 1 KiB or above 16 MiB.
+        ConfigurationError: a limit is not positive, or frames are below 1 KiB or above 16 MiB, or above the
+            outbox.
     """
 
     message_bytes: int = MESSAGE_BYTES
@@ -44,6 +45,8 @@ class Limits:
                 raise ConfigurationError(f"{field.name.replace('_', ' ')} must be more than 0")
         if not 1024 <= self.message_bytes <= 16 * 1024 * 1024:
             raise ConfigurationError("message bytes must be 1024 to 16777216")
+        if self.outbox_bytes < self.message_bytes:
+            raise ConfigurationError("outbox bytes must be at least message bytes, or no message could be sent")
 
 
 def address_group(address: str) -> str:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,8 @@ class _Switchboard:
         self._hub = Hub(config.limits, version=__version__, rng=os.urandom, ice_servers=config.ice_servers)
         self._connections: dict[int, Connection] = {}
         self._numbers = itertools.count(1)
+        self._waiting: deque[Action] = deque()
+        self._acting = False
         self._time = asyncio.get_running_loop().time
 
     def opened(self, connection: Connection, request: Request) -> None:
@@ -157,14 +160,27 @@ class _Switchboard:
         self._act(self._hub.shutdown())
 
     def _act(self, actions: list[Action]) -> None:
-        for action in actions:
-            connection = self._connections.get(action.connection)
-            if connection is None:
-                continue
-            if isinstance(action, Send):
-                connection.send(action.frame)
-            else:
-                connection.close(action.code, action.reason, action.frame)
+        """Carry actions out in order. What they lead to in turn waits: many full outboxes must not nest."""
+        if self._acting:
+            self._waiting.extend(actions)
+            return
+        self._acting = True
+        try:
+            for action in actions:
+                self._do(action)
+            while self._waiting:
+                self._do(self._waiting.popleft())
+        finally:
+            self._acting = False
+
+    def _do(self, action: Action) -> None:
+        connection = self._connections.get(action.connection)
+        if connection is None:
+            return
+        if isinstance(action, Send):
+            connection.send(action.frame)
+        else:
+            connection.close(action.code, action.reason, action.frame)
 
     def _seen_from(self, connection: Connection, request: Request) -> tuple[str, str]:
         """Give the client's address and the scheme it dialled, through the proxies that are believed."""
@@ -323,7 +339,7 @@ def _bind(family: int, address: Sequence[Any]) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.setblocking(False)
         listener.bind(tuple(address))
-    except OSError:
+    except (OSError, OverflowError):
         listener.close()
         raise
     return listener

@@ -91,6 +91,10 @@ class IceServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     def __repr__(self) -> str:
         return f"IceServer(urls={self.urls!r}, credential={None if self.credential is None else '<redacted>'})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show rich what ``repr`` shows; msgspec's own would show the credential."""
+        return [("urls", self.urls)]
+
 
 class OfferedLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client must keep to: bytes of a frame, messages a second, messages at once."""
@@ -243,7 +247,7 @@ def origin_of(url: str) -> str:
     default = {"ws": 80, "wss": 443}.get(parts.scheme)
     if default is None or not parts.hostname:
         raise ValueError("a signaling server's URL is ws://host[:port] or wss://host[:port]")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.encode("idna").decode("ascii")
     return f"{parts.scheme}://{host}" + ("" if parts.port in {None, default} else f":{parts.port}")
 
 

@@ -1,0 +1,171 @@
+"""What one client may cost, at the hub: rate, time, places, frame sizes."""
+
+from typing import Any
+
+import pytest
+
+from mpcnode.errors import ConfigurationError
+from mpcnode.signaling.limits import Limits, address_group
+from tests.helpers.desk import Desk
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_too_many_messages_are_refused_and_time_brings_more() -> None:
+    desk = Desk(burst=5, messages_per_second=2)
+    one = desk.registered("cli1")
+    for _ in range(4):
+        desk.send(one, type="list_peers")
+    assert desk.errors(one) == []
+    desk.send(one, type="list_peers")
+    assert desk.heard(one) == [{"type": "error", "error": "rate limited", "code": "rate_limited"}]
+    desk.now += 1
+    for _ in range(3):
+        desk.send(one, type="list_peers")
+    assert desk.errors(one) == ["rate_limited"]
+    desk.now += 1e6
+    for _ in range(6):
+        desk.send(one, type="list_peers")
+    assert desk.errors(one) == ["rate_limited"]
+
+
+def test_who_does_not_stop_is_closed() -> None:
+    desk = Desk(burst=5, excess=3)
+    one = desk.registered("cli1")
+    for _ in range(8):
+        desk.send(one, type="list_peers")
+    assert desk.errors(one) == ["rate_limited"] * 4
+    assert desk.closed == {one: 1008}
+    desk.send(one, type="list_peers")
+    assert desk.heard(one) == []
+
+
+def test_pings_and_fragments_are_not_free() -> None:
+    desk = Desk(burst=5, excess=3)
+    one = desk.connect()
+    for _ in range(9):
+        desk.do(desk.hub.receive_control(one, desk.now))
+    assert desk.closed == {one: 1008}
+
+
+def test_who_does_not_register_in_time_is_closed(desk: Desk) -> None:
+    registered, late = desk.registered("cli1"), desk.connect()
+    desk.now += 5
+    later = desk.connect()
+    desk.now += 5
+    desk.do(desk.hub.tick(desk.now))
+    assert desk.errors(late) == ["register_timeout"]
+    assert desk.closed == {late: 1008}
+    desk.now += 5
+    desk.do(desk.hub.tick(desk.now))
+    assert set(desk.closed) == {late, later}
+    assert registered not in desk.closed
+
+
+def test_an_address_has_a_limit_and_gets_its_places_back() -> None:
+    desk = Desk(connections_per_address=2)
+    first, _ = desk.connect(), desk.connect()
+    refused = desk.connect()
+    assert desk.errors(refused) == ["too_many_connections"]
+    assert desk.closed == {refused: 1013}
+    desk.send(refused, type="register", peer_id="cli1")
+    assert desk.heard(refused) == []
+    desk.connect(address="192.0.2.2")
+    desk.do(desk.hub.disconnect(first))
+    desk.connect()
+    assert desk.closed == {refused: 1013}
+
+
+def test_all_addresses_together_have_a_limit() -> None:
+    desk = Desk(connections=3)
+    for host in range(4):
+        desk.connect(address=f"192.0.2.{host}")
+    assert desk.closed == {4: 1013}
+
+
+def test_a_room_is_full_when_its_list_would_not_fit_a_frame() -> None:
+    desk = Desk(message_bytes=1024, connections_per_address=100)
+    numbers = [desk.connect() for _ in range(20)]
+    for index, number in enumerate(numbers):
+        desk.send(number, type="register", peer_id=f"{index:064}")
+    refused = [number for number in numbers if "room_full" in desk.errors(number)]
+    assert refused == numbers[len(numbers) - len(refused) :] != []
+    actions = desk.hub.receive(numbers[0], b'{"type":"list_peers"}', desk.now)
+    assert 1024 - 67 < len(actions[0].frame) <= 1024
+    desk.do(desk.hub.disconnect(numbers[0]))
+    desk.send(refused[0], type="register", peer_id="z")
+    assert desk.heard(refused[0])[0]["type"] == "peers"
+
+
+def test_no_frame_that_goes_out_is_above_the_limit_of_one_that_comes_in() -> None:
+    desk = Desk(message_bytes=1024)
+    long, short = desk.registered("x" * 64, extended=True), desk.registered("y")
+    frame = b'{"type":"relay","to":"y","data":{"a":"' + b"a" * (1024 - 41) + b'"}}'
+    assert len(frame) == 1024
+    desk.send_raw(long, frame)
+    (error,) = desk.heard(long)
+    assert (error["code"], error["peer"]) == ("message_too_big", "y")
+    assert desk.heard(short) == []
+    assert desk.closed == {}
+
+
+def test_who_does_not_read_is_closed_and_the_room_told(desk: Desk) -> None:
+    watcher, slow = desk.registered("ana", extended=True, watch=True), desk.registered("ben")
+    desk.heard(watcher)
+    desk.do(desk.hub.overflow(slow))
+    assert desk.errors(slow) == ["slow_reader"]
+    assert desk.closed == {slow: 1008}
+    assert desk.heard(watcher) == [{"type": "peer_left", "peer_id": "ben"}]
+    assert desk.hub.overflow(slow) == []
+
+
+def test_a_frame_that_is_too_big_closes(desk: Desk) -> None:
+    one = desk.registered("cli1")
+    desk.do(desk.hub.too_big(one))
+    assert desk.errors(one) == ["message_too_big"]
+    assert desk.closed == {one: 1009}
+
+
+def test_shutdown_tells_everybody(desk: Desk) -> None:
+    numbers = {desk.registered("cli1"), desk.connect(), desk.registered("cli2", extended=True, watch=True)}
+    desk.do(desk.hub.shutdown())
+    assert desk.closed == dict.fromkeys(numbers, 1012)
+    for number in numbers:
+        assert desk.errors(number) == ["server_shutdown"]
+        assert desk.hub.disconnect(number) == []
+    assert desk.hub.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:1:aaaa::1", "2001:db8:0:1::/64"),
+        ("2001:db8:0:1:bbbb::2", "2001:db8:0:1::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("not an address", "not an address"),
+    ],
+)
+def test_an_ipv6_customer_counts_as_one_address(address: str, group: str) -> None:
+    assert address_group(address) == group
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"burst": 0},
+        {"register_seconds": -1.0},
+        {"messages_per_second": float("nan")},
+        {"message_bytes": 1023},
+        {"message_bytes": 1 << 25, "outbox_bytes": 1 << 26},
+        {"outbox_bytes": 65_535},
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        Limits(**limits)
