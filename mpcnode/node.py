@@ -1,0 +1,397 @@
+"""One node: home, signaling, mesh and sessions put together. Everything a user can ask of a node is a method here."""
+
+import asyncio
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
+from mpcnode.errors import (
+    AuthenticationError,
+    DecodeError,
+    MpcError,
+    ParticipantSilent,
+    PeerIncompatible,
+    UsageError,
+)
+from mpcnode.identity.identity import Identity
+from mpcnode.keystore.format import KdfPolicy
+from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.store import Home
+from mpcnode.mesh.transport import Connector, MeshTimeouts
+from mpcnode.session.catch_up import CatchUp
+from mpcnode.session.keygen import Services
+from mpcnode.session.proposal import propose_keygen
+from mpcnode.session.room import Room
+from mpcnode.session.sealed_relay import Opened, SealedRelay
+from mpcnode.session.sessions import Accept, Policy, Sessions, User
+from mpcnode.session.timeouts import SessionTimeouts
+from mpcnode.session.trust import Trusts, fingerprint
+from mpcnode.session.wallets import Wallets, error_view, read_header, view
+from mpcnode.signaling import events
+from mpcnode.signaling.client import SignalingClient
+from mpcnode.status import Disconnected, ErrorView, Event, Peers, PeerView, Registered, Waiting, WalletView, Warned
+from mpcnode.types import PeerId, SessionId, SuiteId, check_threshold, parse_peer_id, parse_wallet_name
+from mpcnode.wire.relay import CertificateReply, CertificateRequest
+
+DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
+DEFAULT_ROOM: Final = "public"
+
+__all__ = ["Accept", "CreateWallet", "Node", "NodeConfig", "User"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """How a node is run.
+
+    Args:
+        home: where it keeps everything.
+        server: the signaling server's URL.
+        peer_id: its name; by default the home's last one, else the host's.
+        room: whom it is among.
+        accept, yes, contacts_only: what it takes part in, see ``Policy``.
+        interactive_kdf: protect a new home lightly, for throw-away homes; an existing one stays as it is.
+        ice_servers: STUN and TURN URLs; nothing else is ever contacted.
+        loopback: offer the loopback address alone: everybody is on this machine.
+        ca_file: authorities to trust for ``wss``, in place of the system's.
+        timeouts, mesh_timeouts: see there.
+    """
+
+    home: Path
+    server: str = DEFAULT_SERVER
+    peer_id: PeerId | None = None
+    room: str = DEFAULT_ROOM
+    accept: Accept = "ask"
+    yes: bool = False
+    contacts_only: bool = False
+    interactive_kdf: bool = False
+    ice_servers: tuple[str, ...] = ()
+    loopback: bool = False
+    ca_file: Path | None = None
+    timeouts: SessionTimeouts = field(default_factory=SessionTimeouts)
+    mesh_timeouts: MeshTimeouts = field(default_factory=MeshTimeouts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateWallet:
+    """A wallet to be made.
+
+    Args:
+        threshold: how many signers will suffice.
+        total: how many participants, this node included.
+        name: what it will be called.
+        with_peers: the other participants; empty: the other peers of the room.
+        wait: seconds to wait for participants who are not there yet.
+        suites: its ciphersuites.
+
+    Raises:
+        UsageError: these cannot be meant together.
+    """
+
+    threshold: int
+    total: int
+    name: str = "wallet"
+    with_peers: tuple[PeerId, ...] = ()
+    wait: float = 600.0
+    suites: tuple[SuiteId, ...] = DEFAULT_SUITES
+
+    def __post_init__(self) -> None:
+        try:
+            check_threshold(self.threshold, self.total)
+            parse_wallet_name(self.name)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        if self.with_peers and len(set(self.with_peers)) != self.total - 1:
+            others = len(set(self.with_peers))
+            raise UsageError(
+                f"--with names {others} peers; --total {self.total} needs {self.total - 1} beside this node"
+            )
+
+
+class Node:
+    """A node under one home; ``async with`` it, ``start`` it, and ask it things.
+
+    Args:
+        config: how.
+        user: who answers its questions.
+        emit: takes what happens, as it happens.
+    """
+
+    def __init__(self, config: NodeConfig, *, user: User, emit: Callable[[Event], None]) -> None:
+        self.config = config
+        self._user = user
+        self._emit = emit
+        self._resources = AsyncExitStack()
+        self._tasks = asyncio.TaskGroup()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._client: SignalingClient | None = None
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        self._home = await asyncio.to_thread(Home.open, self.config.home, create=True)
+        self._resources.enter_context(self._home.lock())
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.stop()
+            await self._tasks.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            # One reason is enough to end, and it is the one to show: the rest was cancelled because of it.
+            first = _first(group)
+            raise first from first.__cause__
+        finally:
+            await self._resources.aclose()
+
+    async def start(self, passphrase: bytearray) -> None:
+        """Unlock the home (or make its identity), connect and register.
+
+        Args:
+            passphrase: of the home; wiped at the end.
+
+        Raises:
+            WrongPassphrase, KeystoreError: the home does not open.
+            ServerUnreachable, NameTaken, ServerRefused: the server does not take this node.
+        """
+        keyring = self._resources.enter_context(Keyring(passphrase))
+        # Argon2id is one second of another thread's time: what else start-up needs is loaded beside it.
+        identity, connector = await asyncio.gather(
+            asyncio.to_thread(self._unlock, keyring), asyncio.to_thread(_connector, self.config)
+        )
+        self._resources.callback(identity.wipe)
+        self.peer_id = self.config.peer_id or self._home.load_settings().peer_id or _host_name()
+        self._room = Room(self.peer_id)
+        self._client = self._compose(identity, connector, keyring)
+        self._running = self._tasks.create_task(self._client.run(), name="signaling")
+        while not self._room.present:
+            await self._room.changed()
+        self._remember_name()
+
+    async def serve_forever(self) -> None:
+        """Answer proposals until cancelled.
+
+        Raises:
+            MpcError: the node cannot go on; another one took its name with its own key, for instance.
+        """
+        await asyncio.shield(self._running)
+
+    async def stop(self) -> None:
+        """End every session, telling the others, and leave the server when they have been told."""
+        for task in self._answering:
+            task.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+
+    # What a user can ask
+
+    def peers(self) -> tuple[PeerView, ...]:
+        """Who is in the room, this node included."""
+        return tuple(self._trusts.view(name) for name in self._room.present)
+
+    def wallets(self) -> tuple[WalletView | ErrorView, ...]:
+        """Every wallet under the home; headers only."""
+        return list_wallets(self._home)
+
+    async def create_wallet(
+        self, request: CreateWallet, *, user: User | None = None, emit: Callable[[Event], None] | None = None
+    ) -> WalletView:
+        """Make a wallet together with others.
+
+        Args:
+            request: which.
+            user: who answers the questions of this session.
+            emit: takes what happens in it.
+
+        Raises:
+            UsageError: there is a wallet of that name, or a peer named does not exist.
+            MpcError: why there is no wallet.
+        """
+        if any(wallet.name == request.name for wallet in self._wallets.all()):
+            raise UsageError(f"there is a wallet named {request.name} already", hint="choose another --name")
+        if self.peer_id in request.with_peers:
+            raise UsageError(f"--with names {self.peer_id}, which is this node itself")
+        others = await self._gather(request, user or self._user, emit or self._emit)
+        roster = await self._room.introduce(others, self._relay, wait=self.config.timeouts.introduce)
+        proposal = propose_keygen(
+            session_id=SessionId(secrets.token_hex(16)),
+            roster={**roster, self.peer_id: self._identity.public_key},
+            threshold=request.threshold,
+            suites=request.suites,
+            wallet_name=request.name,
+            expires=int(time.time() + self.config.timeouts.negotiate),
+        )
+        return await self._sessions.propose(proposal, user=user, emit=emit)
+
+    # Start-up
+
+    def _unlock(self, keyring: Keyring) -> Identity:
+        if self._home.identity_exists():
+            return self._home.load_identity(keyring)
+        policy = KdfPolicy.INTERACTIVE if self.config.interactive_kdf else KdfPolicy.DEFAULT
+        return self._home.create_identity(keyring, policy)
+
+    def _compose(self, identity: Identity, connector: Connector, keyring: Keyring) -> SignalingClient:
+        self._identity = identity
+        client = SignalingClient(
+            url=self.config.server,
+            peer_id=self.peer_id,
+            room=self.config.room,
+            public_key=identity.public_key,
+            sign=identity.sign,
+            rng=secrets.token_bytes,
+            on_event=self._on_event,
+            ca_file=self.config.ca_file,
+        )
+        self._relay = SealedRelay(
+            identity=identity,
+            peer_id=self.peer_id,
+            contacts=lambda: self._trusts.contacts,
+            send=client.relay,
+            now=time.time,
+            rng=secrets.token_bytes,
+        )
+        self._trusts = Trusts(
+            self._home, peer_id=self.peer_id, public_key=identity.public_key, introduced=self._relay.key_of
+        )
+        self._wallets = Wallets(self._home, keyring, self.peer_id)
+        self._catch_up = CatchUp(self._wallets, self._relay, peer_id=self.peer_id, now=time.time, emit=self._emit)
+        services = Services(
+            peer_id=self.peer_id,
+            identity=identity,
+            relay=self._relay,
+            connector=connector,
+            wallets=self._wallets,
+            rng=secrets.token_bytes,
+            now=time.time,
+            timeouts=self.config.timeouts,
+            mesh_timeouts=self.config.mesh_timeouts,
+        )
+        policy = Policy(accept=self.config.accept, contacts_only=self.config.contacts_only, yes=self.config.yes)
+        self._sessions = Sessions(services, policy=policy, user=self._user, trusts=self._trusts, emit=self._emit)
+        return client
+
+    def _remember_name(self) -> None:
+        settings = self._home.load_settings()
+        if settings.peer_id != self.peer_id:
+            self._home.save_settings(replace(settings, peer_id=self.peer_id))
+
+    # What the server says
+
+    def _on_event(self, event: events.ClientEvent) -> None:
+        match event:
+            case events.Registered():
+                shown = fingerprint(self._identity.public_key)
+                self._emit(Registered(self.peer_id, self.config.server, self.config.room, shown))
+                self._room.set(event.peers)
+                self._met(event.peers)
+            case events.Peers():
+                self._room.set(event.peers)
+                self._emit(Peers(self.peers()))
+            case events.PeerJoined():
+                self._room.joined(event.peer_id)
+                self._met((event.peer_id,))
+            case events.PeerLeft():
+                self._room.left(event.peer_id)
+                self._emit(Peers(self.peers()))
+            case events.Relayed():
+                self._take(event.sender, event.data)
+            case events.ServerSaid():
+                self._emit(Warned(f"the server says: {event.error}"))
+            case events.Disconnected():
+                self._emit(Disconnected(event.reason, event.retry_in))
+
+    def _met(self, peers: Iterable[PeerId]) -> None:
+        for name in peers:
+            if name != self.peer_id:
+                self._relay.rejoined(name)
+                self._catch_up.met(name)
+        self._emit(Peers(self.peers()))
+
+    def _take(self, sender: PeerId, data: bytes) -> None:
+        try:
+            taken = self._relay.receive(sender, data)
+        except DecodeError as error:
+            self._emit(Warned(f"{sender} sent what this version does not understand: {error}"))
+            return
+        except (AuthenticationError, PeerIncompatible) as error:
+            self._room.stir(sender, error)
+            self._sessions.peer_failed(sender, error)
+            self._emit(Warned(error.message))
+            return
+        self._room.stir(sender)
+        if isinstance(taken, Opened):
+            self._handle(taken)
+
+    def _handle(self, opened: Opened) -> None:
+        if isinstance(opened.message, CertificateRequest | CertificateReply):
+            self._spawn(self._catch_up.handle(opened))
+        elif proposal := self._sessions.handle(opened):
+            self._spawn(self._sessions.answer(opened, proposal))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.create_task(work)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _gather(self, request: CreateWallet, user: User, emit: Callable[[Event], None]) -> tuple[PeerId, ...]:
+        """Wait until enough peers are here, and have the user choose where there are more."""
+        wanted = request.total - 1
+        here: tuple[PeerId, ...] = ()
+        try:
+            async with asyncio.timeout(request.wait):
+                while len(here := self._room.others_of(request.with_peers)) < wanted:
+                    emit(Waiting(here, wanted - len(here)))
+                    await self._room.changed()
+        except TimeoutError:
+            missing = [name for name in request.with_peers if name not in here]
+            raise ParticipantSilent(
+                f"waited {request.wait:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
+                culprits=missing,
+                hint="start `mpcnode register` on the missing nodes, in the same --room",
+            ) from None
+        if len(here) == wanted:
+            return here
+        return await user.choose_peers(tuple(self._trusts.view(name) for name in here), wanted)
+
+
+def list_wallets(home: Home) -> tuple[WalletView | ErrorView, ...]:
+    """Every wallet under a home, without a passphrase: headers, which only an opened wallet vouches for."""
+    shown: list[WalletView | ErrorView] = []
+    for stored in home.list_wallets():
+        wallet = read_header(stored)
+        if isinstance(wallet, MpcError):
+            shown.append(error_view(wallet))
+        elif stored.kdf is not None:
+            shown.append(view(wallet, stored.kdf))
+    return tuple(shown)
+
+
+def _connector(config: NodeConfig) -> Connector:
+    from mpcnode.mesh.webrtc import WebRtcConnector  # noqa: PLC0415 -- aiortc takes half a second to load
+
+    return WebRtcConnector(policy="loopback" if config.loopback else "auto", ice_servers=config.ice_servers)
+
+
+def _host_name() -> PeerId:
+    """This machine's name, made fit for a peer id."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64]
+    return parse_peer_id(name or "node")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

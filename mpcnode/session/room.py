@@ -1,0 +1,83 @@
+"""Who is in the room, as the server says it, and how participants are gathered from it."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from mpcnode.errors import MpcError, ParticipantSilent
+from mpcnode.session.sealed_relay import SealedRelay
+from mpcnode.types import IdentityKey, PeerId
+
+
+class Room:
+    """The peers of one node's room.
+
+    Args:
+        me: this node's name.
+    """
+
+    def __init__(self, me: PeerId) -> None:
+        self._me = me
+        self._news = asyncio.Event()
+        """Set whenever somebody comes, goes, is introduced or fails to be."""
+        self._problems: dict[PeerId, MpcError] = {}
+        self.present: tuple[PeerId, ...] = ()
+        """Everybody, this node included, sorted; empty until this node is registered."""
+
+    def others_of(self, wanted: tuple[PeerId, ...]) -> tuple[PeerId, ...]:
+        """Who of ``wanted`` is there; everybody else but this node where ``wanted`` is empty."""
+        return tuple(name for name in self.present if name != self._me and (not wanted or name in wanted))
+
+    def set(self, present: Iterable[PeerId]) -> None:
+        """Take it that these are there."""
+        self.present = tuple(sorted({*present, self._me}))
+        self._news.set()
+
+    def joined(self, peer: PeerId) -> None:
+        """Take it that ``peer`` came."""
+        self.set((*self.present, peer))
+
+    def left(self, peer: PeerId) -> None:
+        """Take it that ``peer`` went."""
+        self.set(name for name in self.present if name != peer)
+
+    def stir(self, peer: PeerId, problem: MpcError | None = None) -> None:
+        """Take it that ``peer`` said something; ``problem`` where it is not who it should be."""
+        if problem is not None:
+            self._problems[peer] = problem
+        self._news.set()
+
+    async def changed(self) -> None:
+        """Wait for any news."""
+        self._news.clear()
+        await self._news.wait()
+
+    async def introduce(
+        self, peers: Iterable[PeerId], relay: SealedRelay, *, wait: float
+    ) -> Mapping[PeerId, IdentityKey]:
+        """Say hello to everybody and wait for their keys.
+
+        Args:
+            peers: whom.
+            relay: says hello.
+            wait: seconds for all of them.
+
+        Raises:
+            ParticipantSilent: somebody did not answer.
+            ContactChanged, IdentityCheckFailed, PeerIncompatible: somebody is not who it should be.
+        """
+        peers = tuple(peers)
+        for name in peers:
+            self._problems.pop(name, None)
+            relay.introduce(name)
+        missing = peers
+        try:
+            async with asyncio.timeout(wait):
+                while missing := tuple(name for name in peers if relay.key_of(name) is None):
+                    for name in missing:
+                        if problem := self._problems.get(name):
+                            raise problem
+                    await self.changed()
+        except TimeoutError:
+            names = ", ".join(missing)
+            raise ParticipantSilent(f"no hello from {names}; are these mpcnode nodes?", culprits=missing) from None
+        return {name: key for name in peers if (key := relay.key_of(name)) is not None}
