@@ -1,5 +1,6 @@
 """Why there is no connection to the signaling server, in words that hold nothing a stranger wrote unescaped."""
 
+import os
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -42,8 +43,11 @@ def why(exc: Exception, deadline: float) -> str:
             reason = f"its certificate is not trusted: {shown(exc.verify_message)}"
         case TimeoutError():
             reason = f"no answer within {deadline:g} s"
+        case OSError(errno=int(number)) if number > 0:
+            # asyncio's own text names the socket call; the system's names the matter.
+            reason = os.strerror(number).lower()
         case OSError():
-            reason = shown((exc.strerror or type(exc).__name__).lower())
+            reason = shown(exc.strerror or "none of its addresses answers").lower()
         case InvalidStatus():
             reason = f"it answered with HTTP status {exc.response.status_code}"
         case ConnectionClosed(rcvd=None):

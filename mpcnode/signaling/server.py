@@ -226,7 +226,8 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, switchboard: _Switchboard, stop: asyncio.Event | None) -> None:
         super().__init__(config)
         self._switchboard = switchboard
-        self._stop = stop
+        self._signals = () if stop is not None else (signal.SIGTERM, signal.SIGINT)
+        self._stop = stop or asyncio.Event()
         self.on_ready: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -237,23 +238,19 @@ class _Server(uvicorn.Server):
         self._switchboard.shutdown()
         await super().shutdown(sockets)
 
-    async def on_tick(self, counter: int) -> bool:
-        return await super().on_tick(counter) or (self._stop is not None and self._stop.is_set())
+    async def main_loop(self) -> None:
+        await self._stop.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on SIGTERM and SIGINT; uvicorn's own would raise them again after the goodbye."""
-        if self._stop is not None:
-            yield
-            return
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        for number in self._signals:
+            loop.add_signal_handler(number, self._stop.set)
         try:
             yield
         finally:
-            for number in signals:
+            for number in self._signals:
                 loop.remove_signal_handler(number)
 
     async def tick(self) -> None:
