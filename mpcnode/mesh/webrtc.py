@@ -1,0 +1,281 @@
+"""Links over WebRTC: ICE, DTLS and SCTP of aiortc, put together by us.
+
+``RTCPeerConnection`` would do it with tasks nobody waits for, a certificate for each link and a parser fed by a peer.
+The four transports it is made of are public; here they are started in one task that ``close`` waits for.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiortc import (
+    RTCDataChannel,
+    RTCDataChannelParameters,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    RTCIceCandidate,
+    RTCIceGatherer,
+    RTCIceParameters,
+    RTCIceServer,
+    RTCIceTransport,
+    RTCSctpCapabilities,
+    RTCSctpTransport,
+)
+
+from mpcnode.mesh import addresses, sdp, tuning
+from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
+from mpcnode.wire.framing import FRAME_SIZE
+
+LABEL: Final = "mpcnode"
+_KEEP_ADDRESSES: Final = 5.0
+"""Seconds for which the machine's addresses are taken to be the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server the user configured."""
+
+    url: str
+    username: str | None = None
+    credential: str | None = field(default=None, repr=False)
+
+
+class WebRtcConnector:
+    """Makes the links of one node; all of them show one certificate, made here.
+
+    Args:
+        policy: which addresses are offered.
+        ice_servers: those configured and no others, none by default: a stranger's STUN server learns who meets whom.
+    """
+
+    def __init__(self, *, policy: addresses.AddressPolicy = "auto", ice_servers: Sequence[IceServer] = ()) -> None:
+        self.servers = [RTCIceServer(server.url, server.username, server.credential) for server in ice_servers]
+        self.certificate = tuning.certificate()
+        self.fingerprint = _sha256(self.certificate.getFingerprints())
+        self._policy: addresses.AddressPolicy = policy
+        self._addresses: list[str] = []
+        self._looked_at: float | None = None
+
+    def link(self, events: LinkEvents) -> "WebRtcLink":
+        """Make the link of one try."""
+        return WebRtcLink(self, events)
+
+    def addresses(self) -> list[str]:
+        """Give the addresses to offer now."""
+        now = asyncio.get_running_loop().time()
+        if self._looked_at is None or now - self._looked_at > _KEEP_ADDRESSES:
+            self._looked_at = now
+            looking = self._policy == "auto"
+            self._addresses = addresses.choose(
+                self._policy,
+                default=addresses.default_addresses() if looking else (),
+                others=tuning.machine_addresses() if looking else (),
+            )
+        return self._addresses
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """The transports of one link, from the network up."""
+
+    gatherer: RTCIceGatherer
+    ice: RTCIceTransport
+    dtls: RTCDtlsTransport
+    sctp: RTCSctpTransport
+    channel: RTCDataChannel
+
+
+class WebRtcLink:
+    """One end of one try at one link."""
+
+    def __init__(self, connector: WebRtcConnector, events: LinkEvents) -> None:
+        self._connector = connector
+        self._events: LinkEvents | None = events
+        self._stack: _Stack | None = None
+        self._remote: sdp.Description | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """Both fingerprints; DTLS has held the other end to the one its description has."""
+        return Fingerprints(self._connector.fingerprint, self._remote.fingerprint if self._remote else b"")
+
+    @property
+    def route(self) -> str:
+        """Which kinds of addresses each side offered, and whether an ICE server was of any use."""
+        if self._stack is None:
+            return ""
+        mine = Counter(candidate.type for candidate in self._stack.gatherer.getLocalCandidates())
+        theirs = Counter(candidate.kind for candidate in self._remote.candidates) if self._remote else Counter()
+        useless = self._connector.servers and not mine["srflx"] + mine["relay"]
+        silent = "; the configured STUN or TURN server gave no address" if useless else ""
+        return f"addresses offered here: {_count(mine)}, there: {_count(theirs)}{silent}"
+
+    async def offer(self) -> str:
+        """Gather addresses and make the offer."""
+        stack = await self._gather(controlling=True)
+        return self._describe(stack, "actpass", "0")
+
+    async def answer(self, offer: str) -> str:
+        """Take the offer, gather addresses, make the answer and begin to connect."""
+        remote = sdp.read(offer, setup="actpass")
+        stack = await self._gather(controlling=False)
+        self._begin(stack, remote)
+        return self._describe(stack, "active", remote.mid)
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer and begin to connect."""
+        remote = sdp.read(answer, setup="active")
+        if self._stack is None:
+            raise RuntimeError("an answer is taken after the offer was made")
+        self._begin(self._stack, remote)
+
+    async def add_candidate(self, candidate: IceCandidate) -> None:
+        """Take one more address of the other side; after the last of them, none counts any more."""
+        if self._stack is None:
+            raise RuntimeError("a candidate is taken after both descriptions")
+        if not candidate.candidate:
+            await self._stack.ice.addRemoteCandidate(None)
+            return
+        read = sdp.read_candidate(candidate.candidate)
+        if read is not None:
+            await self._stack.ice.addRemoteCandidate(_to_aiortc(read))
+
+    def send(self, data: bytes) -> None:
+        """Send a frame: JSON as text, as browsers do; a piece of a longer message as bytes."""
+        stack = self._stack
+        if stack is not None and stack.channel.readyState == "open" and stack.dtls.state == "connected":
+            stack.channel.send(data.decode() if data.startswith(b"{") else data)
+
+    async def close(self) -> None:
+        """Tear down channel, association, handshake, sockets, and the task that began them."""
+        self._events = None
+        stack = self._stack
+        if stack is None:
+            return
+        await stack.sctp.stop()
+        await stack.dtls.stop()
+        await stack.ice.stop()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+            # The task may have begun the association after that was stopped; its timers would outlive the link.
+            await stack.sctp.stop()
+
+    async def _gather(self, *, controlling: bool) -> _Stack:
+        gatherer = tuning.gatherer(self._connector.servers, self._connector.addresses(), controlling=controlling)
+        ice = RTCIceTransport(gatherer)
+        dtls = tuning.dtls_transport(ice, self._connector.certificate)
+        sctp = tuning.sctp_transport(dtls, self._received, self._violated, FRAME_SIZE)
+        parameters = RTCDataChannelParameters(label=LABEL, negotiated=True, id=tuning.CHANNEL_ID, ordered=True)
+        channel = RTCDataChannel(sctp, parameters)
+        self._stack = _Stack(gatherer, ice, dtls, sctp, channel)
+        channel.on("open", self._opened)
+        channel.on("message", self._received)
+        channel.on("close", lambda: self._lost("the data channel was closed"))
+        dtls.on("statechange", self._dtls_changed)
+        try:
+            await gatherer.gather()
+        except OSError as error:
+            raise ConnectionError(f"no address could be gathered: {error.strerror}") from error
+        if not gatherer.getLocalCandidates():
+            raise ConnectionError("this machine has no address to offer")
+        return self._stack
+
+    def _describe(self, stack: _Stack, setup: str, mid: str) -> str:
+        own = stack.gatherer.getLocalParameters()
+        found = stack.gatherer.getLocalCandidates()
+        return sdp.write(
+            sdp.Description(
+                ufrag=own.usernameFragment or "",
+                password=own.password or "",
+                fingerprint=self._connector.fingerprint,
+                setup=setup,
+                candidates=tuple(sdp.Candidate(c.foundation, c.priority, c.ip, c.port, c.type) for c in found),
+                mid=mid,
+            )
+        )
+
+    def _begin(self, stack: _Stack, remote: sdp.Description) -> None:
+        self._remote = remote
+        self._connecting = asyncio.create_task(self._connect(stack, remote))
+
+    async def _connect(self, stack: _Stack, remote: sdp.Description) -> None:
+        """Start the transports, each when the one below it stands; say what did not."""
+        for candidate in remote.candidates:
+            await stack.ice.addRemoteCandidate(_to_aiortc(candidate))
+        if remote.complete:
+            await stack.ice.addRemoteCandidate(None)
+        await stack.ice.start(RTCIceParameters(remote.ufrag, remote.password))
+        if stack.ice.state != "completed":
+            self._lost("neither side reaches the other")
+            return
+        fingerprint = RTCDtlsFingerprint("sha-256", remote.fingerprint.hex(":").upper())
+        await stack.dtls.start(RTCDtlsParameters([fingerprint]))
+        if stack.dtls.state != "connected":
+            self._lost("the DTLS handshake failed, or showed another certificate than the one described")
+            return
+        await stack.sctp.start(RTCSctpCapabilities(remote.max_message_size), remote.sctp_port)
+
+    # Events come from deep inside the library's receive loop, which our own errors must not end and which must not
+    # find its objects torn down when it is returned to: so they wait for the next turn of the loop.
+
+    def _opened(self) -> None:
+        asyncio.get_running_loop().call_soon(self._tell_opened)
+
+    def _received(self, data: bytes | str) -> None:
+        asyncio.get_running_loop().call_soon(self._tell_received, data.encode() if isinstance(data, str) else data)
+
+    def _lost(self, reason: str) -> None:
+        asyncio.get_running_loop().call_soon(self._tell_closed, reason)
+
+    def _violated(self, reason: str) -> None:
+        asyncio.get_running_loop().call_soon(self._tell_violated, reason)
+
+    def _dtls_changed(self) -> None:
+        if self._stack is not None and self._stack.dtls.state == "closed":
+            self._lost("the other end closed the link, or is gone")
+
+    def _tell_opened(self) -> None:
+        if self._events is not None:
+            self._events.opened()
+
+    def _tell_received(self, data: bytes) -> None:
+        if self._events is None:
+            return
+        if len(data) > FRAME_SIZE:
+            self._events.violated("it sends a message above the size agreed on")
+        else:
+            self._events.received(data)
+
+    def _tell_closed(self, reason: str) -> None:
+        if self._events is not None:
+            self._events.closed(reason)
+
+    def _tell_violated(self, reason: str) -> None:
+        if self._events is not None:
+            self._events.violated(reason)
+
+
+def _sha256(fingerprints: list[RTCDtlsFingerprint]) -> bytes:
+    value = next(each.value for each in fingerprints if each.algorithm == "sha-256")
+    return bytes.fromhex(value.replace(":", ""))
+
+
+def _to_aiortc(candidate: sdp.Candidate) -> RTCIceCandidate:
+    return RTCIceCandidate(
+        component=1,
+        foundation=candidate.foundation,
+        ip=candidate.host,
+        port=candidate.port,
+        priority=candidate.priority,
+        protocol="udp",
+        type=candidate.kind,
+    )
+
+
+def _count(kinds: Counter[str]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) or "none"
