@@ -379,9 +379,10 @@ def list_wallets(home: Home) -> tuple[WalletView | ErrorView, ...]:
 
 
 def _connector(config: NodeConfig) -> Connector:
-    from mpcnode.mesh.webrtc import WebRtcConnector  # noqa: PLC0415 -- aiortc takes half a second to load
+    from mpcnode.mesh.webrtc import IceServer, WebRtcConnector  # noqa: PLC0415 -- aiortc takes half a second to load
 
-    return WebRtcConnector(policy="loopback" if config.loopback else "auto", ice_servers=config.ice_servers)
+    servers = [IceServer(url) for url in config.ice_servers]
+    return WebRtcConnector(policy="loopback" if config.loopback else "auto", ice_servers=servers)
 
 
 def _host_name() -> PeerId:
