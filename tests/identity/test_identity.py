@@ -1,10 +1,12 @@
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import blake2b
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl import bindings as sodium
 
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import DecodeError
@@ -72,6 +74,23 @@ def test_a_stranger_cannot_seal_in_somebody_elses_name() -> None:
     sealed = EVE.seal(BEN.public_key, b"secret", b"aad", rng)
     with pytest.raises(DecodeError):
         BEN.open(ANA.public_key, sealed, b"aad")
+
+
+def test_a_stranger_who_says_it_is_somebody_else_needs_that_ones_secret() -> None:
+    liar = Identity(public_key=ANA.public_key, secret=bytearray(EVE._secret))
+    with pytest.raises(DecodeError):
+        BEN.open(ANA.public_key, liar.seal(BEN.public_key, b"secret", b"", rng), b"")
+
+
+def test_the_key_of_a_sealed_message_is_made_as_noise_x_makes_it() -> None:
+    """The construction from its parts: es, ss, and every public key; so that other hands can write the other side."""
+    sealed = ANA.seal(BEN.public_key, b"secret", b"aad", rng)
+    ben = sodium.crypto_sign_ed25519_sk_to_curve25519(bytes(BEN._secret))
+    es = sodium.crypto_scalarmult(ben, sealed[:32])
+    ss = sodium.crypto_scalarmult(ben, sodium.crypto_sign_ed25519_pk_to_curve25519(ANA.public_key))
+    parts = es + ss + sealed[:32] + ANA.public_key + BEN.public_key
+    key = blake2b(parts, digest_size=32, person=b"mpcnode-seal-v1").digest()
+    assert sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[32:], b"aad", bytes(24), key) == b"secret"
 
 
 def test_a_sealed_message_cannot_be_sent_back_to_its_sender_as_the_recipients() -> None:

@@ -69,6 +69,7 @@ def test_a_full_disk_leaves_the_old_wallet(home: Home, keyring: Keyring, room: i
     save(home, keyring, "pending")
     with pytest.raises(KeystoreUnwritable, match="no space") as raised:
         save(on(full_disk(room), home), keyring, "active")
+    assert list(home.path.rglob("*.tmp")) == []  # what room it took is given back
     assert raised.value.hint == "make room on the disk, then try again"
     assert stored(home, keyring) == "pending"
 
@@ -208,8 +209,10 @@ def test_what_the_disk_gives_back_altered_is_not_accepted(home: Home, keyring: K
         def write(self, fd: int, data: bytes) -> int:
             return super().write(fd, data.replace(b"active", b"actlve"))
 
+    files = Lying()
     with pytest.raises(KeystoreUnwritable, match="does not hold what was written"):
-        save(on(Lying(), home), keyring, "active")
+        save(on(files, home), keyring, "active")
+    assert "rename" not in {step.operation for step in files.steps}  # it never had the wallet's name
     assert stored(home, keyring) == "pending"
 
 

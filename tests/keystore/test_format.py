@@ -107,6 +107,12 @@ def test_every_flipped_bit_is_found_without_a_passphrase() -> None:
     assert newer == 3
 
 
+def test_damage_is_called_damage_whatever_it_hit() -> None:
+    for old, new in ((b"treasury", b"treasurz"), (b"8388608", b"9999999999999"), (b'"passes": 1', b'"passes": 99')):
+        with pytest.raises(DecodeError, match="damaged"):
+            SealedFile.decode(DATA.replace(old, new), "mpcnode-wallet")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
