@@ -15,6 +15,7 @@ from mpcnode.cli.text import columns, escape
 from mpcnode.control.client import ControlClient
 from mpcnode.control.lines import CreateWalletArguments, Result, error_of
 from mpcnode.errors import KeystoreAbsent, NoTerminal, UsageError
+from mpcnode.keystore.store import Home
 from mpcnode.types import check_threshold
 
 if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs
@@ -163,7 +164,7 @@ def show_wallet(home: Path, wanted: str, *, json: bool, verbose: bool) -> None:
 def _wallets(home: Path) -> tuple[list[status.WalletView], list[status.ErrorView]]:
     from mpcnode.node import list_wallets as stored_wallets  # noqa: PLC0415 -- loads the node
 
-    stored = stored_wallets(home)
+    stored = stored_wallets(Home.open(home, create=False))
     return (
         [one for one in stored if isinstance(one, status.WalletView)],
         [one for one in stored if isinstance(one, status.ErrorView)],
@@ -200,8 +201,9 @@ def _as_node(
             user = TerminalUser(output)
             emit = output.event if not quiet else _warnings_only(output)
             async with Node(config, user=user, emit=emit) as node:
-                await node.start(secret)
-                async with ControlServer(node, home):
+                async with ControlServer(node, home, emit=emit) as control:
+                    await node.start(secret)
+                    control.node_started()
                     return await work(node, user, output)
 
     try:
@@ -219,7 +221,8 @@ def _warnings_only(output: Output) -> Callable[[status.Event], None]:
 
 
 def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
-    from mpcnode.node import NodeConfig  # noqa: PLC0415 -- loads aiortc
+    from mpcnode.node import NodeConfig  # noqa: PLC0415 -- loads the node
+    from mpcnode.session.timeouts import SessionTimeouts  # noqa: PLC0415 -- same
 
     return NodeConfig(
         home=home,
@@ -233,4 +236,9 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
         ice_servers=options.ice_servers,
         loopback=options.loopback,
         ca_file=options.ca_file.expanduser() if options.ca_file is not None else None,
+        timeouts=SessionTimeouts(
+            introduce=min(SessionTimeouts().introduce, options.answer_seconds),
+            negotiate=options.answer_seconds,
+            round=options.round_seconds,
+        ),
     )

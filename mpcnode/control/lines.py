@@ -145,12 +145,14 @@ def error_of(view: status.ErrorView) -> MpcError:
     """The error that ``view`` was made of; one of an unknown code becomes the plain ``MpcError``."""
     kind = next((kind for kind in _all_errors(MpcError) if vars(kind).get("code") == view.code), MpcError)
     culprits = tuple(PeerId(name) for name in view.culprits)
+    if issubclass(kind, errors.InconsistentBroadcast):
+        return kind(view.message, hint=view.hint)
     if issubclass(kind, errors.ProtocolAbort):
         return kind(view.message, culprits=culprits, hint=view.hint, saved=view.saved)
     if issubclass(kind, errors.ServerRefused):
         return kind(view.message, server_code=view.code, hint=view.hint, saved=view.saved)
     if issubclass(kind, errors.ContactChanged | errors.IdentityCheckFailed | errors.LinkFailed):
-        return kind(view.message, peer=culprits[0], hint=view.hint, saved=view.saved)
+        return kind(view.message, peer=next(iter(culprits), PeerId("")), hint=view.hint, saved=view.saved)
     return kind(view.message, hint=view.hint, saved=view.saved)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -47,13 +48,19 @@ CLOSE_DEADLINE: Final = 2.0
 class ControlServer:
     """Carries out what clients ask of ``node``; an async context manager, entered while the home's lock is held.
 
+    Commands that come before ``node_started`` wait for it: a home unlocks in about a second, and a user who starts a
+    node and gives it a command in one breath has done nothing wrong.
+
     Args:
-        node: a started node.
+        node: the node.
         home: its home.
+        emit: takes the events of every command, which go to its client too: whoever watches the node sees all it does.
     """
 
-    def __init__(self, node: Node, home: Path) -> None:
+    def __init__(self, node: Node, home: Path, *, emit: Callable[[status.Event], None]) -> None:
+        self._started = asyncio.Event()
         self._node = node
+        self._emit = emit
         self._home = home
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -74,9 +81,15 @@ class ControlServer:
         await self._server.wait_closed()
         place.remove_socket(self._home)
 
+    def node_started(self) -> None:
+        """From now on the node carries out commands."""
+        self._started.set()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         crowded = len(self._clients) >= MAX_CLIENTS
-        task = asyncio.ensure_future(_Client(self._node, reader, writer).serve(crowded=crowded))
+        task = asyncio.ensure_future(
+            _Client(self._node, self._emit, self._started, reader, writer).serve(crowded=crowded)
+        )
         self._clients.add(task)
         task.add_done_callback(self._forget)
 
@@ -89,8 +102,17 @@ class ControlServer:
 class _Client:
     """One connection: one command, and the questions it raises."""
 
-    def __init__(self, node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        node: Node,
+        emit: Callable[[status.Event], None],
+        started: asyncio.Event,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         self._node = node
+        self._emit = emit
+        self._started = started
         self._reader = reader
         self._writer = writer
         self._ids = itertools.count(1)
@@ -104,7 +126,9 @@ class _Client:
             try:
                 if crowded:
                     raise UsageError(f"more than {MAX_CLIENTS} commands at a time", hint="let one of them finish first")
-                self._send(await self._carry_out(await self._read_command()))
+                command = await self._read_command()
+                await self._started.wait()
+                self._send(await self._carry_out(command))
             except MpcError as error:
                 self._send(Failed(error_view(error)))
             except asyncio.CancelledError:
@@ -143,7 +167,7 @@ class _Client:
 
     async def _while_listening(self, request: CreateWallet) -> status.WalletView:
         """Make the wallet; whoever asked for it answers its questions and, by going away, calls it off."""
-        work = asyncio.ensure_future(self._node.create_wallet(request, user=self, emit=self._send))
+        work = asyncio.ensure_future(self._node.create_wallet(request, user=self, emit=self._tell))
         listen = asyncio.ensure_future(self._listen())
         try:
             await asyncio.wait({work, listen}, return_when=asyncio.FIRST_COMPLETED)
@@ -210,6 +234,10 @@ class _Client:
         return answer
 
     # ---- writing ----
+
+    def _tell(self, event: status.Event) -> None:
+        self._emit(event)
+        self._send(event)
 
     def _send(self, line: Line) -> None:
         if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:

@@ -123,9 +123,10 @@ def _convert(place: str, tree: object, kind: type[T] | Any, form: str) -> T:  # 
         result: T = msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         message = str(error)
+        message = message[:1].lower() + message[1:]
         if at := _AT.search(message):
             message = f"{at[1]}: {message[: at.start()]}"
-        _wrong(place, message[:1].lower() + message[1:], form)
+        _wrong(place, message, form)
     return result
 
 

@@ -70,14 +70,15 @@ def wallet_rows(report: ScenarioReport) -> Iterator[tuple[str, ...]]:
 
 def shared_lines(report: ScenarioReport) -> Iterator[str]:
     """What all nodes of a wallet hold alike: words and keys; each said once, with the nodes that say it."""
-    said: dict[str, list[str]] = {}
+    said: dict[tuple[str, int], list[str]] = {}
     for held in report.wallets:
+        name, total = held.wallet.name, held.wallet.total
         if held.words:
-            said.setdefault(f"safety words  {' '.join(held.words)}", []).append(held.node)
+            said.setdefault((f"{name}: safety words  {' '.join(held.words)}", total), []).append(held.node)
         for suite, key in sorted(held.wallet.group_public_keys.items()):
-            said.setdefault(f"public key    {key}  {suite}", []).append(held.node)
-    for line, nodes in said.items():
-        yield f"{line}  ({', '.join(nodes)})"
+            said.setdefault((f"{name}: public key    {key}  {suite}", total), []).append(held.node)
+    for (line, total), nodes in said.items():
+        yield f"{line}  (at {f'all {total}' if len(nodes) == total else 'only ' + ', '.join(nodes)})"
 
 
 def summary_row(report: ScenarioReport) -> tuple[str, ...]:

@@ -1,0 +1,71 @@
+"""The session table as a pure fold over events."""
+
+from mpcnode import status
+from mpcnode.cli.view import HEADINGS, PHASES, SessionView, after
+from tests.helpers.statuses import SESSION, ended, proposed
+
+
+def fold(*events: status.Event) -> SessionView:
+    view: SessionView | None = None
+    for event in events:
+        view = after(view, event)
+    assert view is not None
+    return view
+
+
+def test_every_phase_has_a_heading() -> None:
+    assert tuple(HEADINGS) == PHASES
+
+
+def test_nothing_is_shown_before_a_proposal() -> None:
+    assert after(None, status.Progress(SESSION, "sharing")) is None
+    assert after(None, status.Peers(())) is None
+
+
+def test_a_participant_is_marked_by_phase() -> None:
+    view = fold(proposed("cli1", "cli2"), status.Progress(SESSION, "sharing", ("cli2",)))
+    assert view.mark("cli1", "committing") == "done"
+    assert view.mark("cli1", "sharing") == "done"
+    assert view.mark("cli2", "sharing") == "waiting"
+    assert view.mark("cli2", "storing") == "ahead"
+
+
+def test_a_refusal_is_marked_at_once() -> None:
+    view = fold(
+        proposed("cli1", "cli2"),
+        status.Progress(SESSION, "negotiating", ("cli2",)),
+        status.Answered(SESSION, "cli2", accepted=False),
+    )
+    assert view.mark("cli2", "negotiating") == "failed"
+
+
+def test_the_culprits_of_an_error_are_marked_where_it_ended() -> None:
+    error = status.ErrorView("participant_silent", "cli2 does not answer", 6, "peer", culprits=("cli2",))
+    view = fold(proposed("cli1", "cli2"), status.Progress(SESSION, "sharing", ("cli2",)), ended(error))
+    assert view.mark("cli2", "sharing") == "failed"
+    assert view.mark("cli1", "sharing") == "done"
+    assert view.mark("cli1", "storing") == "ahead"
+
+
+def test_everything_is_done_at_a_good_end() -> None:
+    view = fold(proposed("cli1", "cli2"), ended())
+    assert {view.mark("cli2", phase) for phase in PHASES} == {"done"}
+
+
+def test_another_session_changes_nothing() -> None:
+    view = fold(proposed("cli1", "cli2"))
+    assert after(view, status.Progress("f" * 32, "sharing", ("cli1",))) == view
+
+
+def test_a_broken_link_is_shown_once_whoever_reports_it() -> None:
+    view = fold(
+        proposed("cli1", "cli2"),
+        status.Link(SESSION, "cli2", "cli1", "open"),
+        status.Link(SESSION, "cli1", "cli2", "broken"),
+    )
+    assert view.troubled_links == (("cli1", "cli2", "broken"),)
+
+
+def test_words_stay_with_the_session() -> None:
+    words = ("one", "two", "three", "four", "five", "six")
+    assert fold(proposed("cli1", "cli2"), status.SafetyWords(SESSION, words)).words == words

@@ -1,0 +1,107 @@
+"""Scenario files: what is wrong is named by file, step and field, with the accepted form."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpcnode.errors import ConfigurationError
+from mpcnode.scenario import model
+from mpcnode.scenario.load import find_files, load, parse
+
+GOOD = b"""\
+# Two nodes
+# make a wallet.
+nodes: [a, b]
+steps:
+  - create-wallet: {by: a, threshold: 2, total: 2}
+    expect: {state: active}
+"""
+
+
+def test_a_scenario_is_read() -> None:
+    scenario = parse(GOOD, "x.yaml")
+    assert scenario.title == "Two nodes make a wallet."
+    assert list(scenario.nodes) == ["a", "b"]
+    assert scenario.steps[0].action == model.CreateWallet(by="a", threshold=2, total=2)
+    assert scenario.steps[0].expect == model.Expect(state="active")
+    assert str(scenario.steps[0]) == "step 1 (create-wallet)"
+
+
+def test_nodes_may_have_options() -> None:
+    scenario = parse(b"nodes: {a: {accept: none, contacts-only: true}, b: }\nsteps: [{stop: {node: a}}]", "x")
+    assert scenario.nodes["a"] == model.NodeOptions(accept="none", contacts_only=True)
+    assert scenario.nodes["b"] == model.NodeOptions()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "x: not YAML"),
+        ("[]", "x: not the fields"),
+        ("nodes: [a]\nsteps: []\nseed: 3", "x: not the fields"),
+        ("nodes: [a]\nsteps: []", "x: steps: not a list of steps"),
+        ("nodes: [a, a]\nsteps: [{stop: {node: a}}]", "x: nodes: a name is there twice"),
+        ("nodes: ['a/b']\nsteps: [{stop: {node: a}}]", "x: nodes: "),
+        ("nodes: {a: {accept: ask}}\nsteps: [{stop: {node: a}}]", "x: nodes: a: accept"),
+        ("nodes: [a]\nsteps: [{dance: {node: a}}]", "x: step 1: it has to have one verb, and has 'dance'"),
+        ("nodes: [a]\nsteps: [stop]", "x: step 1: it has to have one verb, and has none"),
+        ("nodes: [a]\nsteps: [{stop: {node: a}, kill: {node: a}}]", "x: step 1: it has to have one verb"),
+        ("nodes: [a]\nsteps: [{stop: {node: b}}]", "x: step 1 (stop): there is no node 'b'"),
+        ("nodes: [a]\nsteps: [{stop: {}}]", "x: step 1 (stop): object missing required field `node`"),
+        ("nodes: [a]\nsteps: [{stop: {node: a, now: true}}]", "x: step 1 (stop): object contains unknown field `now`"),
+        ("nodes: [a]\nsteps: [{kill: {node: a, at: dawn}}]", "x: step 1 (kill): at: invalid enum value 'dawn'"),
+        ("nodes: [a]\nsteps: [{create-wallet: {by: a, threshold: x, total: 2}}]", "threshold: expected `int`"),
+        ("nodes: [a]\nsteps: [{create-wallet: {by: a, threshold: 3, total: 2}}]", "threshold and total must satisfy"),
+        ("nodes: [a]\nsteps: [{create-wallet: {by: a, threshold: 2, total: 3, with: [a]}}]", "`with` has to name"),
+        ("nodes: [a]\nsteps: [{create-wallet: {by: a, threshold: 2, total: 2, name: ../x}}]", "a wallet name is"),
+        ("nodes: [a]\nsteps: [{stop: {node: a}, expect: {state: active}}]", "expect: state says nothing here"),
+        ("nodes: [a]\nsteps: [{register: {node: a, as: b}}]", "a is there already"),
+        ("nodes: [a]\nnodes: [b]\nsteps: [{stop: {node: a}}]", "a key is there twice"),
+        ("nodes: [&x a]\nsteps: [{stop: {node: *x}}]", "aliases are not allowed"),
+        ("nodes: !!python/object:os.system [a]\nsteps: []", "x: not YAML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place_and_the_accepted_form(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text.encode(), "x")
+    assert message in caught.value.message
+    assert caught.value.message.startswith("x: ")
+    assert caught.value.hint
+
+
+@given(st.binary(max_size=300) | st.text(alphabet="nodestp: []{}-\n&*!a,1'\"#", max_size=200).map(str.encode))
+def test_whatever_the_bytes_only_a_configuration_error_escapes(data: bytes) -> None:
+    try:
+        parse(data, "x")
+    except ConfigurationError:
+        pass
+
+
+def test_a_deep_page_is_an_error_and_no_crash() -> None:
+    with pytest.raises(ConfigurationError):
+        parse(b"[" * 100_000, "x")
+
+
+def test_a_file_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="longer"):
+        parse(b"#" * 300_000, "x")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="absent.yaml"):
+        load(tmp_path / "absent.yaml")
+
+
+def test_directories_are_searched_and_files_named_twice_run_once(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    one = tmp_path / "in" / "one.yaml"
+    one.write_bytes(GOOD)
+    assert find_files([tmp_path, one]) == [one]
+    with pytest.raises(ConfigurationError, match="no .yaml file"):
+        find_files(
+            [tmp_path / "in" / ".." / "in", (tmp_path / "empty")]
+            if (tmp_path / "empty").mkdir()
+            else [tmp_path / "empty"]
+        )
