@@ -119,8 +119,8 @@ def check_directory(fs: FileSystem, path: Path) -> None:
                 raise KeystoreUnreadable(
                     f"other users may write to {path}", hint=f"look at what is in it, then: chmod 700 {path}"
                 )
-            if stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
-                fs.fchmod(fd, stat.S_IRWXU)
+            if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                fs.fchmod(fd, found.st_mode & stat.S_IRWXU)  # never more than it was: read-only may be meant
     except OSError as error:
         _raise_unreadable(path, error)
 

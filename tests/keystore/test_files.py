@@ -62,6 +62,13 @@ def test_a_home_others_can_look_into_is_closed(home: Home) -> None:
     assert home.path.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_home_that_its_owner_made_read_only_stays_so(home: Home) -> None:
+    for mode in (0o500, 0o555):
+        home.path.chmod(mode)
+        Home.open(home.path, create=False)
+        assert home.path.stat().st_mode & 0o777 == 0o500
+
+
 def test_a_home_others_could_have_written_to_is_refused_unless_it_is_empty(home: Home, tmp_path: Path) -> None:
     home.path.chmod(0o777)
     with pytest.raises(KeystoreUnreadable, match="other users may write"):
