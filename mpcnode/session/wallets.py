@@ -5,10 +5,10 @@ What blocks (disk, key derivation) runs in a worker thread, one at a time.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, MpcError
-from mpcnode.keystore.format import Kdf, KdfPolicy
+from mpcnode.keystore.format import Kdf
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.keystore.wallets import StoredWallet
@@ -20,8 +20,6 @@ from mpcnode.wallet.secret import WalletSecret
 from mpcnode.wallet.wallet import Participant, State, SuiteKeys, Wallet
 
 T = TypeVar("T")
-
-_KDF_NAMES: Final = {KdfPolicy.DEFAULT: "default", KdfPolicy.INTERACTIVE: "interactive"}
 
 
 class Wallets:
@@ -154,7 +152,7 @@ def view(wallet: Wallet, kdf: Kdf) -> WalletView:
         signatures=wallet.total - len(wallet.missing),
         certificate_valid=wallet.certificate.verify(wallet.identity_keys),
         words_compared=wallet.compared_words,
-        kdf=_KDF_NAMES.get(kdf.policy, "custom"),
+        kdf=kdf.policy.label,
         created=wallet.created,
         group_public_keys={k.suite: k.group_public_key.hex() for k in wallet.suites} if active else {},
         verifying_shares={
