@@ -122,5 +122,6 @@ def _footer(view: SessionView) -> list[str]:
     if view.words:
         lines.append(f"safety words: {' '.join(map(escape, view.words))}")
     if view.phase is not None and view.ended is None:
-        lines.append(f"{view.phase}: waiting for {listed(sorted(view.waiting_for))}")
+        waiting = f": waiting for {listed(sorted(view.waiting_for))}" if view.waiting_for else ""
+        lines.append(f"{view.phase}{waiting}")
     return lines

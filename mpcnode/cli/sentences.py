@@ -59,7 +59,7 @@ class Narrator:
         if phase == self._phase and event.phase not in _PEOPLE_ANSWER:
             return []
         self._phase = phase
-        return [f"{event.phase}: waiting for {listed(event.waiting_for)}"]
+        return [f"{event.phase}: waiting for {listed(event.waiting_for)}" if event.waiting_for else event.phase]
 
 
 def _peer(peer: status.PeerView) -> str:

@@ -44,10 +44,20 @@ class Timeouts(_Part, frozen=True):
 
 
 class OthersExpect(_Part, frozen=True):
-    """How the session has to end for every other participant that still runs."""
+    """How the session has to end for every other participant that still runs.
 
-    error: str
+    Args:
+        error: the error's code, or several of which it has to be one: a death is noticed in more than one way.
+        culprits: who is blamed, exactly.
+    """
+
+    error: str | tuple[str, ...]
     culprits: tuple[Name, ...] | None = None
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The codes of which it has to be one."""
+        return (self.error,) if isinstance(self.error, str) else self.error
 
 
 class Expect(_Part, frozen=True):

@@ -41,7 +41,7 @@ def test_a_phase_is_announced_once() -> None:
     narrator = Narrator()
     assert narrator.lines(status.Progress(SESSION, "sharing", ("a", "b"))) == ["sharing: waiting for a, b"]
     assert narrator.lines(status.Progress(SESSION, "sharing", ("b",))) == []
-    assert narrator.lines(status.Progress(SESSION, "storing")) == ["storing: waiting for nobody"]
+    assert narrator.lines(status.Progress(SESSION, "storing")) == ["storing"]
 
 
 def test_where_people_answer_every_change_is_said() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mpcnode import status
 from mpcnode.node import CreateWallet, Node, NodeConfig, User
+from mpcnode.types import PeerId
 from tests.helpers.statuses import peers, wallet
 
 Emit = Callable[[status.Event], None]
@@ -45,5 +46,5 @@ class _Nobody:
     async def confirm_words(self, words: status.SafetyWords) -> bool:
         raise NotImplementedError
 
-    async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[str, ...]:  # type: ignore[override]
+    async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
         raise NotImplementedError

@@ -1,5 +1,6 @@
 """Scenario files: what is wrong is named by file, step and field, with the accepted form."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,8 @@ def test_what_is_wrong_is_named_with_its_place_and_the_accepted_form(text: str, 
 
 @given(st.binary(max_size=300) | st.text(alphabet="nodestp: []{}-\n&*!a,1'\"#", max_size=200).map(str.encode))
 def test_whatever_the_bytes_only_a_configuration_error_escapes(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ConfigurationError):
         parse(data, "x")
-    except ConfigurationError:
-        pass
 
 
 def test_a_deep_page_is_an_error_and_no_crash() -> None:
@@ -90,7 +89,7 @@ def test_a_file_that_is_too_long_is_refused() -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="absent.yaml"):
+    with pytest.raises(ConfigurationError, match=r"absent\.yaml"):
         load(tmp_path / "absent.yaml")
 
 
@@ -99,9 +98,6 @@ def test_directories_are_searched_and_files_named_twice_run_once(tmp_path: Path)
     one = tmp_path / "in" / "one.yaml"
     one.write_bytes(GOOD)
     assert find_files([tmp_path, one]) == [one]
-    with pytest.raises(ConfigurationError, match="no .yaml file"):
-        find_files(
-            [tmp_path / "in" / ".." / "in", (tmp_path / "empty")]
-            if (tmp_path / "empty").mkdir()
-            else [tmp_path / "empty"]
-        )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match=r"no \.yaml file"):
+        find_files([tmp_path / "empty"])

@@ -2,18 +2,12 @@
 
 import asyncio
 import os
-import socket
-import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mpcnode import errors, status
-from mpcnode.control import place, server
+from mpcnode import status
+from mpcnode.control import server
 from mpcnode.control.client import ControlClient
 from mpcnode.control.lines import (
     MAX_REQUEST,
@@ -24,61 +18,18 @@ from mpcnode.control.lines import (
     PeersCommand,
     Question,
     Result,
-    Serving,
     decode_line,
-    decode_request,
     encode_line,
-    error_of,
-    error_view,
 )
 from mpcnode.control.server import MAX_CLIENTS, ControlServer
-from mpcnode.errors import (
-    ConfigurationError,
-    DecodeError,
-    Interrupted,
-    MpcError,
-    NoTerminal,
-    ParticipantRefused,
-    PeerIncompatible,
-    Refused,
-    UsageError,
-)
+from mpcnode.errors import Interrupted, NoTerminal, ParticipantRefused, PeerIncompatible, Refused, UsageError
 from mpcnode.node import CreateWallet, User
 from mpcnode.types import PeerId
-from tests.helpers.fake_node import Emit, FakeNode, Work
+from tests.helpers.control import ARGUMENTS, Says, connected, create, ignore, raw, running, said
+from tests.helpers.fake_node import Emit, FakeNode
 from tests.helpers.statuses import SESSION, peers, proposed, wallet
 
-ARGUMENTS = CreateWalletArguments(threshold=2, total=3, name="treasury")
 WORDS = status.SafetyWords(SESSION, ("one", "two", "three", "four", "five", "six"))
-
-
-def ignore(event: status.Event) -> None:
-    del event
-
-
-class Says:
-    """A user who answers as told."""
-
-    def __init__(self, *, yes: bool = True, error: MpcError | None = None) -> None:
-        self.yes = yes
-        self.error = error
-        self.asked: list[object] = []
-
-    async def approve(self, proposal: status.Proposed) -> bool:
-        return await self._answer(proposal)
-
-    async def confirm_words(self, words: status.SafetyWords) -> bool:
-        return await self._answer(words)
-
-    async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
-        await self._answer(candidates)
-        return tuple(PeerId(peer.peer_id) for peer in candidates[:count])
-
-    async def _answer(self, about: object) -> bool:
-        self.asked.append(about)
-        if self.error is not None:
-            raise self.error
-        return self.yes
 
 
 @pytest.fixture
@@ -86,33 +37,6 @@ def home(tmp_path: Path) -> Path:
     made = tmp_path / "home"
     made.mkdir(mode=0o700)
     return made
-
-
-@asynccontextmanager
-async def running(home: Path, work: Work | None = None) -> AsyncIterator[ControlServer]:
-    node = FakeNode(home) if work is None else FakeNode(home, work)
-    async with asyncio.timeout(30), ControlServer(node, home, emit=ignore) as served:
-        served.node_started()
-        yield served
-
-
-async def connected(home: Path) -> ControlClient:
-    client = await ControlClient.connect(home)
-    assert client is not None
-    return client
-
-
-async def raw(home: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_unix_connection(str(place.find_socket(home)))
-
-
-async def said(reader: asyncio.StreamReader) -> list[object]:
-    return [decode_line(line) async for line in reader]
-
-
-async def create(home: Path, user: User, emit: Emit = lambda _: None) -> status.WalletView:
-    async with await connected(home) as client:
-        return await client.create_wallet(ARGUMENTS, user=user, emit=emit)
 
 
 # ---- commands ----
@@ -139,7 +63,7 @@ async def test_a_wallet_is_made_and_its_events_come_before_it(home: Path) -> Non
 
 
 async def test_an_error_comes_back_as_the_error_it_was(home: Path) -> None:
-    async def refused(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+    async def refused(_request: CreateWallet, _user: User, _emit: Emit) -> status.WalletView:
         raise ParticipantRefused("cli3 said no", culprits=[PeerId("cli3")], hint="ask why")
 
     async with running(home, refused):
@@ -179,7 +103,7 @@ async def test_whoever_watches_the_node_sees_what_its_commands_do(home: Path) ->
 # ---- questions ----
 
 
-async def _ask_everything(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+async def _ask_everything(request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
     assert await user.choose_peers(peers("cli2", "cli3"), 1) == ("cli2",)
     assert await user.approve(proposed("cli1", "cli2"))
     if not await user.confirm_words(WORDS):
@@ -201,7 +125,7 @@ async def test_nobody_to_ask_is_an_error_at_the_node_and_comes_back(home: Path) 
 
 
 async def test_a_no_is_a_no(home: Path) -> None:
-    async def confirm(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+    async def confirm(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         if await user.confirm_words(WORDS):
             return wallet()
         raise Refused("the words differ")
@@ -213,7 +137,7 @@ async def test_a_no_is_a_no(home: Path) -> None:
 
 @pytest.mark.parametrize("value", [None, "true", ("cli2",)])
 async def test_an_answer_that_is_not_yes_is_no(home: Path, value: object) -> None:
-    async def confirm(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+    async def confirm(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         assert not await user.confirm_words(WORDS)
         return wallet()
 
@@ -234,9 +158,10 @@ async def test_an_answer_that_is_not_yes_is_no(home: Path, value: object) -> Non
 async def test_a_choice_of_the_wrong_number_is_refused(home: Path) -> None:
     class OneTwice(Says):
         async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
+            del candidates, count
             return (PeerId("cli2"), PeerId("cli2"))
 
-    async def choose(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+    async def choose(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         await user.choose_peers(peers("cli2", "cli3"), 2)
         raise AssertionError
 
@@ -250,13 +175,14 @@ async def test_a_question_still_open_when_the_command_ends_is_withdrawn(home: Pa
 
     class Slow(Says):
         async def confirm_words(self, words: status.SafetyWords) -> bool:
+            del words
             try:
                 await asyncio.Event().wait()
             finally:
                 withdrawn.set()
             raise AssertionError
 
-    async def give_up(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+    async def give_up(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         try:
             async with asyncio.timeout(0.05):
                 await user.confirm_words(WORDS)
@@ -367,7 +293,7 @@ async def test_a_client_that_does_not_read_is_cut_off(home: Path, monkeypatch: p
     monkeypatch.setattr(server, "MAX_UNREAD", 64 * 1024)
     ended = asyncio.Event()
 
-    async def talk(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+    async def talk(_request: CreateWallet, _user: User, emit: Emit) -> status.WalletView:
         try:
             while True:
                 emit(status.Warned("x" * 10_000))
@@ -408,120 +334,3 @@ async def test_a_node_of_another_version_is_named_as_such(home: Path) -> None:
     async with listener, await connected(home) as client:
         with pytest.raises(PeerIncompatible):
             await client.peers()
-
-
-# ---- the socket itself ----
-
-
-async def test_the_socket_is_its_owners_alone_and_goes_with_the_node(home: Path) -> None:
-    path = home / "control.sock"
-    async with running(home):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert not path.exists()
-
-
-async def test_what_a_dead_node_left_is_replaced(home: Path) -> None:
-    dead = socket.socket(socket.AF_UNIX)
-    dead.bind(str(home / "control.sock"))
-    dead.close()
-    assert await ControlClient.connect(home) is None
-    async with running(home), await connected(home) as client:
-        assert await client.peers()
-
-
-async def test_a_home_with_a_very_long_path_has_a_socket_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    home = tmp_path / ("x" * 120)
-    home.mkdir(mode=0o700)
-    async with running(home):
-        real = (home / "control.sock").readlink()
-        assert stat.S_IMODE(real.parent.stat().st_mode) == 0o700
-        async with await connected(home) as client:
-            assert await client.peers()
-    assert not real.parent.exists()
-    assert not (home / "control.sock").is_symlink()
-
-
-async def test_a_dead_nodes_directory_elsewhere_is_cleaned_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    home = tmp_path / ("x" * 120)
-    home.mkdir(mode=0o700)
-    listener, path = place.open_socket(home)
-    listener.close()  # and dies
-    async with running(home):
-        assert not path.exists()
-
-
-def test_a_link_that_we_would_not_have_made_is_not_followed_to_be_removed(home: Path, tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.write_text("x")
-    (home / "control.sock").symlink_to(precious)
-    place.remove_socket(home)
-    assert precious.exists()
-    assert not (home / "control.sock").is_symlink()
-
-
-def test_a_socket_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="control socket"):
-        place.open_socket(tmp_path / "absent")
-
-
-# ---- lines ----
-
-
-def _all_errors(kind: type[MpcError] = MpcError) -> list[type[MpcError]]:
-    return [found for child in kind.__subclasses__() for found in (child, *_all_errors(child))]
-
-
-@pytest.mark.parametrize(
-    "kind", [kind for kind in _all_errors() if not kind.__subclasses__() and kind.__module__ == errors.__name__]
-)
-def test_every_error_survives_the_way_over_the_socket(kind: type[MpcError]) -> None:
-    view = status.ErrorView(kind.code, "what", kind.exit_code, kind.fault, culprits=(), hint="how", saved="all")
-    if issubclass(kind, errors.ProtocolAbort | errors._PeerError):
-        view = status.ErrorView(kind.code, "what", kind.exit_code, kind.fault, ("a",), "how", "all")
-    if kind is errors.InconsistentBroadcast:  # blames nobody yet, and nothing was stored yet
-        view = status.ErrorView(kind.code, "what", kind.exit_code, kind.fault, hint="how")
-    error = error_of(view)
-    assert type(error) is kind
-    assert error_view(error) == view
-
-
-def test_an_error_of_a_later_version_is_still_an_error() -> None:
-    assert error_of(status.ErrorView("solar_flare", "what", 42, "sun")).message == "what"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        Serving("127.0.0.1", 9000),
-        Result(peers=peers("a")),
-        Failed(status.ErrorView("usage", "x", 2, "us")),
-        Question(1, WORDS),
-        Question(2, proposed("a", "b")),
-        status.Warned("x"),
-    ],
-)
-def test_every_line_comes_back_as_it_was(line: object) -> None:
-    encoded = encode_line(line)  # type: ignore[arg-type]
-    assert encoded.endswith(b"\n")
-    assert encoded.count(b"\n") == 1
-    assert decode_line(encoded) == line
-
-
-@given(
-    st.binary(max_size=200)
-    | st.recursive(st.none() | st.text(), st.lists).map(lambda v: str(v).encode("utf-8", "replace"))
-)
-def test_whatever_the_bytes_only_a_decode_error_escapes(data: bytes) -> None:
-    for decode in (decode_line, decode_request):
-        try:
-            decode(data)
-        except DecodeError:
-            pass
-
-
-def test_a_line_200000_deep_is_a_decode_error() -> None:
-    for decode in (decode_line, decode_request):
-        with pytest.raises(DecodeError):
-            decode(b'{"event":' + b"[" * 200_000)
