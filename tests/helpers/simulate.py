@@ -91,12 +91,14 @@ class Simulation(Generic[T]):
         executions: by identifier.
         order: decides what is delivered next; messages of one sender to one recipient keep their order.
         tamper: changes what arrives.
-        checkpoints: what each participant was asked to do, in order.
+        confirms: says which checkpoints are ever confirmed.
+        checkpoints: what each participant was asked to do and did, in order.
     """
 
     executions: Mapping[Identifier, Execution[T]]
     order: random.Random = field(default_factory=lambda: random.Random(0))
     tamper: Tamper = lambda _sender, _recipient, message: [message]
+    confirms: Callable[[object], bool] = lambda _record: True
     checkpoints: dict[Identifier, list[Any]] = field(default_factory=dict)
     links: dict[tuple[Identifier, Identifier], list[ProtocolMessage]] = field(default_factory=dict)
     errors: dict[Identifier, Exception] = field(default_factory=dict)
@@ -141,8 +143,9 @@ class Simulation(Generic[T]):
     def _serve(self, i: Identifier, execution: Execution[T]) -> None:
         self._post(i, execution)
         # A checkpoint is confirmed at a moment of the seeded order's choice: messages come in before and after.
-        if execution.checkpoint is not None and (not self.links or self.order.random() < 0.5):
-            self.checkpoints.setdefault(i, []).append(execution.checkpoint)
+        asked = execution.checkpoint
+        if asked is not None and self.confirms(asked) and (not self.links or self.order.random() < 0.5):
+            self.checkpoints.setdefault(i, []).append(asked)
             try:
                 execution.confirm()
             except Exception as error:  # noqa: BLE001 (run() raises it again)

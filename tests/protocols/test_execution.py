@@ -1,0 +1,311 @@
+"""The driver, on a script small enough to see through: three participants add numbers in two rounds."""
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpcnode.errors import DecodeError, InconsistentBroadcast, ParticipantCheated
+from mpcnode.protocols.execution import Execution, ProtocolMessage
+from mpcnode.protocols.rounds import (
+    Checkpoint,
+    Exchange,
+    Fault,
+    Inconsistent,
+    Plan,
+    Round,
+    Rounds,
+    Traffic,
+    Witness,
+    broadcast,
+    checkpoint,
+    direct,
+)
+from mpcnode.types import Identifier, PeerId, SuiteId
+from tests.helpers.simulate import Simulation
+
+A, B, C = (Identifier(i) for i in (1, 2, 3))
+NAMES = {A: PeerId("ana"), B: PeerId("ben"), C: PeerId("cleo")}
+
+PLAN = Plan((Round("commitment", (None,), 4), Round("share", (None,), 4), Round("ready", (None,), 1)))
+
+
+class Purse:
+    """A secret that knows whether it was wiped."""
+
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+
+    def wipe(self) -> None:
+        self.amount = 0
+
+
+def number(sender: Identifier, data: bytes, _echo: bytes | None) -> int:
+    if len(data) != 2:
+        raise DecodeError("a number is 2 bytes")
+    value = int.from_bytes(data, "big")
+    if value == 666:
+        raise Fault("sent the number of the beast", [sender])
+    if value == 667:
+        raise Inconsistent("numbers differ")
+    return value
+
+
+def addition(me: Identifier, purse: Purse) -> Rounds[int]:
+    """Everybody's number, then to each its own, with something to do between."""
+    yield PLAN
+    try:
+        first = yield from broadcast("commitment", None, purse.amount.to_bytes(2, "big"), number, bytes(32))
+        yield Witness(repr(first).encode())
+        factor = yield from checkpoint("multiply?")
+        others = [i for i in NAMES if i != me]
+        second = yield from direct("share", None, {i: (10 * i).to_bytes(2, "big") for i in others}, number)
+        total = purse.amount + sum(first.values()) + sum(second.values())
+        yield from broadcast("ready", None, b"!", lambda _sender, data, _echo: data)
+        return total * (factor or 1)
+    finally:
+        purse.wipe()
+
+
+def execution(me: Identifier = A, purse: Purse | None = None) -> Execution[int]:
+    return Execution(addition(me, purse or Purse(me)), me=me, participants=NAMES)
+
+
+def message(kind: str = "commitment", data: bytes = b"\x00\x05") -> ProtocolMessage:
+    return ProtocolMessage(kind, None, data)
+
+
+def standing(running: Execution[int]) -> Any:
+    return running.phase, running.waiting_for, running.checkpoint
+
+
+def at_the_checkpoint() -> Execution[int]:
+    running = execution()
+    running.receive(B, message())
+    running.receive(C, message())
+    return running
+
+
+@settings(max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_every_order_of_delivery_gives_the_same_results(order: Any) -> None:
+    simulation = Simulation({me: execution(me) for me in NAMES}, order)
+    assert simulation.run() == {A: 6 + 20, B: 6 + 40, C: 6 + 60}
+    assert simulation.checkpoints == {me: ["multiply?"] for me in NAMES}
+
+
+def test_the_host_sees_where_it_stands() -> None:
+    running = execution()
+    assert running.messages_to_send() == [(None, ProtocolMessage("commitment", None, b"\x00\x01", bytes(32)))]
+    assert running.messages_to_send() == []
+    assert standing(running) == ("commitment", {B, C}, None)
+    running.receive(C, message())
+    assert standing(running) == ("commitment", {B}, None)
+    running.receive(B, message())
+    assert standing(running) == ("commitment", set(), "multiply?")
+    assert running.evidence == b"{2: 5, 3: 5}"
+    assert running.messages_to_send() == []
+    running.confirm(3)
+    assert standing(running) == ("share", {B, C}, None)
+    assert running.messages_to_send() == [(B, message("share", b"\x00\x14")), (C, message("share", b"\x00\x1e"))]
+    for sender in (B, C):
+        running.receive(sender, message("share", b"\x00\x0a"))
+    assert running.phase == "ready"
+    running.receive(B, message("ready", b"!"))
+    assert standing(running) == ("ready", {C}, None)
+    running.receive(C, message("ready", b"!"))
+    assert running.result == 3 * (1 + 5 + 5 + 10 + 10)
+
+
+def test_an_early_message_waits_also_where_it_completes_the_next_round_at_once() -> None:
+    running = at_the_checkpoint()
+    running.receive(B, message("share"))
+    running.receive(C, message("share"))
+    assert running.phase == "commitment"
+    running.confirm()
+    # Both shares were here: the execution is already in the last round, and sent the messages of both.
+    assert standing(running) == ("ready", {B, C}, None)
+    assert [sent.kind for _, sent in running.messages_to_send()] == ["commitment", "share", "share", "ready"]
+
+
+def refused(running: Execution[int], sender: Identifier, wrong: ProtocolMessage, match: str) -> None:
+    """It names the sender, and ends the execution."""
+    with pytest.raises(ParticipantCheated, match=match) as caught:
+        running.receive(sender, wrong)
+    assert caught.value.culprits == (NAMES[sender],)
+    assert NAMES[sender] in str(caught.value)
+    with pytest.raises(RuntimeError, match="closed"):
+        running.receive(sender, wrong)
+
+
+@pytest.mark.parametrize("data", [b"\x00\x05", b"\x00\x06"], ids=["identical", "different"])
+def test_a_duplicate_is_refused(data: bytes) -> None:
+    running = execution()
+    running.receive(B, message())
+    refused(running, B, message(data=data), "twice")
+
+
+def test_a_duplicate_of_an_early_message_is_refused() -> None:
+    running = at_the_checkpoint()
+    running.receive(B, message("share"))
+    refused(running, B, message("share"), "twice")
+
+
+def test_a_late_message_is_a_duplicate_and_refused() -> None:
+    refused(at_the_checkpoint(), B, message(), "twice")
+
+
+def test_a_message_two_rounds_ahead_is_refused() -> None:
+    refused(execution(), B, message("ready", b"!"), "before that round can have begun")
+
+
+def test_while_a_checkpoint_is_open_nobody_can_be_further_than_the_next_round() -> None:
+    refused(at_the_checkpoint(), B, message("ready", b"!"), "before that round can have begun")
+
+
+@pytest.mark.parametrize(
+    "wrong", [message("nonsense"), replace(message(), suite=SuiteId("FROST-ED25519-SHA512-v1"))], ids=["kind", "suite"]
+)
+def test_a_message_of_no_round_is_refused(wrong: ProtocolMessage) -> None:
+    refused(execution(), B, wrong, "no round has")
+
+
+@pytest.mark.parametrize("kind", ["commitment", "share"], ids=["now", "early"])
+def test_a_message_that_is_too_long_is_refused_before_it_is_kept(kind: str) -> None:
+    refused(execution(), B, message(kind, bytes(5)), "too long")
+    refused(execution(), B, replace(message(kind), echo=bytes(33)), "too long")
+
+
+def test_a_malformed_message_is_refused() -> None:
+    refused(execution(), B, message(data=b"\x00"), "malformed commitment message: a number is 2 bytes")
+
+
+def test_a_message_with_a_wrong_content_is_refused() -> None:
+    refused(execution(), B, message(data=(666).to_bytes(2, "big")), "number of the beast")
+
+
+def test_a_wrong_early_message_is_refused_when_its_round_begins() -> None:
+    running = at_the_checkpoint()
+    running.receive(B, message("share", (666).to_bytes(2, "big")))
+    with pytest.raises(ParticipantCheated) as caught:
+        running.confirm()
+    assert caught.value.culprits == ("ben",)
+
+
+@pytest.mark.parametrize("sender", [A, Identifier(4)], ids=["oneself", "nobody"])
+def test_a_stranger_is_refused_and_harms_nobody(sender: Identifier) -> None:
+    running = execution()
+    with pytest.raises(ParticipantCheated, match="does not take part") as caught:
+        running.receive(sender, message())
+    assert caught.value.culprits == ()
+    running.receive(B, message())
+    assert running.waiting_for == {C}
+
+
+def test_an_inconsistent_broadcast_carries_what_was_heard() -> None:
+    running = at_the_checkpoint()
+    running.confirm()
+    with pytest.raises(InconsistentBroadcast, match="numbers differ") as caught:
+        running.receive(B, message("share", (667).to_bytes(2, "big")))
+    assert caught.value.culprits == ()
+    assert caught.value.evidence == running.evidence == b"{2: 5, 3: 5}"
+
+
+def everything_that_ends_it() -> list[Callable[[Execution[int]], object]]:
+    return [
+        lambda running: running.close(),
+        lambda running: running.receive(B, message()),
+        lambda running: running.receive(B, message("share", b"")) or running.confirm(),
+    ]
+
+
+@pytest.mark.parametrize("end", everything_that_ends_it(), ids=["close", "duplicate", "malformed"])
+def test_however_it_ends_secrets_are_wiped_and_nothing_goes_out(end: Callable[[Execution[int]], object]) -> None:
+    purse = Purse(7)
+    running = execution(purse=purse)
+    running.receive(B, message())
+    running.receive(C, message())
+    assert purse.amount == 7
+    with contextlib.suppress(ParticipantCheated):
+        end(running)
+    assert purse.amount == 0
+    assert running.messages_to_send() == []
+    assert running.checkpoint is None
+    assert running.waiting_for == frozenset()
+    running.close()
+
+
+def test_a_result_wipes_what_the_script_held() -> None:
+    purses = {me: Purse(me) for me in NAMES}
+    Simulation({me: execution(me, purse) for me, purse in purses.items()}).run()
+    assert [purse.amount for purse in purses.values()] == [0, 0, 0]
+
+
+def test_a_host_that_confirms_nothing_is_told() -> None:
+    with pytest.raises(RuntimeError, match="no checkpoint"):
+        execution().confirm()
+
+
+def test_there_is_no_result_before_the_end() -> None:
+    with pytest.raises(RuntimeError, match="no result"):
+        _ = execution().result
+
+
+def test_one_must_take_part_to_take_part() -> None:
+    with pytest.raises(ValueError, match="not among"):
+        Execution(addition(A, Purse(1)), me=Identifier(4), participants=NAMES)
+
+
+def test_an_error_of_the_script_itself_closes_the_execution_and_blames_nobody() -> None:
+    def broken() -> Rounds[None]:
+        yield PLAN
+        yield from broadcast("commitment", None, b"", lambda _sender, _data, _echo: 1 / 0)
+
+    running = Execution(broken(), me=A, participants=NAMES)
+    with pytest.raises(ZeroDivisionError):
+        running.receive(B, message())
+
+
+def test_a_script_that_leaves_its_plan_is_a_bug() -> None:
+    def astray() -> Rounds[None]:
+        yield PLAN
+        yield Exchange("share", {None: Traffic(b"", number)})
+
+    with pytest.raises(RuntimeError, match="plan"):
+        Execution(astray(), me=A, participants=NAMES)
+
+
+def test_a_script_may_begin_with_a_checkpoint() -> None:
+    def asking() -> Rounds[object]:
+        yield PLAN
+        return (yield Checkpoint("sure?"))
+
+    running = Execution(asking(), me=A, participants=NAMES)
+    assert (running.phase, running.checkpoint) == ("", "sure?")
+    running.confirm("yes")
+    assert running.result == "yes"
+
+
+SENT = [
+    ProtocolMessage(kind, None, data)
+    for kind, data in itertools.product(["commitment", "share", "ready", "x"], [b"\x00\x05", b"!", b"\x02\x9a"])
+]
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.sampled_from([A, B, C, Identifier(4)]), st.sampled_from(SENT)), max_size=12))
+def test_whatever_arrives_only_documented_errors_come_out(arriving: list[tuple[Identifier, ProtocolMessage]]) -> None:
+    running = execution()
+    for sender, sent in arriving:
+        try:
+            running.receive(sender, sent)
+            if running.checkpoint is not None:
+                running.confirm()
+        except ParticipantCheated as error:
+            if error.culprits:
+                return
