@@ -42,12 +42,12 @@ class Ciphersuite(ABC, Generic[S, E]):
         return self.id.encode("ascii")
 
     @abstractmethod
-    def _hash(self, label: bytes, m: bytes) -> bytes:
-        """Hash to bytes, under the context and a label."""
+    def _hash(self, label: bytes, m: bytes | bytearray) -> bytes:
+        """Hash to bytes, under the context and a label; leaves no copy of ``m``."""
 
     @abstractmethod
-    def _hash_to_scalar(self, label: bytes, m: bytes) -> S:
-        """Hash to a scalar, under the context and a label."""
+    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray) -> S:
+        """Hash to a scalar, under the context and a label; leaves no copy of ``m``."""
 
     def H1(self, m: bytes) -> S:
         """Hash to a scalar: binding factors."""
@@ -57,8 +57,8 @@ class Ciphersuite(ABC, Generic[S, E]):
     def H2(self, m: bytes) -> S:
         """Hash to a scalar: the signature's challenge, as the signature scheme of the suite has it."""
 
-    def H3(self, m: bytes) -> S:
-        """Hash to a scalar: nonces."""
+    def H3(self, m: bytes | bytearray) -> S:
+        """Hash to a scalar: nonces; ``m`` holds a secret, which the caller can wipe."""
         return self._hash_to_scalar(b"nonce", m)
 
     def H4(self, m: bytes) -> bytes:
@@ -80,6 +80,23 @@ class Ciphersuite(ABC, Generic[S, E]):
     def encode_identifier(self, i: Identifier) -> bytes:
         """Give an identifier as the scalar it is."""
         return self.group.scalar(i).encode()
+
+    def challenge(self, R: E, group_public_key: E, message: bytes) -> S:
+        """Give the challenge of a signature (RFC 9591, section 4.6, compute_challenge).
+
+        Args:
+            R: the group commitment.
+            group_public_key: the key that is signed for.
+            message: what is signed.
+
+        Raises:
+            ValueError: R or the key is the identity.
+        """
+        return self.H2(R.encode() + group_public_key.encode() + message)
+
+    def negates(self, element: E) -> bool:  # noqa: ARG002 (a suite that does looks at it)
+        """Say whether a signature has the negative of ``element``, a group public key or commitment, in its place."""
+        return False
 
     def random_nonce(self, rng: Rng) -> tuple[S, E]:
         """Draw k and give it with R = k G; k is a secret for one use."""
@@ -107,6 +124,18 @@ class Ciphersuite(ABC, Generic[S, E]):
     def finish_key(self, group_key: E) -> "KeyAdjustment[S, E]":
         """Say how what key generation computed becomes the final key; a suite has at most one way."""
         return KeyAdjustment(self.group, group_key, negate=False, tweak=None)
+
+    def tweak_key(self, group_key: E, merkle_root: bytes) -> "KeyAdjustment[S, E]":  # noqa: ARG002 (Taproot looks at them)
+        """Say how a key is tweaked for a Taproot script tree (BIP-341).
+
+        Args:
+            group_key: the group public key, which becomes the internal key.
+            merkle_root: 32 bytes, or none to commit to an unspendable script path.
+
+        Raises:
+            ValueError: this suite has no such tweak, or a root is of another length.
+        """
+        raise ValueError(f"{self.id} has no Taproot tweak")
 
 
 class KeyAdjustment(Generic[S, E]):
@@ -144,10 +173,12 @@ class Ed25519Sha512(Ciphersuite[Ed25519Scalar, Ed25519Element]):
     group = ED25519
     signature_size = 64
 
-    def _hash(self, label: bytes, m: bytes) -> bytes:
-        return sha512(self.context + label + m).digest()
+    def _hash(self, label: bytes, m: bytes | bytearray) -> bytes:
+        hasher = sha512(self.context + label)
+        hasher.update(m)
+        return hasher.digest()
 
-    def _hash_to_scalar(self, label: bytes, m: bytes) -> Ed25519Scalar:
+    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray) -> Ed25519Scalar:
         return self.group.wide_reduce(self._hash(label, m))
 
     def H2(self, m: bytes) -> Ed25519Scalar:
@@ -162,10 +193,12 @@ class Secp256k1Sha256(Ciphersuite[Secp256k1Scalar, Secp256k1Element]):
     group = SECP256K1
     signature_size = 65
 
-    def _hash(self, label: bytes, m: bytes) -> bytes:
-        return sha256(self.context + label + m).digest()
+    def _hash(self, label: bytes, m: bytes | bytearray) -> bytes:
+        hasher = sha256(self.context + label)
+        hasher.update(m)
+        return hasher.digest()
 
-    def _hash_to_scalar(self, label: bytes, m: bytes) -> Secp256k1Scalar:
+    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray) -> Secp256k1Scalar:
         return self.group.wide_reduce(expand_message_xmd(m, self.context + label, 48))
 
     def H2(self, m: bytes) -> Secp256k1Scalar:
@@ -188,10 +221,18 @@ class Secp256k1Sha256Taproot(Secp256k1Sha256):
         prefix = sha256(tag.encode()).digest()
         return self.group.scalar(int.from_bytes(sha256(prefix + prefix + m).digest(), "big"))
 
+    def challenge(self, R: Secp256k1Element, group_public_key: Secp256k1Element, message: bytes) -> Secp256k1Scalar:
+        """Give the challenge as BIP-340 has it: of x coordinates, whatever the y."""
+        return self.H2(R.encode()[1:] + group_public_key.encode()[1:] + message)
+
+    def negates(self, element: Secp256k1Element) -> bool:
+        """Say whether the y of ``element`` is odd: BIP-340 means the point of even y by an x coordinate."""
+        return not element.has_even_y
+
     def random_nonce(self, rng: Rng) -> tuple[Secp256k1Scalar, Secp256k1Element]:
         """Draw k and give it with R = k G of even y, as BIP-340 wants it."""
         k, R = super().random_nonce(rng)
-        return (k, R) if R.has_even_y else (-k, -R)
+        return (-k, -R) if self.negates(R) else (k, R)
 
     def encode_signature(self, signature: Signature[Secp256k1Scalar, Secp256k1Element]) -> bytes:
         """Give the 64 bytes of BIP-340: the x coordinate of R, and z.
@@ -217,15 +258,31 @@ class Secp256k1Sha256Taproot(Secp256k1Sha256):
 
         Without it a dishonest participant could have hidden a script path in the key that it can spend alone.
         """
-        tweak = self._public_tagged_hash("TapTweak", group_key.encode()[1:])
-        return KeyAdjustment(self.group, group_key, negate=not group_key.has_even_y, tweak=tweak)
+        return self.tweak_key(group_key, b"")
+
+    def tweak_key(
+        self, group_key: Secp256k1Element, merkle_root: bytes
+    ) -> "KeyAdjustment[Secp256k1Scalar, Secp256k1Element]":
+        """Say how a key is tweaked (BIP-341): Q = P + int(hashTapTweak(bytes(P) || merkle_root)) G, P of even y.
+
+        Args:
+            group_key: the group public key, which becomes the internal key.
+            merkle_root: 32 bytes, or none to commit to an unspendable script path.
+
+        Raises:
+            ValueError: a root is of another length.
+        """
+        if len(merkle_root) not in {0, 32}:
+            raise ValueError("a merkle root is 32 bytes")
+        tweak = self._public_tagged_hash("TapTweak", group_key.encode()[1:] + merkle_root)
+        return KeyAdjustment(self.group, group_key, negate=self.negates(group_key), tweak=tweak)
 
 
-def expand_message_xmd(msg: bytes, dst: bytes, size: int) -> bytes:
+def expand_message_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytes:
     """Expand ``msg`` to ``size`` uniform bytes with SHA-256 (RFC 9380, section 5.3.1).
 
     Args:
-        msg: what is hashed.
+        msg: what is hashed; no copy of it is left.
         dst: the domain separation tag, at most 255 bytes.
         size: how many bytes, at most 255 * 32.
 
@@ -236,7 +293,10 @@ def expand_message_xmd(msg: bytes, dst: bytes, size: int) -> bytes:
     if len(dst) > 255 or blocks > 255:
         raise ValueError("a tag is at most 255 bytes, an expansion at most 255 blocks")
     dst_prime = dst + bytes([len(dst)])
-    b_0 = sha256(bytes(64) + msg + size.to_bytes(2, "big") + b"\x00" + dst_prime).digest()
+    hasher = sha256(bytes(64))
+    hasher.update(msg)
+    hasher.update(size.to_bytes(2, "big") + b"\x00" + dst_prime)
+    b_0 = hasher.digest()
     b_i = sha256(b_0 + b"\x01" + dst_prime).digest()
     uniform = b_i
     for i in range(2, blocks + 1):
