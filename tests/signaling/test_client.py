@@ -196,7 +196,7 @@ async def test_a_silent_host_is_given_up_after_the_deadline() -> None:
 
 
 async def test_close_ends_a_try_that_still_waits() -> None:
-    async with false_server(lambda _: asyncio.sleep(0)) as url, running(url):
+    async with false_server(lambda _: asyncio.sleep(0)) as url, running(url, first_try_deadline=1000):
         await asyncio.sleep(0.05)
 
 

@@ -208,6 +208,16 @@ def test_rooms_do_not_see_each_other(desk: Desk) -> None:
     assert desk.errors(red) == ["unknown_peer"]
 
 
+def test_nobody_speaks_to_a_watcher_that_left(desk: Desk) -> None:
+    watcher, stayer = (desk.registered(name, extended=True, watch=True) for name in ("ana", "ben"))
+    desk.do(desk.hub.disconnect(watcher))
+    desk.heard(watcher)
+    desk.heard(stayer)
+    desk.do(desk.hub.disconnect(desk.registered("eve")))
+    assert desk.heard(watcher) == []
+    assert len(desk.heard(stayer)) == 2
+
+
 def test_watching_ends_when_told_to(desk: Desk) -> None:
     watcher = desk.registered("ana", extended=True, watch=True)
     ben = desk.registered("ben")

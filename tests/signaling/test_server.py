@@ -293,17 +293,6 @@ async def test_stopping_tells_every_client_and_frees_the_port() -> None:
         assert again.port == port
 
 
-async def test_cancelling_leaves_nothing_open() -> None:
-    ready = asyncio.Event()
-    task = asyncio.create_task(serve(ServerConfig(port=0), on_ready=lambda *_: ready.set(), stop=asyncio.Event()))
-    async with asyncio.timeout(DEADLINE):
-        await ready.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_drains_and_ends_the_process_well(number: signal.Signals) -> None:
     program = (

@@ -133,7 +133,7 @@ def test_the_extension_is_refused_without_the_subprotocol(message: dict[str, Any
         from_client(message, extended=False)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(frame=st.binary(max_size=300), extended=st.booleans())
 def test_any_bytes_are_a_message_or_a_decode_error(*, frame: bytes, extended: bool) -> None:
     for decode in (lambda: wire.decode_from_client(frame, extended=extended), lambda: wire.decode_from_server(frame)):
@@ -153,7 +153,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(words, words | json_values, max_size=5))
 def test_any_json_is_a_message_or_a_decode_error(value: dict[str, Any]) -> None:
     frame = json.dumps(value).encode()
@@ -168,7 +168,7 @@ def test_any_json_is_a_message_or_a_decode_error(value: dict[str, Any]) -> None:
 peer_names = st.from_regex(r"\A[A-Za-z0-9._-]{1,64}\Z")
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(peer_names, st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=20), max_size=4))
 def test_a_relayed_object_arrives_as_it_was_sent(name: str, data: dict[str, Any]) -> None:
     raw = json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -183,7 +183,7 @@ def test_a_relayed_object_arrives_as_it_was_sent(name: str, data: dict[str, Any]
     assert (message.to, bytes(message.data)) == (name, raw)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_changed_byte_changes_the_message_or_is_refused(position: int, byte: int) -> None:
     frame = bytearray(wire.encode(wire.Register("cli1", "room", "0" * 64, "1" * 128)))
