@@ -38,10 +38,13 @@ class MemoryNetwork:
 
     def stall(self, one: PeerId, other: PeerId) -> None:
         """Deliver nothing more between two nodes, without a word, on this link or any later one."""
-        self._stalled.add(frozenset((one, other)))
+        between = frozenset((one, other))
+        self._stalled.add(between)
+        for link in self.links.values():
+            link.dead = link.dead or link.between == between
 
     def heal(self, one: PeerId, other: PeerId) -> None:
-        """Let later messages, and later tries, through again; what was lost stays lost."""
+        """Let later tries through again; a reliable channel that lost something never speaks again."""
         self._stalled.discard(frozenset((one, other)))
         self._refused.pop(frozenset((one, other)), None)
 
@@ -56,16 +59,12 @@ class MemoryNetwork:
             if link.between == frozenset((one, other)):
                 link.break_down("cut by the test")
 
-    def stalled(self, between: frozenset[PeerId]) -> bool:
-        """Say whether nothing is delivered."""
-        return between in self._stalled
-
     def opens(self, between: frozenset[PeerId]) -> bool:
         """Say whether a try made now opens."""
         if self._refused[between] > 0:
             self._refused[between] -= 1
             return False
-        return not self.stalled(between)
+        return between not in self._stalled
 
     def register(self, link: "MemoryLink") -> int:
         """Number a link."""
@@ -93,6 +92,8 @@ class MemoryLink:
     def __init__(self, network: MemoryNetwork, owner: PeerId, fingerprint: bytes, events: LinkEvents) -> None:
         self.owner = owner
         self.other: MemoryLink | None = None
+        self.dead = False
+        """Whether it carries nothing any more, and says nothing of it."""
         self.candidates: list[IceCandidate] = []
         self._network = network
         self._number = network.register(self)
@@ -133,7 +134,8 @@ class MemoryLink:
         """Take the answer; both ends open unless a fault says no."""
         await asyncio.sleep(0)
         self.other = self._find(answer)
-        if self._network.opens(self.between):
+        self.dead = self.other.dead = not self._network.opens(self.between)
+        if not self.dead:
             self.later(self._events.opened)
             self.other.later(self.other._events.opened)  # noqa: SLF001 (the other end of the same link)
 
@@ -144,7 +146,7 @@ class MemoryLink:
     def send(self, data: bytes) -> None:
         """Carry a message to the other end."""
         other = self.other
-        if other is None or self._closed or self._network.stalled(self.between):
+        if other is None or self._closed or self.dead:
             return
         other.later(lambda: other._events.received(data))  # noqa: SLF001 (the other end of the same link)
 
@@ -158,7 +160,7 @@ class MemoryLink:
         self._handles.clear()
         del self._network.links[self._number]
         other = self.other
-        if other is not None and not self._network.stalled(self.between):
+        if other is not None and not self.dead:
             other.later(lambda: other._events.closed("closed by the other end"))  # noqa: SLF001 (the other end)
 
     def break_down(self, reason: str) -> None:

@@ -198,7 +198,9 @@ class Mesh:
 
     def verified(self, peer: PeerId) -> None:
         """Take it that the channel to ``peer`` is verified."""
+        # This node's word about its own links is as good as the other end's.
         self._map.claim(self.peer_id, peer)
+        self._map.claim(peer, self.peer_id)
         if not self._map.is_ready(self.peer_id) and all(link.verified for link in self._links.values()):
             self._map.mark_ready(self.peer_id)
             self.broadcast(MeshReady(self.session_id))
@@ -207,6 +209,7 @@ class Mesh:
     def lost(self, peer: PeerId) -> None:
         """Take it that the channel to ``peer`` is gone; it is being built again."""
         self._map.withdraw(self.peer_id, peer)
+        self._map.withdraw(peer, self.peer_id)
         self._stirred.set()
 
     def acknowledged(self) -> None:

@@ -6,12 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+import pytest
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from mpcnode.crypto.signature import signing_input
+from mpcnode.errors import MpcError
 from mpcnode.mesh.mesh import Mesh
+from mpcnode.mesh.peerlink import PeerLink
 from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, Signal
 from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.wire.peer import CommitmentDigest, Share
 
 SESSION: Final = SessionId("5e" * 16)
 FAST: Final = MeshTimeouts(attempt=0.3, tries=3, grace=0.3, ping=0.05, quiet=0.25, dead=0.6, announce=0.05, linger=0.2)
@@ -93,3 +97,52 @@ async def meshes(
     finally:
         await asyncio.gather(*(mesh.close() for mesh in made.nodes.values()))
     assert asyncio.all_tasks() <= before
+
+
+SUITE: Final = "FROST-ED25519-SHA512-v1"
+
+
+def digest(text: bytes) -> CommitmentDigest:
+    return CommitmentDigest(SESSION, SUITE, text.hex())
+
+
+def share(text: bytes) -> Share:
+    return Share(SESSION, SUITE, text.hex())
+
+
+def link(made: Meshes, node: PeerId, other: PeerId) -> PeerLink:
+    return made[node]._links[other]
+
+
+def inject(made: Meshes, node: PeerId, other: PeerId, data: bytes) -> None:
+    """Let ``node`` put bytes of its choice on its channel to ``other``."""
+    attempt = link(made, node, other)._attempt
+    assert attempt is not None
+    attempt.send(data)
+
+
+async def outcome_of(made: Meshes, node: PeerId) -> None:
+    """Open all, wait for one; the others are closed with the rest."""
+    others = [asyncio.create_task(mesh.open()) for other, mesh in made.nodes.items() if other != node]
+    try:
+        async with asyncio.timeout(5):
+            await made[node].open()
+    finally:
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+async def failure(made: Meshes, node: PeerId) -> MpcError:
+    """Wait for what ends the mesh of ``node``, which has nothing to receive any more."""
+    async with asyncio.timeout(5):
+        with pytest.raises(MpcError) as caught:
+            await made[node].receive()
+    return caught.value
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what no event tells."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 (that is what it is for)
+            await asyncio.sleep(0.005)

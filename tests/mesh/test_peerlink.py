@@ -1,0 +1,294 @@
+import asyncio
+import time
+
+import pytest
+
+from mpcnode.errors import IdentityCheckFailed, LinkFailed, MpcError, ParticipantCheated, ParticipantSilent
+from mpcnode.mesh import mesh as mesh_module
+from mpcnode.mesh.memory import MemoryNetwork
+from mpcnode.mesh.transport import Answer, LinkState, MeshTimeouts, Offer, Signal
+from mpcnode.types import PeerId
+from mpcnode.wire import peer as wire
+from mpcnode.wire.peer import ChannelOpen, MeshReady, PeerMessage
+from tests.helpers.meshes import (
+    FAST,
+    SESSION,
+    Meshes,
+    digest,
+    failure,
+    inject,
+    key_of,
+    link,
+    meshes,
+    names,
+    outcome_of,
+    share,
+    signer,
+)
+
+ONE, TWO, THREE = names(3)
+
+
+# Links that do not open, and links that break.
+
+
+async def test_a_try_that_does_not_open_is_followed_by_one_that_does() -> None:
+    network = MemoryNetwork()
+    network.refuse(ONE, TWO, times=2)
+    async with meshes([ONE, TWO, THREE], network.connector) as made:
+        await made.open()
+        assert link(made, ONE, TWO)._negotiation.attempt == 3
+
+
+async def test_signals_the_relay_loses_are_made_up_for() -> None:
+    network, lost = MemoryNetwork(), list[Signal]()
+
+    def lose_the_first_two(_sender: PeerId, _to: PeerId, signal: Signal) -> Signal | None:
+        if len(lost) < 2 and signal.attempt == len(lost) + 1:
+            lost.append(signal)
+            return None
+        return signal
+
+    async with meshes([ONE, TWO], network.connector) as made:
+        made.tamper = lose_the_first_two
+        await made.open()
+    assert len(lost) == 2
+
+
+async def test_a_link_that_never_opens_is_named_by_both_ends_and_by_the_others() -> None:
+    network = MemoryNetwork()
+    network.refuse(ONE, TWO)
+    async with meshes([ONE, TWO, THREE], network.connector) as made:
+        outcome = await made.outcomes()
+    for node, other in ((ONE, TWO), (TWO, ONE)):
+        error = outcome[node]
+        assert isinstance(error, LinkFailed)
+        assert error.peer == other
+    third = outcome[THREE]
+    assert isinstance(third, MpcError)
+    assert "link between node01 and node02" in str(third)
+
+
+async def test_a_peer_that_never_answers_is_silent_and_not_a_broken_link() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        for node, other in ((ONE, TWO), (TWO, ONE)):
+            async with meshes([ONE, TWO], network.connector) as alone:
+                alone.nodes.pop(other)
+                with pytest.raises(ParticipantSilent) as caught:
+                    await alone[node].open()
+            assert caught.value.culprits == (other,)
+        await made.open()
+
+
+async def test_a_broken_link_is_built_again_and_nothing_is_lost() -> None:
+    network = MemoryNetwork(delay=0.003)
+    sent = [share(bytes([number])) for number in range(60)]
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+
+        async def break_it() -> None:
+            for _ in range(3):
+                await asyncio.sleep(0.03)
+                network.cut(ONE, TWO)
+
+        async def send() -> None:
+            for message in sent:
+                made[ONE].send(TWO, message)
+                made[TWO].send(ONE, message)
+                await asyncio.sleep(0.003)
+
+        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+            group.create_task(break_it())
+            group.create_task(send())
+            for node in (ONE, TWO):
+                assert [(await made[node].receive())[1] for _ in sent] == sent
+        assert await made[ONE].flush(2.0) == frozenset()
+        assert link(made, ONE, TWO)._negotiation.attempt >= 2
+
+
+async def test_a_link_that_falls_silent_is_built_again() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+        network.stall(ONE, TWO)
+        made[ONE].send(TWO, share(b"into the void"))
+        await asyncio.sleep(FAST.quiet * 0.5)
+        network.heal(ONE, TWO)
+        async with asyncio.timeout(5):
+            assert await made[TWO].receive() == (ONE, share(b"into the void"))
+
+
+async def test_a_dead_peer_is_named_by_everybody_in_time() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO, THREE], network.connector) as made:
+        await made.open()
+        made.tamper = lambda sender, to, signal: None if TWO in {sender, to} else signal
+        network.silence(TWO, [ONE, THREE])
+        for node in (ONE, THREE):
+            error = await failure(made, node)
+            assert isinstance(error, ParticipantSilent)
+            assert error.culprits == (TWO,)
+    assert MeshTimeouts().dead + MeshTimeouts().tick < 10
+
+
+async def test_what_a_peer_could_not_say_while_this_process_stood_still_is_excused() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+        await asyncio.sleep(0)
+        time.sleep(FAST.dead * 1.5)  # noqa: ASYNC251 (the whole process stands still, which is what is tested)
+        made[ONE].send(TWO, digest(b"still here"))
+        assert await made[TWO].receive() == (ONE, digest(b"still here"))
+        assert {change.state for change in made.changes[TWO]}.isdisjoint({LinkState.LOST, LinkState.FAILED})
+
+
+async def test_what_came_before_the_end_is_received_before_the_end_is_told() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+        made[ONE].send(TWO, digest(b"last words"))
+        await asyncio.sleep(0.02)
+        inject(made, ONE, TWO, b"{}")
+        await asyncio.sleep(0.02)
+        assert await made[TWO].receive() == (ONE, digest(b"last words"))
+        assert isinstance(await failure(made, TWO), ParticipantCheated)
+
+
+# Who is at the other end.
+
+
+async def ended(made: Meshes, node: PeerId) -> MpcError:
+    with pytest.raises(MpcError) as caught:
+        await outcome_of(made, node)
+    return caught.value
+
+
+def refused_identity(error: BaseException | None, peer: PeerId) -> None:
+    assert isinstance(error, IdentityCheckFailed)
+    assert error.culprits == (peer,)
+
+
+async def test_a_node_with_another_key_than_agreed_on_is_refused() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector, sign=lambda node: signer(THREE if node == TWO else node)) as made:
+        refused_identity(await ended(made, ONE), TWO)
+
+
+async def test_a_relay_that_swaps_fingerprints_is_found_out_by_both() -> None:
+    network = MemoryNetwork()
+    false = network.connector(THREE).fingerprint.hex()
+
+    def swap(sender: PeerId, _to: PeerId, signal: Signal) -> Signal:
+        if not isinstance(signal, Offer | Answer):
+            return signal
+        honest = network.connector(sender).fingerprint.hex()
+        return type(signal)(signal.sdp.replace(honest, false), signal.attempt)
+
+    async with meshes([ONE, TWO], network.connector) as made:
+        made.tamper = swap
+        outcome = await made.outcomes()
+        refused_identity(outcome[ONE], TWO)
+        refused_identity(outcome[TWO], ONE)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        wire.encode(MeshReady(SESSION), "1"),
+        wire.encode(digest(b"early"), "1"),
+        wire.encode(ChannelOpen(ONE, SESSION, key_of(TWO)[0].hex())),
+        b"not a message",
+        b"",
+        b"\x02piece",
+    ],
+)
+async def test_not_one_byte_is_taken_before_the_other_end_is_known(
+    first: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        monkeypatch.setattr(
+            link(made, TWO, ONE), "_opened", lambda _number: inject(made, TWO, ONE, first), raising=True
+        )
+        refused_identity(await ended(made, ONE), TWO)
+        assert not made[ONE].topology.ready
+
+
+# What no honest node sends.
+
+
+async def cheats(data: bytes, *more: bytes) -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO, THREE], network.connector) as made:
+        await made.open()
+        for frame in (data, *more):
+            inject(made, ONE, TWO, frame)
+        await asyncio.sleep(0.01)
+        made[TWO]._inbox.clear()
+        error = await failure(made, TWO)
+        assert isinstance(error, ParticipantCheated)
+        assert error.culprits == (ONE,)
+
+
+async def test_bytes_that_are_no_message_name_the_sender() -> None:
+    await cheats(b"{}")
+
+
+async def test_a_message_out_of_order_names_the_sender() -> None:
+    await cheats(wire.encode(digest(b"later"), "7"))
+
+
+async def test_a_piece_of_nothing_names_the_sender() -> None:
+    await cheats(b"\x02piece")
+
+
+async def test_a_message_said_twice_names_the_sender() -> None:
+    await cheats(wire.encode(digest(b"x"), "2"), wire.encode(digest(b"x"), "2"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        MeshReady(SESSION),
+        MeshReady("6f" * 16),
+        ChannelOpen(THREE, "6f" * 16, key_of(ONE)[0].hex()),
+        ChannelOpen(THREE, SESSION, key_of(TWO)[0].hex()),
+        ChannelOpen(ONE, SESSION, key_of(ONE)[0].hex()),
+        ChannelOpen("stranger", SESSION, key_of(ONE)[0].hex()),
+        ChannelOpen(THREE, SESSION, key_of(ONE)[0].hex(), "00" * 64),
+    ],
+)
+async def test_a_mesh_message_that_cannot_be_names_the_sender(message: PeerMessage) -> None:
+    await cheats(wire.encode(message, "2"))
+
+
+async def test_a_flood_names_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mesh_module, "MAX_WAITING", 10)
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+        for number in range(11):
+            made[ONE].send(TWO, digest(bytes([number])))
+        for number in range(10):
+            assert await made[TWO].receive() == (ONE, digest(bytes([number])))
+            await asyncio.sleep(0.001)
+        assert isinstance(await failure(made, TWO), ParticipantCheated)
+
+
+@pytest.mark.parametrize("signal", [Offer("again", 2), Answer("x", 9), Offer("x", 0)])
+async def test_a_signal_that_cannot_be_names_the_sender(signal: Signal) -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+        made[ONE].handle_signal(TWO, signal)
+        error = await failure(made, ONE)
+        assert isinstance(error, ParticipantCheated)
+        assert error.culprits == (TWO,)
+
+
+async def test_a_description_no_honest_node_makes_names_the_sender() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        made.tamper = lambda _sender, _to, signal: Offer("rubbish", 1) if isinstance(signal, Offer) else signal
+        assert isinstance(await ended(made, TWO), IdentityCheckFailed)
