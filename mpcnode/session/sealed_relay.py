@@ -21,7 +21,7 @@ import msgspec
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import DecodeError, IdentityCheckFailed, PeerIncompatible
 from mpcnode.identity.contacts import Contacts
-from mpcnode.identity.identity import Identity
+from mpcnode.identity.identity import Identity, check_identity_key
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import relay as wire
 
@@ -30,6 +30,7 @@ HELLOS_A_PEER: Final = 8
 """Answers to one peer within ``HELLO_WINDOW``: two confused nodes must not talk for ever."""
 HELLO_WINDOW: Final = 10.0
 KEPT_FOR_RESENDING: Final = 64
+PAIRS_A_NONCE: Final = 16
 REORDER_WINDOW: Final = 1024
 MAX_CONVERSATIONS: Final = 4096
 """A server can invent peers without end; the oldest conversation makes room and would introduce itself anew."""
@@ -56,6 +57,14 @@ class Opened:
 
 
 @dataclass(slots=True)
+class _Window:
+    """Which sequence numbers were taken over one pair of hellos."""
+
+    seen: set[int] = field(default_factory=set)
+    highest: int = 0
+
+
+@dataclass(slots=True)
 class _Conversation:
     """What this node knows of one peer; ``nonce`` is ours, made for them."""
 
@@ -64,8 +73,8 @@ class _Conversation:
     their_nonce: str | None = None
     sent: int = 0
     recent: deque[tuple[int, wire.RelayMessage]] = field(default_factory=lambda: deque(maxlen=KEPT_FOR_RESENDING))
-    seen: set[int] = field(default_factory=set)
-    highest: int = 0
+    windows: dict[tuple[IdentityKey, str], _Window] = field(default_factory=dict)
+    """Of every pair there was under our present nonce: the server may bring an old hello back, and its seals after."""
     hellos: deque[float] = field(default_factory=deque)
 
 
@@ -144,8 +153,12 @@ class SealedRelay:
     def rejoined(self, peer: PeerId) -> None:
         """The peer lost its connection and is back: what was sent meanwhile may be lost, so it is sent again."""
         conversation = self._conversations.get(peer)
-        if conversation is not None and conversation.key is not None:
+        if conversation is None:
+            return
+        if conversation.key is not None:
             self._resend(peer, conversation)
+        elif any(expires > self._now() for expires, _ in conversation.recent):
+            self._say_hello(peer, answering=None)
 
     def _conversation(self, peer: PeerId) -> _Conversation:
         if peer not in self._conversations:
@@ -154,13 +167,14 @@ class SealedRelay:
             self._conversations[peer] = _Conversation(nonce=self._rng(32).hex())
         return self._conversations[peer]
 
-    def _say_hello(self, peer: PeerId, *, answering: str | None) -> None:
+    def _say_hello(self, peer: PeerId, *, answering: str | None) -> bool:
+        """Introduce this node, unless that was done too often of late; say whether it was done."""
         conversation = self._conversation(peer)
         now = self._now()
         while conversation.hellos and conversation.hellos[0] < now - HELLO_WINDOW:
             conversation.hellos.popleft()
         if len(conversation.hellos) >= HELLOS_A_PEER:
-            return
+            return False
         conversation.hellos.append(now)
         signed = _hello_input(self._peer_id, peer, conversation.nonce, answering, wire.PROTOCOL_VERSION)
         hello = wire.Hello(
@@ -170,6 +184,7 @@ class SealedRelay:
             answering=answering,
         )
         self._send(peer, wire.encode(hello))
+        return True
 
     def _take_hello(self, sender: PeerId, hello: wire.Hello) -> Introduced | None:
         if hello.version != wire.PROTOCOL_VERSION:
@@ -182,20 +197,35 @@ class SealedRelay:
                 peer=sender,
                 hint="the server may be changing messages; use another one",
             )
+        try:
+            check_identity_key(key)
+        except DecodeError as error:
+            # A key that can sign and that nothing can be sealed to; whoever has it made it so.
+            raise IdentityCheckFailed(f"the hello of peer {sender} shows no usable key: {error}", peer=sender) from None
         self._contacts().check(sender, key)
         conversation = self._conversation(sender)
         if hello.answering is not None and hello.answering != conversation.nonce:
             return None  # an answer to a hello of an earlier life, or a replay of one: it proves nothing now
         known = (conversation.key, conversation.their_nonce) == (key, hello.nonce)
         if not known:
-            conversation.key, conversation.their_nonce = key, hello.nonce
-            conversation.seen.clear()
-            conversation.highest = 0
-        if hello.answering is None:
-            self._say_hello(sender, answering=hello.nonce)
-        if not known:
+            self._change_pair(conversation, key, hello.nonce)
+        # Whoever greets us anew could not read what we sealed: it is sealed again, as often as greetings are answered.
+        greeted = hello.answering is None and self._say_hello(sender, answering=hello.nonce)
+        if greeted or not known:
             self._resend(sender, conversation)
         return Introduced(sender, key)
+
+    def _change_pair(self, conversation: _Conversation, key: IdentityKey, nonce: str) -> None:
+        """Talk with another key, or another life of it, from now on; nothing it sealed before is taken again."""
+        if conversation.key not in {None, key}:
+            conversation.recent.clear()  # what was meant for one key is never sealed to another
+        if (key, nonce) not in conversation.windows:
+            if len(conversation.windows) >= PAIRS_A_NONCE:
+                # A nonce that nobody knows yet: no old seal opens any more, so their numbers need not be kept.
+                conversation.nonce = self._rng(32).hex()
+                conversation.windows.clear()
+            conversation.windows[key, nonce] = _Window()
+        conversation.key, conversation.their_nonce = key, nonce
 
     def _resend(self, peer: PeerId, conversation: _Conversation) -> None:
         for expires, message in tuple(conversation.recent):
@@ -225,7 +255,7 @@ class SealedRelay:
             self._say_hello(sender, answering=None)
             return None
         envelope = wire.decode_envelope(bytes(plaintext))
-        if not self._is_new(conversation, envelope.sequence):
+        if not self._is_new(conversation.windows[conversation.key, conversation.their_nonce], envelope.sequence):
             return None
         if envelope.expires < self._now() - CLOCK_SKEW:
             _log.warning("a message from %s had expired; are the clocks right?", sender)
@@ -233,15 +263,15 @@ class SealedRelay:
         return Opened(sender, conversation.key, envelope.message)
 
     @staticmethod
-    def _is_new(conversation: _Conversation, sequence: int) -> bool:
+    def _is_new(window: _Window, sequence: int) -> bool:
         """Whether this sequence number was never seen; the window bounds memory, and what is older is dropped."""
-        if sequence <= conversation.highest - REORDER_WINDOW or sequence in conversation.seen:
+        if sequence <= window.highest - REORDER_WINDOW or sequence in window.seen:
             return False
-        conversation.seen.add(sequence)
-        if sequence > conversation.highest:
-            conversation.highest = sequence
+        window.seen.add(sequence)
+        if sequence > window.highest:
+            window.highest = sequence
             oldest = sequence - REORDER_WINDOW
-            conversation.seen = {number for number in conversation.seen if number > oldest}
+            window.seen = {number for number in window.seen if number > oldest}
         return True
 
 

@@ -1,0 +1,99 @@
+"""Sealed relays and the server between them, which does with every message what a test says; no socket, no clock."""
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from functools import cache
+
+from mpcnode.errors import MpcError
+from mpcnode.identity.contacts import Contacts
+from mpcnode.identity.identity import Identity
+from mpcnode.session.sealed_relay import Introduced, Opened, SealedRelay
+from mpcnode.types import IdentityKey, PeerId
+
+NOW = 1_800_000_000.0
+ANA, BEN, CLEO, EVE = PeerId("ana"), PeerId("ben"), PeerId("cleo"), PeerId("eve")
+
+
+@cache
+def identity(name: str) -> Identity:
+    """The identity of that name, always the same; never wiped, because every test shares it."""
+    return Identity.from_seed(bytearray(random.Random(name).randbytes(32)))
+
+
+def key_of(name: str) -> IdentityKey:
+    return identity(name).public_key
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What one node handed to the server for another."""
+
+    sender: PeerId
+    to: PeerId
+    data: bytes
+
+    @property
+    def is_hello(self) -> bool:
+        return b'"hello"' in self.data
+
+
+@dataclass
+class Post:
+    """The nodes of one room; ``carry`` delivers everything, until nobody says anything any more."""
+
+    now: float = NOW
+    relays: dict[PeerId, SealedRelay] = field(default_factory=dict)
+    contacts: dict[PeerId, Contacts] = field(default_factory=dict)
+    waiting: deque[Letter] = field(default_factory=deque)
+    carried: list[Letter] = field(default_factory=list)
+    got: dict[PeerId, list[Introduced | Opened]] = field(default_factory=dict)
+    errors: dict[PeerId, list[Exception]] = field(default_factory=dict)
+    _lives: int = 0
+
+    def start(self, *names: PeerId, identity_of: str | None = None) -> None:
+        """Start nodes, or start them anew: what a relay remembers does not outlive its process."""
+        for name in names:
+            self._lives += 1
+            self.relays[name] = SealedRelay(
+                identity=identity(identity_of or name),
+                peer_id=name,
+                contacts=lambda name=name: self.contacts.get(name, Contacts()),  # type: ignore[misc]
+                send=lambda to, data, name=name: self.waiting.append(Letter(name, to, data)),  # type: ignore[misc]
+                now=lambda: self.now,
+                rng=random.Random(self._lives).randbytes,
+            )
+            self.got[name] = []
+            self.errors[name] = []
+
+    def carry(self, *, most: int = 500) -> None:
+        """Deliver what waits and what it leads to; a conversation without end is a failure."""
+        for _ in range(most):
+            if not self.waiting:
+                return
+            self.deliver(self.waiting.popleft())
+        raise AssertionError(f"still talking after {most} messages")
+
+    def deliver(self, letter: Letter) -> Introduced | Opened | None:
+        """Deliver one message, whoever made it up; to a node that is not there it is lost."""
+        self.carried.append(letter)
+        if letter.to not in self.relays:
+            return None
+        try:
+            taken = self.relays[letter.to].receive(letter.sender, letter.data)
+        except (MpcError, ValueError) as error:
+            self.errors[letter.to].append(error)
+            return None
+        if taken is not None:
+            self.got[letter.to].append(taken)
+        return taken
+
+    def opened(self, name: PeerId) -> list[Opened]:
+        """What ``name`` was told, in order."""
+        return [taken for taken in self.got[name] if isinstance(taken, Opened)]
+
+    def seals(self) -> list[Letter]:
+        return [letter for letter in self.carried if not letter.is_hello]
+
+    def hellos(self, sender: PeerId) -> list[Letter]:
+        return [letter for letter in self.carried if letter.is_hello and letter.sender == sender]
