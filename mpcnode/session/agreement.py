@@ -47,11 +47,11 @@ class Agreement:
         assert self._me not in self._fresh
         assert len(fresh) == FRESH_SIZE
         self._fresh[self._me] = fresh
-        return self._answer(accepted=True, fresh=fresh.hex())
+        return _answer(self._session_id, self._hash, accepted=True, fresh=fresh.hex())
 
     def refuse(self, reason: str) -> SessionResponse:
         """Say no for this node; ``reason`` is shown to the others."""
-        return self._answer(accepted=False, reason=reason[:200])
+        return _answer(self._session_id, self._hash, accepted=False, reason=reason[:200])
 
     def receive(self, sender: PeerId, message: SessionResponse) -> bool:
         """Take the answer of ``sender``, another participant.
@@ -78,7 +78,13 @@ class Agreement:
             raise ParticipantCheated(f"{sender} answered twice, differently", culprits=[sender])
         return known is fresh
 
-    def _answer(self, *, accepted: bool, fresh: str | None = None, reason: str | None = None) -> SessionResponse:
-        return SessionResponse(
-            session_id=self._session_id, accepted=accepted, proposal=self._hash, fresh=fresh, reason=reason
-        )
+
+def refusal(proposal: SessionProposal, reason: str) -> SessionResponse:
+    """Say no to a proposal that is not worth an ``Agreement``: nothing about it needs to hold."""
+    return _answer(proposal.session_id, proposal_hash(proposal).hex(), accepted=False, reason=reason[:200])
+
+
+def _answer(
+    session_id: str, proposal: str, *, accepted: bool, fresh: str | None = None, reason: str | None = None
+) -> SessionResponse:
+    return SessionResponse(session_id=session_id, accepted=accepted, proposal=proposal, fresh=fresh, reason=reason)

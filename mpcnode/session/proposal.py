@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from mpcnode.errors import DecodeError, IdentityCheckFailed, Refused
+from mpcnode.identity.identity import check_identity_key
 from mpcnode.protocols.descriptor import Descriptor, Member
 from mpcnode.types import (
     IdentityKey,
@@ -99,6 +100,10 @@ def check_proposal(
     _require(proposal.expires > now - CLOCK_SKEW, "the proposal has expired; are the clocks right?")
     _require(proposal.expires < now + MAX_LIFETIME, "the proposal is valid for more than a day; are the clocks right?")
     for name, key in roster_of(proposal).items():
+        try:
+            check_identity_key(key)
+        except DecodeError as error:
+            raise Refused(f"the identity key of {name}: {error}") from None
         known = my_key if name == me else known_key(name)
         if known is not None and known != key:
             raise IdentityCheckFailed(

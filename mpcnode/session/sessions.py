@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 
 from mpcnode.crypto.ciphersuite import SUITES
 from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused
-from mpcnode.session.agreement import Agreement
+from mpcnode.session.agreement import refusal
 from mpcnode.session.keygen import KeygenSession, Services
 from mpcnode.session.proposal import check_proposal, roster_of
 from mpcnode.session.sealed_relay import Opened
@@ -221,7 +221,7 @@ class Sessions:
         A proposal that is not checked could name strangers, and make this node write to all of them.
         """
         self._remember(SessionId(proposal.session_id))
-        answer = Agreement(proposal, me=self._services.peer_id).refuse(error.message)
+        answer = refusal(proposal, error.message)
         for name in set(others) - {self._services.peer_id}:
             self._services.relay.send(name, answer, expires=self._services.now() + REFUSAL_LASTS)
         self._emit(
