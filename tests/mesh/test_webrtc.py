@@ -1,0 +1,310 @@
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiortc import RTCConfiguration, RTCDataChannel, RTCDataChannelParameters, RTCPeerConnection, RTCSessionDescription
+
+from mpcnode.errors import DecodeError, MpcError, ParticipantCheated, ParticipantSilent
+from mpcnode.mesh import tuning, webrtc
+from mpcnode.mesh.transport import IceCandidate, MeshTimeouts, Offer, Signal
+from mpcnode.mesh.webrtc import IceServer, WebRtcConnector, WebRtcLink
+from mpcnode.types import PeerId
+from mpcnode.wire.framing import FRAME_SIZE
+from tests.helpers.meshes import Meshes, digest, failure, link, meshes, names, outcome_of, share, until
+
+pytestmark = pytest.mark.webrtc
+
+ONE, TWO, THREE = names(3)
+TIMES = MeshTimeouts(attempt=3.0, grace=3.0, ping=0.2, quiet=2.0, dead=4.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_complaint(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail on what asyncio complains of: tasks nobody waited for, exceptions nobody saw."""
+    with caplog.at_level(logging.WARNING):
+        yield
+        gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+def connector() -> Callable[[PeerId], WebRtcConnector]:
+    made: dict[PeerId, WebRtcConnector] = {}
+    return lambda node: made.setdefault(node, WebRtcConnector(policy="loopback"))
+
+
+def sockets() -> int:
+    return sum("socket:" in str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+
+
+@pytest.mark.parametrize("count", [2, 4])
+async def test_a_mesh_opens_over_webrtc_and_leaves_no_socket_behind(count: int) -> None:
+    nodes, before = names(count), sockets()
+    async with meshes(nodes, connector(), timeouts=TIMES) as made:
+        await made.open()
+        assert sockets() > before
+        for node in nodes:
+            made[node].broadcast(digest(b"short"))
+            made[node].broadcast(share(bytes(30_000)))
+        for node in nodes:
+            received = [await made[node].receive() for _ in range(2 * (count - 1))]
+            for other in nodes:
+                if other != node:
+                    assert [message for sender, message in received if sender == other] == [
+                        digest(b"short"),
+                        share(bytes(30_000)),
+                    ]
+            assert await made[node].flush(5.0) == frozenset()
+            assert made[node].topology.complete
+    assert sockets() == before
+
+
+async def test_a_mesh_closed_while_it_opens_leaves_nothing_behind() -> None:
+    before = sockets()
+    for pause in (0, 0.001, 0.004, 0.008, 0.012, 0.016, 0.02):
+        async with meshes([ONE, TWO, THREE], connector(), timeouts=TIMES) as made:
+            opening = [asyncio.create_task(mesh.open()) for mesh in made.nodes.values()]
+            await asyncio.sleep(pause)
+            await asyncio.gather(*(mesh.close() for mesh in made.nodes.values()))
+            await asyncio.gather(*opening, return_exceptions=True)
+    assert sockets() == before
+
+
+async def test_a_link_the_other_end_closed_is_built_again() -> None:
+    async with meshes([ONE, TWO], connector(), timeouts=TIMES) as made:
+        await made.open()
+        attempt = link(made, TWO, ONE)._attempt
+        assert attempt is not None
+        attempt.closed("closed by the test")
+        made[ONE].send(TWO, share(b"one"))
+        made[TWO].send(ONE, share(b"two"))
+        async with asyncio.timeout(5):
+            assert await made[TWO].receive() == (ONE, share(b"one"))
+            assert await made[ONE].receive() == (TWO, share(b"two"))
+        assert link(made, ONE, TWO)._negotiation.attempt == 2
+
+
+async def test_a_peer_whose_packets_stop_is_named() -> None:
+    times = MeshTimeouts(attempt=0.5, ping=0.1, quiet=0.5, dead=1.0)
+    async with meshes([ONE, TWO], connector(), timeouts=times) as made:
+        await made.open()
+        stack = _stack(made, TWO, ONE)
+        for protocol in stack.gatherer._connection._protocols:
+            protocol.datagram_received = lambda _data, _address: None  # type: ignore[method-assign,assignment]
+            protocol.send_stun = lambda _message, _address: None  # type: ignore[method-assign,assignment]
+            protocol.transport.sendto = lambda _data, _address=None: None  # type: ignore[method-assign,assignment]
+        made.tamper = lambda _sender, _to, _signal: None
+        error = await failure(made, ONE)
+        assert isinstance(error, ParticipantSilent)
+        assert error.culprits == (TWO,)
+
+
+async def test_a_relay_that_swaps_a_fingerprint_gets_no_link() -> None:
+    times = MeshTimeouts(attempt=0.4, grace=0.2)
+    false = WebRtcConnector(policy="loopback").fingerprint.hex(":").upper()
+
+    def swap(_sender: PeerId, _to: PeerId, signal: Signal) -> Signal:
+        if not isinstance(signal, Offer):
+            return signal
+        lines = [
+            f"a=fingerprint:sha-256 {false}" if line.startswith("a=fingerprint") else line
+            for line in signal.sdp.splitlines()
+        ]
+        return Offer("\r\n".join(lines) + "\r\n", signal.attempt)
+
+    async with meshes([ONE, TWO], connector(), timeouts=times) as made:
+        made.tamper = swap
+        with pytest.raises(MpcError):
+            await outcome_of(made, ONE)
+
+
+def _stack(made: Meshes, node: PeerId, other: PeerId) -> webrtc._Stack:
+    attempt = link(made, node, other)._attempt
+    assert attempt is not None
+    inner = attempt._link
+    assert isinstance(inner, WebRtcLink)
+    assert inner._stack is not None
+    return inner._stack
+
+
+async def cheats(cheat: Callable[[webrtc._Stack], object]) -> None:
+    async with meshes([ONE, TWO], connector(), timeouts=TIMES) as made:
+        await made.open()
+        cheat(_stack(made, TWO, ONE))
+        error = await failure(made, ONE)
+        assert isinstance(error, ParticipantCheated)
+        assert error.culprits == (TWO,)
+
+
+async def test_a_channel_nobody_asked_for_names_who_opens_it() -> None:
+    parameters = RTCDataChannelParameters(label="more")
+    await cheats(lambda stack: RTCDataChannel(stack.sctp, parameters))
+
+
+async def test_a_channel_nobody_asked_for_is_noticed_the_stock_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "GUARDED_CHANNELS", False)
+    parameters = RTCDataChannelParameters(label="more")
+    await cheats(lambda stack: RTCDataChannel(stack.sctp, parameters))
+
+
+def _send_large(stack: webrtc._Stack) -> None:
+    stack.sctp._remote_max_message_size = 0
+    stack.channel.send(bytes(FRAME_SIZE + 1))
+
+
+async def test_a_message_above_the_size_agreed_on_names_its_sender() -> None:
+    await cheats(_send_large)
+
+
+async def test_a_message_above_the_size_is_noticed_the_stock_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "GUARDED_CHANNELS", False)
+    await cheats(_send_large)
+
+
+async def test_a_message_that_never_ends_names_its_sender() -> None:
+    def never_end(stack: webrtc._Stack) -> None:
+        stack.sctp._remote_max_message_size = 0
+        stack.sctp._cwnd = 10_000_000
+        stack.channel.send(bytes(1_500_000))
+
+    await cheats(never_end)
+
+
+async def test_a_text_that_is_none_names_its_sender() -> None:
+    def garble(stack: webrtc._Stack) -> None:
+        stack.sctp._data_channel_queue.append((stack.channel, tuning._TEXT, b"\xff\xfe"))
+        stack.channel.send("{}")
+
+    await cheats(garble)
+
+
+async def test_without_any_tuning_links_open_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CHECKS_AT_ONCE", "ONE_TLS_CONTEXT", "NO_MEDIA_KEYS", "GUARDED_CHANNELS"):
+        monkeypatch.setattr(tuning, name, False)
+    async with meshes([ONE, TWO], connector(), timeouts=TIMES) as made:
+        await made.open()
+        made[ONE].send(TWO, share(bytes(20_000)))
+        assert await made[TWO].receive() == (ONE, share(bytes(20_000)))
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def opened(self) -> None:
+        self.events.append("opened")
+
+    def received(self, data: bytes) -> None:
+        self.events.append(data)
+
+    def closed(self, reason: str) -> None:
+        self.events.append(reason)
+
+    def violated(self, reason: str) -> None:
+        self.events.append(reason)
+
+
+@pytest.fixture
+def loopback_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
+
+
+@pytest.mark.usefixtures("loopback_everywhere")
+@pytest.mark.parametrize("we_offer", [True, False])
+async def test_a_stock_peer_connection_and_we_understand_each_other(we_offer: bool) -> None:  # noqa: FBT001
+    theirs = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    channel = theirs.createDataChannel("mpcnode", negotiated=True, id=0)
+    heard = Recorder()
+    channel.on("message", heard.received)
+    recorder = Recorder()
+    ours = WebRtcConnector(policy="loopback").link(recorder)
+    if we_offer:
+        await theirs.setRemoteDescription(RTCSessionDescription(await ours.offer(), "offer"))
+        await theirs.setLocalDescription(await theirs.createAnswer())
+        await ours.accept(theirs.localDescription.sdp)
+    else:
+        await theirs.setLocalDescription(await theirs.createOffer())
+        answer = await ours.answer(theirs.localDescription.sdp)
+        await theirs.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    await until(lambda: recorder.events == ["opened"] and channel.readyState == "open")
+    ours.send(b'{"type":"ping"}')
+    channel.send('{"type":"pong"}')
+    channel.send(b"\x02piece")
+    await until(lambda: len(heard.events) == 1 and len(recorder.events) == 3)
+    assert heard.events == ['{"type":"ping"}']
+    assert recorder.events[1:] == [b'{"type":"pong"}', b"\x02piece"]
+    await theirs.close()
+    await until(lambda: len(recorder.events) > 3)
+    await ours.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_candidates_that_come_on_their_own_are_enough() -> None:
+    one, other = Recorder(), Recorder()
+    ours, theirs = (WebRtcConnector(policy="loopback").link(recorder) for recorder in (one, other))
+    offer = (await ours.offer()).splitlines()
+    bare = [line for line in offer if not line.startswith(("a=candidate", "a=end"))]
+    answer = (await theirs.answer("\r\n".join(bare) + "\r\n")).splitlines()
+    await ours.accept("\r\n".join(line for line in answer if not line.startswith(("a=candidate", "a=end"))) + "\r\n")
+    for lines, to in ((offer, theirs), (answer, ours)):
+        for line in lines:
+            if line.startswith("a=candidate"):
+                await to.add_candidate(IceCandidate(line.removeprefix("a="), "0", 0, 1))
+        await to.add_candidate(IceCandidate("", "0", 0, 1))
+    await until(lambda: one.events == ["opened"] and other.events == ["opened"])
+    await ours.close()
+    await theirs.close()
+
+
+async def test_a_description_is_looked_at_before_the_library_sees_it() -> None:
+    ours = WebRtcConnector(policy="loopback").link(Recorder())
+    with pytest.raises(DecodeError):
+        await ours.answer("v=0\r\n")
+    with pytest.raises(DecodeError):
+        await ours.accept("v=0\r\n")
+    await ours.close()
+
+
+async def test_a_machine_whose_sockets_cannot_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_datagram_endpoint", none_left)
+    ours = WebRtcConnector(policy="loopback").link(Recorder())
+    with pytest.raises(ConnectionError, match="no address"):
+        await ours.offer()
+    await ours.close()
+
+
+@pytest.mark.slow
+async def test_a_silent_ice_server_is_said_in_the_hint() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        server = IceServer(f"stun:127.0.0.1:{silent.getsockname()[1]}")
+        ours = WebRtcConnector(policy="loopback", ice_servers=[server]).link(Recorder())
+        async with asyncio.timeout(10):
+            await ours.offer()
+        assert "gave no address" in ours.route
+        await ours.close()
+
+
+def test_a_credential_is_not_shown() -> None:
+    assert "secret" not in repr(IceServer("turn:192.0.2.1", "ana", "secret"))
+
+
+async def test_auto_offers_real_addresses_or_the_loopback() -> None:
+    ours = WebRtcConnector(policy="auto").link(Recorder())
+    offer = await ours.offer()
+    assert 1 <= offer.count("a=candidate") <= 4
+    await ours.close()
+
+
+async def test_auto_opens_links_too() -> None:
+    made_by: dict[PeerId, WebRtcConnector] = {}
+    async with meshes(
+        [ONE, TWO], lambda node: made_by.setdefault(node, WebRtcConnector(policy="auto")), timeouts=TIMES
+    ) as made:
+        await made.open()
