@@ -92,6 +92,9 @@ class Execution(Generic[T]):
                 self._early[sender, message.suite] = message
         except Fault as fault:
             self._abort(fault)
+        except BaseException:
+            self.close()
+            raise
         if self._exchange is not None and not self.waiting_for:
             self._run(self._collect())
 

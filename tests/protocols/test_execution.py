@@ -262,13 +262,40 @@ def test_one_must_take_part_to_take_part() -> None:
 
 
 def test_an_error_of_the_script_itself_closes_the_execution_and_blames_nobody() -> None:
+    purse = Purse(7)
+
     def broken() -> Rounds[None]:
         yield PLAN
-        yield from broadcast("commitment", None, b"", lambda _sender, _data, _echo: 1 / 0)
+        try:
+            yield from broadcast("commitment", None, b"", number)
+            yield from broadcast("share", None, bytes(purse.amount // 0), number)
+        finally:
+            purse.wipe()
+
+    running = Execution(broken(), me=A, participants=NAMES)
+    running.receive(B, message())
+    with pytest.raises(ZeroDivisionError):
+        running.receive(C, message())
+    assert purse.amount == 0
+    assert running.messages_to_send() == []
+    with pytest.raises(RuntimeError, match="closed"):
+        running.receive(B, message("share"))
+
+
+def test_an_error_while_a_message_is_looked_into_closes_the_execution_and_blames_nobody() -> None:
+    purse = Purse(7)
+
+    def broken() -> Rounds[None]:
+        yield PLAN
+        try:
+            yield from broadcast("commitment", None, b"", lambda _sender, _data, _echo: 1 / 0)
+        finally:
+            purse.wipe()
 
     running = Execution(broken(), me=A, participants=NAMES)
     with pytest.raises(ZeroDivisionError):
         running.receive(B, message())
+    assert purse.amount == 0
 
 
 def test_a_script_that_leaves_its_plan_is_a_bug() -> None:
