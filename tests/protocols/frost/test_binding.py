@@ -1,0 +1,64 @@
+"""What a signing package determines, against the published intermediate values."""
+
+from typing import Any
+
+import pytest
+
+from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.protocols.frost import binding as module
+from mpcnode.protocols.frost.binding import bind, binding_factor_inputs
+from mpcnode.protocols.frost.signing_packages import SigningCommitments, SigningPackage
+from mpcnode.protocols.rounds import Fault
+from mpcnode.types import Identifier
+from tests.helpers.signing_vectors import SOURCES, SigningVectors
+
+every_suite = pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+
+
+@pytest.fixture(params=SOURCES)
+def vectors(request: Any) -> SigningVectors:
+    return SigningVectors(request.param)
+
+
+def test_binding_factors_and_what_they_hash_are_those_of_the_vectors(vectors: SigningVectors) -> None:
+    inputs = binding_factor_inputs(vectors.package, vectors.group_public_key)
+    factors = vectors.binding.factors
+    for i in vectors.signers:
+        assert inputs[i].hex() == vectors.round_one[i]["binding_factor_input"]
+        assert factors[i].encode().hex() == vectors.round_one[i]["binding_factor"]
+
+
+def test_the_group_commitment_is_that_of_the_signature(vectors: SigningVectors) -> None:
+    signature = vectors.suite.decode_signature(bytes.fromhex(vectors.signature))
+    assert vectors.binding.R == signature.R
+
+
+def test_the_challenge_ties_the_signature_together(vectors: SigningVectors) -> None:
+    binding = vectors.binding
+    z = vectors.suite.decode_signature(bytes.fromhex(vectors.signature)).z
+    key = -vectors.group_public_key if binding.negate_key else vectors.group_public_key
+    assert vectors.suite.group.scalar_base_mult(z) == binding.R + binding.challenge * key
+
+
+@every_suite
+def test_only_taproot_negates(suite: AnySuite) -> None:
+    G = suite.group.generator
+    taproot = "TR" in suite.id
+    assert suite.negates(G) + suite.negates(-G) == (1 if taproot else 0)
+
+
+@every_suite
+def test_commitments_that_cancel_each_other_sign_nothing(suite: AnySuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody can make them cancel, because each binding factor is a hash of all commitments; so it is made here.
+    one = suite.group.scalar(1)
+    monkeypatch.setattr(
+        module, "compute_binding_factors", lambda package, _key: dict.fromkeys(package.commitments, one)
+    )
+    G = suite.group.generator
+    commitments = {
+        Identifier(1): SigningCommitments(suite, G, G),
+        Identifier(2): SigningCommitments(suite, -G, -G),
+    }
+    with pytest.raises(Fault, match="cancel") as caught:
+        bind(SigningPackage(suite, commitments, b"hello"), G)
+    assert caught.value.culprits == frozenset()
