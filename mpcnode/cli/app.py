@@ -48,17 +48,24 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001 -- typer calls it with t
 
 @app.callback()
 def _options(
-    *, _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
 
-app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
-app.command("register", epilog=register.EXAMPLES)(register.register)
-app.command("peers", epilog=peers.EXAMPLES)(peers.peers)
-app.command("create-wallet", epilog=wallet.EXAMPLES)(wallet.create_wallet)
+app.command("serve", short_help="Run a signaling server.", epilog=serve.EXAMPLES)(serve.serve)
+app.command("register", short_help="Run this node: register, stay, answer.", epilog=register.EXAMPLES)(
+    register.register
+)
+app.command("peers", short_help="Show who is there.", epilog=peers.EXAMPLES)(peers.peers)
+app.command("create-wallet", short_help="Make a wallet together with others.", epilog=wallet.EXAMPLES)(
+    wallet.create_wallet
+)
 app.add_typer(wallets.app, name="wallets")
-app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("run", short_help="Run scripted scenarios of many nodes.", epilog=run.EXAMPLES)(run.run)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

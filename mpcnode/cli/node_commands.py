@@ -200,11 +200,11 @@ def _as_node(
         with open_output(json=options.json) as output:
             user = TerminalUser(output)
             emit = output.event if not quiet else _warnings_only(output)
-            async with Node(config, user=user, emit=emit) as node:
-                async with ControlServer(node, home, emit=emit) as control:
-                    await node.start(secret)
-                    control.node_started()
-                    return await work(node, user, output)
+            node = Node(config, user=user, emit=emit)
+            async with node, ControlServer(node, home, emit=emit) as control:
+                await node.start(secret)
+                control.node_started()
+                return await work(node, user, output)
 
     try:
         return run_orderly(be_a_node, stop_with_stdin=stop_with_stdin)

@@ -71,10 +71,11 @@ def _ask_hidden(question: str) -> bytearray:
     silent = termios.tcgetattr(fd)
     silent[3] &= ~termios.ECHO
     for _ in range(_TRIES):
-        sys.stderr.write(question)
-        sys.stderr.flush()
         try:
+            # Silent before the question is there: who answers at once must not be shown, nor lose what was typed.
             termios.tcsetattr(fd, termios.TCSAFLUSH, silent)
+            sys.stderr.write(question)
+            sys.stderr.flush()
             answer = _read_hidden(fd)
         finally:
             termios.tcsetattr(fd, termios.TCSAFLUSH, before)

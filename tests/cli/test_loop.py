@@ -1,0 +1,91 @@
+"""Every way of stopping a command is orderly."""
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from mpcnode.cli.loop import run_orderly
+from mpcnode.errors import ConfigurationError, Interrupted
+
+
+def test_a_result_and_an_error_come_through() -> None:
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return 42
+
+    async def fail() -> int:
+        raise KeyError("x")
+
+    assert run_orderly(answer) == 42
+    with pytest.raises(KeyError):
+        run_orderly(fail)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_and_leaves_time_to_unwind(number: signal.Signals) -> None:
+    unwound = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            unwound.append(True)
+
+    with pytest.raises(Interrupted, match=number.name):
+        run_orderly(work)
+    assert unwound
+
+
+def test_a_second_signal_ends_an_unwinding_that_hangs() -> None:
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+
+    begun = time.monotonic()
+    with pytest.raises(Interrupted):
+        run_orderly(work)
+    assert time.monotonic() - begun < 30
+
+
+def test_a_cancellation_of_its_own_is_not_taken_for_a_signal() -> None:
+    async def work() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        run_orderly(work)
+
+
+def test_the_end_of_standard_input_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    with os.fdopen(read) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+
+        async def work() -> None:
+            os.write(write, b"ignored")
+            await asyncio.sleep(0.01)
+            os.close(write)
+            await asyncio.Event().wait()
+
+        with pytest.raises(Interrupted, match="standard input"):
+            run_orderly(work, stop_with_stdin=True)
+
+
+def test_a_plain_file_cannot_be_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
+    path = os.path.join(tmp_path, "file")  # noqa: PTH118
+    with open(path, "w+") as file:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdin", file)
+
+        async def work() -> None:
+            raise AssertionError
+
+        with pytest.raises(ConfigurationError, match="stop-with-stdin"):
+            run_orderly(work, stop_with_stdin=True)
