@@ -90,7 +90,7 @@ def _run(arguments: list[str]) -> int:
         return _fail(_usage(error), arguments)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(Interrupted("interrupted"), arguments)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer's word for a broken pipe, when it is not in charge, is sys.exit
         return _nobody_reads()
     except Exception:  # noqa: BLE001 -- the outermost boundary: whatever arrives here is a defect, and says so
         return _bug(arguments)
