@@ -51,10 +51,11 @@ def test_the_secret_is_not_given_out_as_a_share(group: Group[Any, Any]) -> None:
 @pytest.mark.parametrize("threshold", [1, 3])
 def test_a_wiped_polynomial_is_gone_and_its_shares_are_not(group: Group[Any, Any], threshold: int) -> None:
     f = Polynomial.random(group, threshold, seeded(1))
-    buffers = [a._buffer for a in f._coefficients]
+    # Held here, so that it is wipe() that overwrites them and not their end.
+    coefficients = list(f._coefficients)
     share = f.evaluate(X)
     f.wipe()
-    assert all(buffer == bytes(SCALAR_SIZE) for buffer in buffers)
+    assert all(a._buffer == bytes(SCALAR_SIZE) for a in coefficients)
     assert not share.is_zero()
     for use in (lambda: f.evaluate(X), f.commit, lambda: f.constant_term):
         with pytest.raises(ValueError, match="wiped"):

@@ -41,9 +41,12 @@ def test_scripts_side_by_side_share_each_round() -> None:
 
 def test_closing_them_closes_each() -> None:
     log: list[str] = []
-    both = parallel({suite: lane(suite, ("one",), log) for suite in (X, Y)})
+    # Held here, so that they are closed and not merely forgotten.
+    lanes = {suite: lane(suite, ("one",), log) for suite in (X, Y)}
+    both = parallel(lanes)
     next(both)
     both.close()
+    assert len(lanes) == 2
     assert sorted(log) == ["x", "y"]
 
 

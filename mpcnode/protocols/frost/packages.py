@@ -5,7 +5,7 @@ scalars and elements at their fixed size, a list or a byte string after its leng
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
@@ -72,7 +72,7 @@ class Round2Package:
     """
 
     suite: AnySuite
-    signing_share: Scalar = field(repr=False)
+    signing_share: Scalar
 
     SIZE = _HEADER_SIZE + SCALAR_SIZE
 
@@ -114,7 +114,7 @@ class KeyPackage:
 
     suite: AnySuite
     identifier: Identifier
-    signing_share: Scalar = field(repr=False)
+    signing_share: Scalar
     verifying_share: Element
     group_public_key: Element
     threshold: int

@@ -204,6 +204,6 @@ def test_secrets_are_not_shown(suite: AnySuite) -> None:
     key = KeyPackage(suite, ME, secret, suite.group.generator, suite.group.generator, 2)
     for package in (Round2Package(suite, secret), key, key_share(suite)):
         assert "c0ffee" not in repr(package).lower()
-        assert "share=<" not in repr(package)
+        assert "redacted" in repr(package)
     key.wipe()
     assert secret.is_zero()
