@@ -76,7 +76,7 @@ def sign(
         session = _Session(descriptor, descriptor.context, me, key, public, signer)
         born = process()
         # 1. Nonces are made now, for these messages, and nowhere but here.
-        nonces += [round1.commit(key.suite, key.signing_share, rng) for _ in descriptor.messages]
+        nonces.extend(round1.commit(key.suite, key.signing_share, rng) for _ in descriptor.messages)
         everybody = yield from _exchange_commitments(session, [pair.commitments for pair in nonces])
         # 2. Everybody holds the same commitments, or no share leaves.
         yield from _agree(session, everybody)
