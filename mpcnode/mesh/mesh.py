@@ -160,19 +160,16 @@ class Mesh:
         Returns:
             The peers that did not acknowledge everything.
         """
-        try:
-            async with asyncio.timeout(deadline):
-                while self._unflushed():
-                    self._stirred.clear()
-                    await self._stirred.wait()
-        except TimeoutError:
-            pass
-        return self._unflushed()
+        await self._until(lambda: not any(link.owes and not link.gone for link in self._links.values()), deadline)
+        return frozenset(peer for peer, link in self._links.items() if link.owes)
 
     def release(self, peer: PeerId) -> None:
-        """Expect nothing more of ``peer``: it may leave. Call it when its last message is in."""
+        """Expect nothing more of ``peer``: it may leave. Call it when its last message is in.
+
+        While its channel is there, what is sent to it still arrives, and ``flush`` still waits for it.
+        """
         self._links[peer].release()
-        self.acknowledged()
+        self._stirred.set()
 
     async def close(self) -> None:
         """Let the last words be taken, for a moment; then tear every link, task, timer and socket down."""
@@ -249,7 +246,7 @@ class Mesh:
         if message.session_id != self.session_id or not self._map.mark_ready(peer):
             self._cheated(peer, "a mesh_ready of another session, or a second one")
             return
-        self.changed(LinkChange(peer, LinkState.READY, 0))
+        self.changed(LinkChange(peer, LinkState.READY, self._links[peer].attempt))
 
     def _take_for_session(self, peer: PeerId, message: PeerMessage) -> None:
         if self._waiting[peer] >= MAX_WAITING:
@@ -320,20 +317,22 @@ class Mesh:
         late = [peer for peer in view.nodes if peer not in view.ready]
         return ParticipantSilent(f"{', '.join(late)} did not say that the mesh is ready", culprits=late)
 
-    def _unflushed(self) -> frozenset[PeerId]:
-        return frozenset(
-            peer for peer, link in self._links.items() if not link.released and link.delivery.last_words_unacked
-        )
-
     async def _linger(self) -> None:
         """Wait, for a moment, until what was sent last is taken: an ``abort`` must not die with its channel."""
         for link in self._links.values():
-            if link.verified and not link.released and link.delivery.unacked:
+            if link.verified and link.delivery.unacked:
                 link.ping()
+        await self._until(
+            lambda: not any(link.verified and link.delivery.unacked for link in self._links.values()),
+            self._timeouts.linger,
+        )
+
+    async def _until(self, condition: Callable[[], bool], deadline: float) -> None:
+        """Wait until ``condition`` holds, or ``deadline`` seconds."""
         try:
-            async with asyncio.timeout(self._timeouts.linger):
-                while any(link.verified and link.delivery.unacked for link in self._links.values()):
+            async with asyncio.timeout(deadline):
+                while not condition():
                     self._stirred.clear()
                     await self._stirred.wait()
         except TimeoutError:
-            pass
+            return

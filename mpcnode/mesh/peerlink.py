@@ -80,6 +80,21 @@ class PeerLink:
         self._route = ""
 
     @property
+    def attempt(self) -> int:
+        """The number of the present try."""
+        return self._negotiation.attempt
+
+    @property
+    def owes(self) -> bool:
+        """Whether the peer did not acknowledge what this node must not leave before."""
+        return self.delivery.last_words_unacked
+
+    @property
+    def gone(self) -> bool:
+        """Whether the peer was let go and has left, so that nothing will be acknowledged any more."""
+        return self.released and not self.verified
+
+    @property
     def answered(self) -> bool:
         """Whether the peer ever gave a sign of life."""
         return self._known or self._negotiation.heard
@@ -103,7 +118,7 @@ class PeerLink:
 
     def send(self, message: PeerMessage) -> None:
         """Send ``message`` as soon as there is a verified channel."""
-        if self.released:
+        if self.gone:
             return
         try:
             data = self.delivery.send(message, self._host.now())
@@ -119,11 +134,14 @@ class PeerLink:
 
     def stop(self) -> None:
         """Tear down what there is; nothing is heard any more."""
+        had_channel = self.verified
         self.released = True
         self.verified = self._open = False
         if self._attempt is not None:
             self._attempt.stop()
             self._attempt = None
+        if had_channel:
+            self._host.lost(self.ends.peer)
 
     def excuse(self, seconds: float) -> None:
         """Do not hold against the peer what it could not say because this process stood still."""

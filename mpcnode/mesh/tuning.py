@@ -6,6 +6,7 @@ release changes that part, so that it is looked at and not lost.
 """
 
 import inspect
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -114,7 +115,18 @@ class GuardedSctpTransport(RTCSctpTransport):
 
     on_message: Callable[[bytes], None]
     on_violation: Callable[[str], None]
+    on_broken: Callable[[str], None]
     max_message_size: int
+
+    async def _handle_data(self, data: bytes) -> None:
+        """Take a packet; one that stock aiortc trips over ends the link and blames nobody, for it may be its own fault.
+
+        Stock aiortc lets its receiving task die of it, with a trace nobody asked for.
+        """
+        try:
+            await super()._handle_data(data)
+        except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, struct.error):
+            self.on_broken("a packet came that makes no sense")
 
     async def _receive_data_chunk(self, chunk: Any) -> None:  # noqa: ANN401 (aiortc's inner type)
         if chunk.stream_id != CHANNEL_ID:
@@ -173,6 +185,7 @@ def sctp_transport(
     dtls: RTCDtlsTransport,
     on_message: Callable[[bytes], None],
     on_violation: Callable[[str], None],
+    on_broken: Callable[[str], None],
     max_message_size: int,
 ) -> RTCSctpTransport:
     """Make the SCTP transport of a link.
@@ -187,5 +200,6 @@ def sctp_transport(
     made = GuardedSctpTransport(dtls)
     made.on_message = on_message
     made.on_violation = on_violation
+    made.on_broken = on_broken
     made.max_message_size = max_message_size
     return made

@@ -156,20 +156,20 @@ class WebRtcLink:
         stack = self._stack
         if stack is None:
             return
-        await stack.sctp.stop()
-        await stack.dtls.stop()
-        await stack.ice.stop()
+        # The task goes first: it would begin an association with timers, or aioice a consent check without end, on what
+        # is stopped already.
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-            # The task may have begun the association after that was stopped; its timers would outlive the link.
-            await stack.sctp.stop()
+        await stack.sctp.stop()
+        await stack.dtls.stop()
+        await stack.ice.stop()
 
     async def _gather(self, *, controlling: bool) -> _Stack:
         gatherer = tuning.gatherer(self._connector.servers, self._connector.addresses(), controlling=controlling)
         ice = RTCIceTransport(gatherer)
         dtls = tuning.dtls_transport(ice, self._connector.certificate)
-        sctp = tuning.sctp_transport(dtls, self._received, self._violated, FRAME_SIZE)
+        sctp = tuning.sctp_transport(dtls, self._received, self._violated, self._lost, FRAME_SIZE)
         parameters = RTCDataChannelParameters(label=LABEL, negotiated=True, id=tuning.CHANNEL_ID, ordered=True)
         channel = RTCDataChannel(sctp, parameters)
         self._stack = _Stack(gatherer, ice, dtls, sctp, channel)
@@ -202,6 +202,12 @@ class WebRtcLink:
     def _begin(self, stack: _Stack, remote: sdp.Description) -> None:
         self._remote = remote
         self._connecting = asyncio.create_task(self._connect(stack, remote))
+        self._connecting.add_done_callback(self._connected)
+
+    def _connected(self, task: "asyncio.Task[None]") -> None:
+        """Take what the library raised, for whatever reason, as the end of this try and of nothing else."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._lost(f"connecting failed: {type(error).__name__}")
 
     async def _connect(self, stack: _Stack, remote: sdp.Description) -> None:
         """Start the transports, each when the one below it stands; say what did not."""

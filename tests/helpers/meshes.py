@@ -96,7 +96,8 @@ async def meshes(
         yield made
     finally:
         await asyncio.gather(*(mesh.close() for mesh in made.nodes.values()))
-    assert asyncio.all_tasks() <= before
+    left = asyncio.all_tasks() - before
+    assert not left, left
 
 
 SUITE: Final = "FROST-ED25519-SHA512-v1"

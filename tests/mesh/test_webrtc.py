@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from aiortc import RTCConfiguration, RTCDataChannel, RTCDataChannelParameters, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCDataChannelParameters,
+    RTCPeerConnection,
+    RTCSessionDescription,
+    rtcsctptransport,
+)
 
 from mpcnode.errors import DecodeError, MpcError, ParticipantCheated, ParticipantSilent
 from mpcnode.mesh import tuning, webrtc
@@ -165,12 +172,25 @@ async def test_a_message_above_the_size_is_noticed_the_stock_way_too(monkeypatch
 
 
 async def test_a_message_that_never_ends_names_its_sender() -> None:
-    def never_end(stack: webrtc._Stack) -> None:
-        stack.sctp._remote_max_message_size = 0
-        stack.sctp._cwnd = 10_000_000
-        stack.channel.send(bytes(1_500_000))
+    async with meshes([ONE, TWO], connector(), timeouts=TIMES) as made:
+        await made.open()
+        _stack(made, ONE, TWO).sctp._advertised_rwnd = 5_000  # a megabyte, were it not for the time it takes
+        _stack(made, TWO, ONE).channel.send(bytes(FRAME_SIZE))
+        error = await failure(made, ONE)
+        assert isinstance(error, ParticipantCheated)
+        assert "more than it was allowed" in str(error)
 
-    await cheats(never_end)
+
+async def test_a_packet_that_makes_no_sense_ends_the_link_and_blames_nobody() -> None:
+    async with meshes([ONE, TWO], connector(), timeouts=TIMES) as made:
+        await made.open()
+        stack = _stack(made, TWO, ONE)
+        bad = rtcsctptransport.ReconfigChunk()
+        bad.params.append((13, b"short"))
+        await stack.sctp._send_chunk(bad)
+        await until(lambda: link(made, ONE, TWO).attempt == 2)
+        made[TWO].send(ONE, share(b"again"))
+        assert await made[ONE].receive() == (TWO, share(b"again"))
 
 
 async def test_a_text_that_is_none_names_its_sender() -> None:
