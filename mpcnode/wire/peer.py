@@ -8,15 +8,8 @@ from typing import Annotated, Final
 import msgspec
 
 from mpcnode.errors import DecodeError
-
-Hex16 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
-Hex32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
-Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2})*\Z", max_length=65_536)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
-SuiteName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,64}\Z")]
-Text = Annotated[str, msgspec.Meta(max_length=500)]
-MessageId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,32}\Z")]
+from mpcnode.wire.fields import Hex, Hex16, Hex32, Hex64, MessageId, Name, SuiteName, Text
+from mpcnode.wire.relay import SessionCancel, SessionProposal, SessionResponse, SessionStart
 
 
 class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +75,30 @@ class WalletCreated(_Payload, frozen=True):
     pubkeys: dict[SuiteName, Hex]
 
 
+class SigningCommitments(_Payload, frozen=True):
+    """The session's context, the sender's signature, and a pair of commitments for each message."""
+
+    session_id: Hex16
+    suite: SuiteName
+    data: Hex
+
+
+class CommitmentList(_Payload, frozen=True):
+    """The hash of everybody's commitments: no share leaves before all hashes agree."""
+
+    session_id: Hex16
+    suite: SuiteName
+    data: Hex
+
+
+class SignatureShare(_Payload, frozen=True):
+    """A share of each message's signature."""
+
+    session_id: Hex16
+    suite: SuiteName
+    data: Hex
+
+
 class Ack(_Payload, frozen=True):
     """The message of that id was taken."""
 
@@ -102,8 +119,24 @@ class Abort(_Payload, frozen=True):
     evidence: Hex | None = None
 
 
+Negotiation = SessionProposal | SessionResponse | SessionStart | SessionCancel
+"""Nodes that keep a mesh between signatures agree on the next one over it, in the words of the sealed relay."""
+
 PeerMessage = (
-    ChannelOpen | MeshReady | CommitmentDigest | Commitment | Share | Ready | WalletCreated | Ack | Ping | Abort
+    ChannelOpen
+    | MeshReady
+    | CommitmentDigest
+    | Commitment
+    | Share
+    | Ready
+    | WalletCreated
+    | SigningCommitments
+    | CommitmentList
+    | SignatureShare
+    | Negotiation
+    | Ack
+    | Ping
+    | Abort
 )
 
 _TYPES: Final[dict[str, type[PeerMessage]]] = {
@@ -114,13 +147,20 @@ _TYPES: Final[dict[str, type[PeerMessage]]] = {
     "share": Share,
     "ready": Ready,
     "wallet_created": WalletCreated,
+    "signing_commitments": SigningCommitments,
+    "commitment_list": CommitmentList,
+    "signature_share": SignatureShare,
+    "session_proposal": SessionProposal,
+    "session_response": SessionResponse,
+    "session_start": SessionStart,
+    "session_cancel": SessionCancel,
     "ack": Ack,
     "ping": Ping,
     "abort": Abort,
 }
 _NAMES: Final = {payload: name for name, payload in _TYPES.items()}
 
-NEEDS_ACK: Final = (Share, Ready, WalletCreated, Ping)
+NEEDS_ACK: Final = (Share, Ready, WalletCreated, SignatureShare, Ping)
 """A node leaves only when its last words were heard."""
 
 

@@ -4,15 +4,21 @@
 the seal is an ``Envelope``: the message, the session it belongs to, when it expires, and its place in the order.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from mpcnode.errors import DecodeError
-from mpcnode.wire.peer import Hex16, Hex32, Hex64, Name, SuiteName, Text
+from mpcnode.wire.fields import Hex16, Hex32, Hex64, Name, SuiteName, Text
 
 PROTOCOL_VERSION: Final = 1
 
+MAX_MESSAGE_BYTES: Final = 8 * 1024
+"""The longest message that travels; what is longer is signed by its hash (``mpcnode sign --file``)."""
+MAX_BATCH: Final = 250
+"""How many messages one session signs; a longer batch is several sessions on one mesh."""
+
+MessageHex = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2})*\Z", max_length=2 * MAX_MESSAGE_BYTES)]
 WalletName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]
 
 
@@ -46,6 +52,19 @@ class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_key: Hex32
 
 
+class SignRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be signed, by which key; ``reading`` is how a person is shown it, and changes no byte of it.
+
+    ``merkle_root`` asks for an additional BIP-341 tweak, for Taproot alone; empty for one without a script tree.
+    """
+
+    wallet_id: Hex16
+    epoch: int
+    reading: Literal["text", "hex", "file"]
+    messages: Annotated[tuple[MessageHex, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+    merkle_root: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] | None = None
+
+
 class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=True):
     """Propose a session to everybody in it; ``expires`` is Unix time in seconds."""
 
@@ -58,6 +77,7 @@ class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=Tru
     suites: Annotated[tuple[SuiteName, ...], msgspec.Meta(min_length=1, max_length=4)]
     wallet_name: WalletName
     expires: int
+    sign: SignRequest | None = None
 
 
 class SessionResponse(_Message, frozen=True, tag="session_response", kw_only=True):
@@ -68,6 +88,18 @@ class SessionResponse(_Message, frozen=True, tag="session_response", kw_only=Tru
     proposal: Hex32
     fresh: Hex32 | None = None
     reason: Text | None = None
+
+
+class SessionStart(_Message, frozen=True, tag="session_start", kw_only=True):
+    """The proposer's choice among those who accepted to sign; ``fresh`` repeats what each of them answered.
+
+    ``mesh`` names the mesh to sign on: one that is open, or this session's own, which is made now.
+    """
+
+    session_id: Hex16
+    signers: Annotated[tuple[Name, ...], msgspec.Meta(min_length=2, max_length=64)]
+    fresh: dict[Name, Hex32]
+    mesh: Hex16
 
 
 class SessionCancel(_Message, frozen=True, tag="session_cancel"):
@@ -124,6 +156,7 @@ class CertificateReply(_Message, frozen=True, tag="certificate"):
 RelayMessage = (
     SessionProposal
     | SessionResponse
+    | SessionStart
     | SessionCancel
     | Offer
     | Answer

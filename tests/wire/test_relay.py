@@ -30,6 +30,19 @@ EVERY: list[RelayMessage] = [
     relay.IceCandidate(SESSION, 1, "candidate:1 1 udp 1 192.0.2.1 9 typ host", "0", 0),
     relay.CertificateRequest(SESSION),
     relay.CertificateReply(SESSION, "44" * 32, {"cli1": "55" * 64}),
+    relay.SessionStart(session_id=SESSION, signers=("cli1", "cli2"), fresh={"cli1": "66" * 32}, mesh="77" * 16),
+    relay.SessionProposal(
+        session_id=SESSION,
+        kind="sign",
+        total=2,
+        threshold=2,
+        participants=("cli1", "cli2"),
+        public_keys=("00" * 32, "11" * 32),
+        suites=("FROST-ED25519-SHA512-v1",),
+        wallet_name="treasury",
+        expires=1_900_000_000,
+        sign=relay.SignRequest("88" * 16, 0, "text", ("68656c6c6f",)),
+    ),
 ]
 IDS = [type(message).__name__ for message in EVERY]
 
