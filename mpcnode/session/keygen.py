@@ -35,6 +35,7 @@ from mpcnode.protocols.frost.keygen import (
     keygen,
 )
 from mpcnode.session.agreement import Agreement
+from mpcnode.session.ending import see_end
 from mpcnode.session.proposal import descriptor_of, roster_of
 from mpcnode.session.sealed_relay import Opened, SealedRelay
 from mpcnode.session.session import Session
@@ -204,6 +205,9 @@ class KeygenSession:
             async with self._mesh:
                 return await self._run(propose=propose)
         except (MpcError, asyncio.CancelledError) as error:
+            if isinstance(error, MpcError) and self.wallet is not None:
+                name = self.wallet.name
+                error.saved = f"this node's share is stored; wallet {name} is {self.wallet.state}"
             self._give_up(error)
             raise
         finally:
@@ -254,7 +258,7 @@ class KeygenSession:
             return task.result()
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await see_end(task)
 
     def _nobody_answered(self) -> MpcError:
         missing = [name for name in self._agreement.missing if name != self._me]

@@ -20,6 +20,7 @@ from mpcnode.errors import (
 )
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.protocols.execution import Execution
+from mpcnode.session.ending import see_end
 from mpcnode.session.messages import from_wire, to_wire
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.types import Identifier, PeerId, SessionId
@@ -28,6 +29,9 @@ from mpcnode.wire import peer as wire
 T = TypeVar("T")
 
 PROTOCOL_MESSAGES: Final = (wire.CommitmentDigest, wire.Commitment, wire.Share, wire.Ready)
+LAST_ROUND: Final = "ready"
+WAIT_FOR_USERS: Final = frozenset({"share", LAST_ROUND})
+"""Rounds that begin for one participant while another's user still compares the safety words."""
 CHEATING: Final = frozenset({ParticipantCheated.code, InconsistentBroadcast.code})
 
 
@@ -80,6 +84,9 @@ class Session(Generic[T]):
         self._host = host
         self._timeouts = timeouts
         self._shown: tuple[str, tuple[PeerId, ...]] | None = None
+        self._finished: set[PeerId] = set()
+        self._rounds = -1
+        """How many rounds there were before this one."""
 
     async def run(self) -> T:
         """Drive the protocol to its result.
@@ -107,6 +114,7 @@ class Session(Generic[T]):
         try:
             while True:
                 if self._send_all():
+                    self._rounds += 1
                     deadline = loop.time() + self._patience()
                 if self._execution.finished:
                     return self._execution.result
@@ -150,17 +158,25 @@ class Session(Generic[T]):
         return sent
 
     def _take(self, sender: PeerId, message: wire.PeerMessage) -> None:
-        if isinstance(message, wire.Abort):
-            self._take_abort(sender, message)
-        if isinstance(message, wire.WalletCreated):
-            self._host.last_words(sender, message)
-            return
-        if not isinstance(message, PROTOCOL_MESSAGES):
+        if not isinstance(message, (*PROTOCOL_MESSAGES, wire.WalletCreated, wire.Abort)):
             kind = wire.type_name(message)
             raise ParticipantCheated(f"{sender} sent a {kind} inside the protocol", culprits=[sender])
         if message.session_id != self._session_id:
             raise ParticipantCheated(f"{sender} sent a message of another session", culprits=[sender])
-        self._execution.receive(self._identifiers[sender], from_wire(message))
+        match message:
+            case wire.Abort():
+                self._take_abort(sender, message)
+            case wire.WalletCreated():
+                self._take_last_words(sender, message)
+            case _:
+                self._execution.receive(self._identifiers[sender], from_wire(message))
+
+    def _take_last_words(self, sender: PeerId, message: wire.WalletCreated) -> None:
+        """Whoever has finished has everybody's last round, ours too, and finishes once."""
+        if self._execution.phase != LAST_ROUND or sender in self._finished:
+            raise ParticipantCheated(f"{sender} says at the wrong time that it has finished", culprits=[sender])
+        self._finished.add(sender)
+        self._host.last_words(sender, message)
 
     def _take_abort(self, sender: PeerId, abort: wire.Abort) -> NoReturn:
         """Turn somebody's last words into this node's error; what they say of others is hearsay until seen."""
@@ -185,14 +201,24 @@ class Session(Generic[T]):
         if isinstance(error, ParticipantCheated) and not error.culprits:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeouts.evidence):
-                    await self._listen()
+                    await self._listen(closed=isinstance(error, InconsistentBroadcast))
         raise error
 
-    async def _listen(self) -> NoReturn:
+    async def _listen(self, *, closed: bool) -> None:
+        """Hear what is still said until it proves somebody a liar; a ``closed`` execution hears aborts alone."""
         while True:
-            sender, message = await self._mesh.receive()
+            try:
+                sender, message = await self._mesh.receive()
+            except ParticipantCheated:
+                raise
+            except MpcError:
+                return  # the links are gone, and nothing more will come
+            if closed and not isinstance(message, wire.Abort):
+                continue
             try:
                 self._take(sender, message)
+            except InconsistentBroadcast:
+                closed = True
             except ProtocolAbort as error:
                 if isinstance(error, ParticipantCheated) and error.culprits:
                     raise
@@ -206,9 +232,13 @@ class Session(Generic[T]):
             self._mesh.send(name, wire.Abort(self._session_id, error.code, reason, error.culprits, evidence))
 
     def _patience(self) -> float:
-        """How long this round may take; the shares of a participant wait for its user."""
-        extra = self._timeouts.confirm if self._execution.phase == "share" else 0.0
-        return self._timeouts.round + extra
+        """How long this round may take.
+
+        Each round more than the one before: whoever was left out by one participant says so before the others, who
+        heard that participant and wait in the next round, take the silence to be its own.
+        """
+        extra = self._timeouts.confirm if self._execution.phase in WAIT_FOR_USERS else 0.0
+        return self._timeouts.round * (1 + self._rounds / 2) + extra
 
     def _missing(self) -> tuple[PeerId, ...]:
         return tuple(sorted(self._names[identifier] for identifier in self._execution.waiting_for))
@@ -225,4 +255,4 @@ async def _cancel(*futures: asyncio.Future[Any] | None) -> None:
     for future in futures:
         if future is not None:
             future.cancel()
-    await asyncio.gather(*(future for future in futures if future is not None), return_exceptions=True)
+    await see_end(*futures)

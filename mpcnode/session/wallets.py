@@ -14,6 +14,7 @@ from mpcnode.keystore.store import Home
 from mpcnode.keystore.wallets import StoredWallet
 from mpcnode.protocols.certificate import Certificate
 from mpcnode.protocols.frost.keygen import KeyShare, StorePending
+from mpcnode.session.ending import see_end
 from mpcnode.status import ErrorView, WalletView
 from mpcnode.types import PeerId, SessionId, SuiteId
 from mpcnode.wallet.secret import WalletSecret
@@ -88,12 +89,12 @@ class Wallets:
 
     async def _locked(self, work: Callable[[], T]) -> T:
         async with self._one_at_a_time:
-            # Shielded: a Ctrl-C must not leave the thread writing behind a home whose lock is gone.
+            # Shielded: no Ctrl-C, nor a second one, must leave the thread writing behind a home whose lock is gone.
             task = asyncio.ensure_future(asyncio.to_thread(work))
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
-                await asyncio.wait({task})
+                await see_end(task)
                 raise
 
     def _save(self, wallet: Wallet, secret: WalletSecret) -> WalletView:
