@@ -1,0 +1,35 @@
+"""``python -m mpcnode.cli.faulty``: ``mpcnode`` with faults, for tests and scenarios (see ``scenario/faults.py``).
+
+No other way leads to them. ``mpcnode`` neither imports this file nor reads the variable.
+"""
+
+import os
+import sys
+from typing import NoReturn
+
+from mpcnode.cli import app
+from mpcnode.cli.text import error_lines
+from mpcnode.errors import ConfigurationError
+from mpcnode.scenario import faults
+
+
+def main() -> NoReturn:
+    """Install what the environment asks for, then run the command line as ``mpcnode`` does."""
+    try:
+        asked = faults.decode(os.environ.get(faults.VARIABLE, ""))
+    except ConfigurationError as error:
+        print(*error_lines(error), sep="\n", file=sys.stderr)  # noqa: T201 -- this is where errors are printed
+        sys.exit(error.exit_code)
+    if asked.dies_at is not None:
+        from mpcnode.scenario import deaths  # noqa: PLC0415 -- loads the node
+
+        deaths.install(asked.dies_at)
+    if asked.cheat is not None:
+        from mpcnode.scenario import cheats  # noqa: PLC0415 -- same
+
+        cheats.install(asked.cheat)
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

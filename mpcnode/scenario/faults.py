@@ -1,0 +1,148 @@
+"""Faults on command: a process that dies at a named step, a participant that cheats; what they are called.
+
+They exist for tests and scenarios. ``python -m mpcnode.cli.faulty`` is ``mpcnode`` with the faults that the environment
+variable ``MPCNODE_FAULTS`` names; ``mpcnode`` itself never reads it, and nothing in a node asks whether there are any.
+"""
+
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from mpcnode.errors import ConfigurationError
+from mpcnode.status import Phase
+
+VARIABLE: Final = "MPCNODE_FAULTS"
+
+Save = Literal[
+    "pending-create",  # the temporary file is there, empty
+    "pending-write",  # half of it is written
+    "pending-fsync",  # it is whole and durable, and still has its temporary name
+    "pending-rename",  # it has its name, and the directory does not know for sure
+    "pending-sync",  # the directory is durable too; nobody was told yet
+    "active-create",
+    "active-write",
+    "active-fsync",
+    "active-rename",
+    "active-sync",
+]
+"""Inside the first save of a wallet's file, ``pending``, and inside any later one, ``active``."""
+
+Stored = Literal["wallet-pending", "wallet-active"]
+"""The wallet was stored and read back, and the user interface was told; the others were not."""
+
+Step = Phase | Save | Stored
+"""Where a process can die: on entering a phase, inside a save, or right after one. All are places every node passes."""
+
+Kind = Literal["commitment_digest", "commitment", "share", "ready", "wallet_created"]
+How = Literal[
+    "flip",  # one bit of it is another
+    "twice",
+    "early",  # a made-up one comes before everything else
+    "never",
+    "other-session",
+    "900-kilobytes",
+    "another's",  # what another participant said is said again
+    "more-points",
+    "fewer-points",
+    "identity-point",
+    "wrong-proof",
+    "two-faced",  # `to` is told another one than everybody else, each with a promise that fits
+    "off-curve",  # whole and well sealed, and not on the dealer's polynomial
+]
+
+_ANY: Final = frozenset({"commitment_digest", "commitment", "share", "ready", "wallet_created"})
+_COMMITMENT: Final = frozenset({"commitment"})
+CHEATS: Final[Mapping[How, frozenset[str]]] = MappingProxyType(
+    {
+        "flip": _ANY,
+        "twice": _ANY,
+        "early": _ANY - {"commitment_digest"},
+        "never": _ANY,
+        "other-session": _ANY,
+        "900-kilobytes": _ANY,
+        "another's": frozenset({"commitment_digest", "commitment", "share", "ready"}),
+        "more-points": _COMMITMENT,
+        "fewer-points": _COMMITMENT,
+        "identity-point": _COMMITMENT,
+        "wrong-proof": _COMMITMENT,
+        "two-faced": _COMMITMENT,
+        "off-curve": frozenset({"share"}),
+    }
+)
+"""Which lie can be told about which messages."""
+_ABOUT_THE_DEALER: Final = frozenset({"more-points", "fewer-points", "identity-point", "wrong-proof"})
+_NEEDS_VICTIM: Final = frozenset({"two-faced"})
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What every part of the faults is."""
+
+
+class Cheat(_Part, frozen=True):
+    """One lie; in everything else the node is honest.
+
+    Args:
+        message: what it is about.
+        how: what is wrong with it.
+        to: who is lied to; by default everybody.
+    """
+
+    message: Kind
+    how: How
+    to: Name | None = None
+
+    def __post_init__(self) -> None:
+        if self.message not in CHEATS[self.how]:
+            raise ValueError(f"{self.how} is about {', '.join(sorted(CHEATS[self.how]))}")
+        if self.how in _NEEDS_VICTIM and self.to is None:
+            raise ValueError(f"{self.how} needs `to`: who is told something else")
+        if self.how in _ABOUT_THE_DEALER and self.to is not None:
+            raise ValueError(f"{self.how} is told to everybody alike; for one of them there is two-faced")
+
+
+class Faults(_Part, frozen=True, rename="kebab"):
+    """What is wrong with one process.
+
+    Args:
+        dies_at: where it dies, the first time it comes there.
+        cheat: the lie it tells.
+    """
+
+    dies_at: Step | None = None
+    cheat: Cheat | None = None
+
+
+def encode(faults: Faults) -> str:
+    """Give ``faults`` as the variable holds them."""
+    return msgspec.json.encode(faults).decode()
+
+
+def decode(text: str) -> Faults:
+    """Read the variable.
+
+    Raises:
+        ConfigurationError: these are no faults; a test that asked for them would otherwise prove nothing.
+    """
+    try:
+        return msgspec.json.decode(text, type=Faults)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{VARIABLE} names no faults: {error}", hint="see mpcnode/scenario/faults.py"
+        ) from None
+
+
+def put_in_place_of(real: object, false: object) -> None:
+    """Give ``false`` to every module that has or will have ``real``; before anything of a node is made.
+
+    Only what makes the faults, beside this file, goes on with the real one.
+    """
+    for name, module in tuple(sys.modules.items()):
+        if name.startswith("mpcnode.") and not name.startswith("mpcnode.scenario."):
+            for key, value in tuple(vars(module).items()):
+                if value is real:
+                    vars(module)[key] = false
