@@ -27,10 +27,10 @@ from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.transport import Connector, MeshTimeouts
 from mpcnode.session.catch_up import CatchUp
-from mpcnode.session.keygen import Services
 from mpcnode.session.proposal import propose_keygen
 from mpcnode.session.room import Room
 from mpcnode.session.sealed_relay import Opened, SealedRelay
+from mpcnode.session.services import Services
 from mpcnode.session.sessions import Accept, Policy, Sessions, User
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.trust import Trusts, fingerprint

@@ -6,7 +6,6 @@ Proposer and participants run the same session; all that differs is who sent the
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from mpcnode.errors import (
@@ -21,9 +20,8 @@ from mpcnode.errors import (
     ProtocolAbort,
     Refused,
 )
-from mpcnode.identity.identity import Identity
 from mpcnode.mesh.mesh import Mesh
-from mpcnode.mesh.transport import Connector, LinkChange, LinkState, MeshTimeouts, from_relay, to_relay
+from mpcnode.mesh.transport import LinkChange, LinkState, from_relay, to_relay
 from mpcnode.protocols.descriptor import FRESH_SIZE, Descriptor
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost.keygen import (
@@ -36,19 +34,18 @@ from mpcnode.protocols.frost.keygen import (
 )
 from mpcnode.session.agreement import Agreement
 from mpcnode.session.ending import see_end
+from mpcnode.session.phases import Phases
 from mpcnode.session.proposal import descriptor_of, roster_of
-from mpcnode.session.sealed_relay import Opened, SealedRelay
+from mpcnode.session.sealed_relay import Opened
+from mpcnode.session.services import Services
 from mpcnode.session.session import Session
 from mpcnode.session.state import Happening, SessionState, State
-from mpcnode.session.timeouts import SessionTimeouts
-from mpcnode.session.wallets import Wallets
 from mpcnode.status import (
     Answered,
     Event,
     Link,
     LinkShown,
     Phase,
-    Progress,
     SafetyWords,
     WalletChanged,
     WalletView,
@@ -78,32 +75,6 @@ FOREVER: Final = 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What a node lends to its sessions.
-
-    Args:
-        peer_id: this node's name.
-        identity: signs, seals and opens.
-        relay: to the others before there is a mesh.
-        connector: makes the links of a mesh.
-        wallets: where shares become durable.
-        rng: gives that many random bytes.
-        now: Unix time in seconds.
-        timeouts, mesh_timeouts: see there.
-    """
-
-    peer_id: PeerId
-    identity: Identity
-    relay: SealedRelay
-    connector: Connector
-    wallets: Wallets
-    rng: Callable[[int], bytes]
-    now: Callable[[], float]
-    timeouts: SessionTimeouts
-    mesh_timeouts: MeshTimeouts
-
-
 class Asked(Protocol):
     """Who answers for this node."""
 
@@ -129,7 +100,7 @@ class KeygenSession:
     ) -> None:
         self.session_id = SessionId(proposal.session_id)
         self.words: tuple[str, ...] = ()
-        self.seconds: dict[str, float] = {}
+        self.phases = Phases(SessionId(proposal.session_id), emit)
         self.wallet: WalletView | None = None
         self._proposal = proposal
         self.roster = roster_of(proposal)
@@ -155,8 +126,6 @@ class KeygenSession:
         self._descriptor: Descriptor | None = None
         self._last_words: dict[PeerId, WalletCreated] = {}
         self._words_compared = False
-        self._phase: Phase | None = None
-        self._phase_began = 0.0
 
     def handle(self, opened: Opened) -> None:
         """Take what another participant says through the relay; what a stranger says has no effect."""
@@ -211,7 +180,7 @@ class KeygenSession:
             self._give_up(error)
             raise
         finally:
-            self._end_phase()
+            self.phases.end()
             if not self._failure.done():
                 self._failure.cancel()
             elif not self._failure.cancelled():
@@ -229,7 +198,7 @@ class KeygenSession:
             self._tell(name, response)
         await self._unless_failed(self._everybody_accepted(), self._time_left())
         self._state.on(Happening.ALL_ACCEPTED)
-        self._enter("connecting", self._others)
+        self.phases.enter("connecting", self._others)
         await self._unless_failed(self._mesh.open(), FOREVER)  # the mesh has its own deadlines
         self._state.on(Happening.MESH_READY)
         result = await self._generate()
@@ -241,7 +210,7 @@ class KeygenSession:
 
     async def _everybody_accepted(self) -> None:
         while self._agreement.missing:
-            self._enter("negotiating", self._agreement.missing)
+            self.phases.enter("negotiating", self._agreement.missing)
             self._news.clear()
             await self._news.wait()
 
@@ -304,7 +273,7 @@ class KeygenSession:
         try:
             async with asyncio.timeout(self._services.timeouts.leave):
                 while missing := [name for name in self._others if name not in self._last_words]:
-                    self._enter("leaving", tuple(missing))
+                    self.phases.enter("leaving", tuple(missing))
                     sender, message = await self._mesh.receive()
                     if isinstance(message, WalletCreated):
                         self.last_words(sender, message)
@@ -325,7 +294,7 @@ class KeygenSession:
                 await self._confirm(words)
                 return None
             case StorePending():
-                self._enter("storing")
+                self.phases.enter("storing")
                 wallet = await self._services.wallets.store_pending(
                     record, words_compared=self._words_compared, now=self._services.now()
                 )
@@ -343,7 +312,7 @@ class KeygenSession:
         self.words = words
         shown = SafetyWords(self.session_id, words)
         self._emit(shown)
-        self._enter("confirming", (self._me,))
+        self.phases.enter("confirming", (self._me,))
         try:
             async with asyncio.timeout(self._services.timeouts.confirm):
                 self._words_compared = await self._asked.confirm_words(shown)
@@ -353,7 +322,7 @@ class KeygenSession:
     def waiting(self, phase: str, missing: tuple[PeerId, ...]) -> None:
         """Show the round and whom it waits for."""
         if missing:
-            self._enter(_PHASES[phase], missing)
+            self.phases.enter(_PHASES[phase], missing)
 
     def equivocators(self, mine: bytes, theirs: bytes) -> frozenset[PeerId]:
         """Who is proved a liar by two participants' evidence."""
@@ -375,18 +344,6 @@ class KeygenSession:
 
     def _time_left(self) -> float:
         return max(0.0, self._proposal.expires - self._services.now())
-
-    def _enter(self, phase: Phase, waiting_for: tuple[PeerId, ...] = ()) -> None:
-        if phase != self._phase:
-            self._end_phase()
-            self._phase, self._phase_began = phase, asyncio.get_running_loop().time()
-        self._emit(Progress(self.session_id, phase, waiting_for))
-
-    def _end_phase(self) -> None:
-        if self._phase is not None:
-            took = asyncio.get_running_loop().time() - self._phase_began
-            self.seconds[self._phase] = round(self.seconds.get(self._phase, 0.0) + took, 6)
-        self._phase = None
 
     def _link_changed(self, change: LinkChange) -> None:
         state = _LINKS.get(change.state)

@@ -10,9 +10,10 @@ from typing import Final, Literal, Protocol
 from mpcnode.crypto.ciphersuite import SUITES
 from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused
 from mpcnode.session.agreement import refusal
-from mpcnode.session.keygen import KeygenSession, Services
+from mpcnode.session.keygen import KeygenSession
 from mpcnode.session.proposal import check_proposal, roster_of
 from mpcnode.session.sealed_relay import Opened
+from mpcnode.session.services import Services
 from mpcnode.session.trust import Trusts
 from mpcnode.session.wallets import error_view
 from mpcnode.status import Event, PeerView, Proposed, SafetyWords, SessionEnded, WalletView
@@ -266,7 +267,7 @@ class Sessions:
                     session_id=session.session_id,
                     kind=proposal.kind,
                     proposer=proposer,
-                    seconds=session.seconds,
+                    seconds=session.phases.seconds,
                     words=session.words,
                     wallet=session.wallet,
                     error=error_view(error) if error else None,

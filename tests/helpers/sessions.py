@@ -15,7 +15,8 @@ from mpcnode.keystore.store import Home
 from mpcnode.keystore.wallets import StoredWallet
 from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.transport import MeshTimeouts
-from mpcnode.session.keygen import KeygenSession, Services
+from mpcnode.session.keygen import KeygenSession
+from mpcnode.session.services import Services
 from mpcnode.session.proposal import propose_keygen
 from mpcnode.session.sealed_relay import Opened, SealedRelay
 from mpcnode.session.timeouts import SessionTimeouts
