@@ -34,10 +34,21 @@ from mpcnode.session.services import Services
 from mpcnode.session.sessions import Accept, Policy, Sessions, User
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.trust import Trusts, fingerprint
-from mpcnode.session.wallets import Wallets, error_view, read_header, view
+from mpcnode.session.wallets import Wallets, read_header, view
 from mpcnode.signaling import events
 from mpcnode.signaling.client import SignalingClient
-from mpcnode.status import Disconnected, ErrorView, Event, Peers, PeerView, Registered, Waiting, WalletView, Warned
+from mpcnode.status import (
+    Disconnected,
+    ErrorView,
+    Event,
+    Peers,
+    PeerView,
+    Registered,
+    Waiting,
+    WalletView,
+    Warned,
+    error_view,
+)
 from mpcnode.types import PeerId, SessionId, SuiteId, check_threshold, parse_peer_id, parse_wallet_name
 from mpcnode.wire.relay import CertificateReply, CertificateRequest
 

@@ -7,19 +7,24 @@ from typing import Final, Literal
 
 import msgspec
 
+from mpcnode.errors import MpcError
+
 Trust = Literal["self", "verified", "unverified", "unknown"]
 Phase = Literal[
     "introducing",  # hellos to everybody in the proposal
     "negotiating",  # answers to the proposal
     "connecting",  # data channels, both ways authenticated
-    "committing",  # commitment digests
+    "committing",  # commitment digests, or signing commitments
     "revealing",  # commitments
     "confirming",  # a user compares the safety words
     "sharing",  # sealed shares
     "storing",  # the pending share, made durable
     "certifying",  # everybody's `ready`
+    "agreeing",  # the hash of everybody's signing commitments
+    "signing",  # signature shares
     "leaving",  # last words and their acknowledgements
 ]
+Reading = Literal["text", "hex", "file"]
 LinkShown = Literal["connecting", "open", "rebuilding", "broken"]
 
 
@@ -41,6 +46,19 @@ class ErrorView(_Value, frozen=True):
     culprits: tuple[str, ...] = ()
     hint: str | None = None
     saved: str | None = None
+
+
+def error_view(error: MpcError) -> ErrorView:
+    """Show an error."""
+    return ErrorView(
+        code=error.code,
+        message=error.message,
+        exit_code=error.exit_code,
+        fault=error.fault,
+        culprits=tuple(error.culprits),
+        hint=error.hint,
+        saved=error.saved,
+    )
 
 
 class PeerView(_Value, frozen=True):
@@ -71,6 +89,34 @@ class WalletView(_Value, frozen=True, kw_only=True):
     created: int
     group_public_keys: dict[str, str] = {}
     verifying_shares: dict[str, dict[str, str]] = {}
+
+
+class SignView(_Value, frozen=True):
+    """What is to be signed, from this node's own copy; whoever shows the messages escapes them.
+
+    ``messages`` are hexadecimal, ``hashes`` their SHA-256; ``reading`` is how a person is shown them.
+    """
+
+    wallet_id: str
+    epoch: int
+    reading: Reading
+    messages: tuple[str, ...]
+    hashes: tuple[str, ...]
+
+
+class SignatureView(_Value, frozen=True, kw_only=True):
+    """Signatures, one for each message, each verified by a library that did not make it."""
+
+    wallet_id: str
+    name: str
+    suite: str
+    public_key: str
+    messages: tuple[str, ...]
+    signatures: tuple[str, ...]
+    signers: tuple[str, ...]
+    attempts: int = 1
+    failures: tuple[ErrorView, ...] = ()
+    """Why earlier attempts ended, each with its culprits."""
 
 
 class Registered(_Event, frozen=True, tag="registered"):
@@ -114,6 +160,7 @@ class Proposed(_Event, frozen=True, tag="proposal", kw_only=True):
     participants: tuple[PeerView, ...]
     suites: tuple[str, ...]
     expires: int
+    sign: SignView | None = None
 
 
 class Answered(_Event, frozen=True, tag="answer"):
@@ -156,7 +203,11 @@ class WalletChanged(_Event, frozen=True, tag="wallet"):
 
 
 class SessionEnded(_Event, frozen=True, tag="session_ended", kw_only=True):
-    """A session is over, with a wallet or an error; with both where the share is stored and the session failed."""
+    """A session is over: with a wallet, a signature or an error.
+
+    With a wallet and an error where only its share is stored; with nothing where this node accepted to sign and was not
+    needed.
+    """
 
     session_id: str
     kind: str
@@ -165,6 +216,7 @@ class SessionEnded(_Event, frozen=True, tag="session_ended", kw_only=True):
     """How long each phase took."""
     words: tuple[str, ...] = ()
     wallet: WalletView | None = None
+    signature: SignatureView | None = None
     error: ErrorView | None = None
 
 

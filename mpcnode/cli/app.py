@@ -101,7 +101,8 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
     if _asked(arguments, "MPCNODE_VERBOSE", "-v", "--verbose"):
         traceback.print_exception(error)
     if _asked(arguments, "MPCNODE_JSON", "--json"):
-        from mpcnode.control.lines import Failed, encode_line, error_view  # noqa: PLC0415 -- only `--json` needs it
+        from mpcnode.control.lines import Failed, encode_line  # noqa: PLC0415 -- only `--json` needs it
+        from mpcnode.status import error_view  # noqa: PLC0415 -- same
 
         sys.stdout.write(encode_line(Failed(error_view(error))).decode())
         sys.stdout.flush()

@@ -27,7 +27,6 @@ from mpcnode.control.lines import (
     decode_line,
     encode_line,
     error_of,
-    error_view,
 )
 from mpcnode.errors import DecodeError, Interrupted, MpcError, PeerIncompatible
 
@@ -132,7 +131,7 @@ class ControlClient:
         try:
             answer = Answer(question.id, value=await _ask(user, question.about))
         except MpcError as error:
-            answer = Answer(question.id, error=error_view(error))
+            answer = Answer(question.id, error=status.error_view(error))
         with contextlib.suppress(ConnectionError):
             self._writer.write(encode_line(answer))
 

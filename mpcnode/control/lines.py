@@ -128,19 +128,6 @@ def decode_request(line: bytes) -> Request:
         raise DecodeError("not a command") from error
 
 
-def error_view(error: MpcError) -> status.ErrorView:
-    """An error as data."""
-    return status.ErrorView(
-        code=error.code,
-        message=error.message,
-        exit_code=error.exit_code,
-        fault=error.fault,
-        culprits=tuple(error.culprits),
-        hint=error.hint,
-        saved=error.saved,
-    )
-
-
 def error_of(view: status.ErrorView) -> MpcError:
     """The error that ``view`` was made of; one of an unknown code becomes the plain ``MpcError``."""
     kind = next((kind for kind in _all_errors(MpcError) if vars(kind).get("code") == view.code), MpcError)

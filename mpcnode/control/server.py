@@ -28,7 +28,6 @@ from mpcnode.control.lines import (
     decode_request,
     encode_line,
     error_of,
-    error_view,
 )
 from mpcnode.errors import DecodeError, Interrupted, MpcError, Refused, UsageError
 from mpcnode.node import CreateWallet, Node
@@ -91,10 +90,11 @@ class ControlServer:
             _Client(self._node, self._emit, self._started, reader, writer).serve(crowded=crowded)
         )
         self._clients.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(lambda task: self._forget(task, writer))
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
+    def _forget(self, task: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
         self._clients.discard(task)
+        writer.transport.abort()  # a task cancelled before its first step has closed nothing
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a control client ended with a defect", exc_info=error)
 
@@ -130,9 +130,9 @@ class _Client:
                 await self._started.wait()
                 self._send(await self._carry_out(command))
             except MpcError as error:
-                self._send(Failed(error_view(error)))
+                self._send(Failed(status.error_view(error)))
             except asyncio.CancelledError:
-                self._send(Failed(error_view(Interrupted("the node under this home was stopped"))))
+                self._send(Failed(status.error_view(Interrupted("the node under this home was stopped"))))
                 raise
         except (_Gone, ConnectionError):
             _log.info("a control client went away")

@@ -15,8 +15,7 @@ from mpcnode.session.proposal import check_proposal, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
 from mpcnode.session.trust import Trusts
-from mpcnode.session.wallets import error_view
-from mpcnode.status import Event, PeerView, Proposed, SafetyWords, SessionEnded, WalletView
+from mpcnode.status import Event, PeerView, Proposed, SafetyWords, SessionEnded, WalletView, error_view
 from mpcnode.types import PeerId, SessionId
 from mpcnode.wire import relay as wire
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from mpcnode.crypto.ciphersuite import SUITES
 from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, MpcError
 from mpcnode.keystore.format import Kdf
 from mpcnode.keystore.keyring import Keyring
@@ -14,9 +15,10 @@ from mpcnode.keystore.store import Home
 from mpcnode.keystore.wallets import StoredWallet
 from mpcnode.protocols.certificate import Certificate
 from mpcnode.protocols.frost.keygen import KeyShare, StorePending
+from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
 from mpcnode.session.ending import see_end
-from mpcnode.status import ErrorView, WalletView
-from mpcnode.types import PeerId, SessionId, SuiteId
+from mpcnode.status import WalletView
+from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
 from mpcnode.wallet.secret import WalletSecret
 from mpcnode.wallet.wallet import Participant, State, SuiteKeys, Wallet
 
@@ -78,6 +80,15 @@ class Wallets:
         """
         return await self._locked(lambda: self._merge(session_id, certificate))
 
+    async def signing_key(self, wallet: Wallet, suite: SuiteId) -> tuple[KeyPackage, PublicKeyPackage]:
+        """Open this node's share of a wallet's key; the caller wipes it as soon as it has signed.
+
+        Raises:
+            KeystoreError, WrongPassphrase: the file cannot be opened.
+            WalletPending: not everybody has a share.
+        """
+        return await self._locked(lambda: self._open_key(wallet, suite))
+
     def find(self, session_id: SessionId) -> Wallet | None:
         """Give the wallet a session made for this node, if it did."""
         return next((wallet for wallet in self.all() if wallet.session_id == session_id), None)
@@ -107,17 +118,35 @@ class Wallets:
             secret.wipe()
         return view(wallet, self._home.kdf())
 
-    def _merge(self, session_id: SessionId, certificate: Certificate) -> WalletView:
-        known = self.find(session_id)
-        if known is None:
-            raise KeystoreAbsent("this node has no wallet of that session")
+    def _open_key(self, known: Wallet, suite: SuiteId) -> tuple[KeyPackage, PublicKeyPackage]:
+        wallet, secret = self._load(known)
+        try:
+            wallet.require_active()
+            group, keys = SUITES[suite].group, wallet.keys(suite)
+            shares = {Identifier(i): group.decode_element(share) for i, share in enumerate(keys.verifying_shares, 1)}
+            public = PublicKeyPackage(
+                SUITES[suite], shares, group.decode_element(keys.group_public_key), wallet.threshold
+            )
+            share = group.decode_scalar(secret.shares[suite])
+        finally:
+            secret.wipe()
+        i = wallet.identifier
+        return KeyPackage(public.suite, i, share, shares[i], public.group_public_key, wallet.threshold), public
+
+    def _load(self, known: Wallet) -> tuple[Wallet, WalletSecret]:
         header, encoded = self._home.load_wallet(known.wallet_id, known.peer_id, self._keyring)
         try:
-            wallet, secret = Wallet.from_header(header), WalletSecret.decode(encoded)
+            return Wallet.from_header(header), WalletSecret.decode(encoded)
         except DecodeError as error:
             raise KeystoreUnreadable(f"wallet {known.wallet_id}: {error}") from error
         finally:
             encoded[:] = bytes(len(encoded))
+
+    def _merge(self, session_id: SessionId, certificate: Certificate) -> WalletView:
+        known = self.find(session_id)
+        if known is None:
+            raise KeystoreAbsent("this node has no wallet of that session")
+        wallet, secret = self._load(known)
         merged = wallet.merge(certificate)
         if merged == wallet:
             secret.wipe()
@@ -161,19 +190,6 @@ def view(wallet: Wallet, kdf: Kdf) -> WalletView:
         }
         if active
         else {},
-    )
-
-
-def error_view(error: MpcError) -> ErrorView:
-    """Show an error."""
-    return ErrorView(
-        code=error.code,
-        message=error.message,
-        exit_code=error.exit_code,
-        fault=error.fault,
-        culprits=tuple(error.culprits),
-        hint=error.hint,
-        saved=error.saved,
     )
 
 

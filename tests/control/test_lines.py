@@ -16,9 +16,9 @@ from mpcnode.control.lines import (
     decode_request,
     encode_line,
     error_of,
-    error_view,
 )
 from mpcnode.errors import DecodeError, MpcError
+from mpcnode.status import error_view
 from tests.helpers.statuses import SESSION, peers, proposed
 
 WORDS = status.SafetyWords(SESSION, ("one", "two", "three", "four", "five", "six"))

@@ -16,7 +16,7 @@ from mpcnode.session.proposal import (
     roster_of,
 )
 from mpcnode.types import IdentityKey, PeerId, SessionId
-from mpcnode.wire.relay import SessionProposal, encode_message
+from mpcnode.wire.relay import SessionProposal, SignRequest, encode_message
 from tests.helpers.relays import ANA, BEN, CLEO, EVE, NOW, key_of
 
 SESSION = SessionId("5e" * 16)
@@ -146,6 +146,8 @@ def test_the_hash_covers_every_field() -> None:
         {"suites": DEFAULT_SUITES[::-1]},
         {"wallet_name": "other"},
         {"expires": EXPIRES + 1},
+        {"sign": SignRequest("88" * 16, 0, "text", ("68656c6c6f",))},
+        {"sign": SignRequest("88" * 16, 0, "hex", ("68656c6c6f",))},
     ]
     assert {name for change in changes for name in change} == set(SessionProposal.__struct_fields__)
     hashes = {proposal_hash(msgspec.structs.replace(proposal, **change)) for change in changes}
