@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from mpcnode.crypto.ciphersuite import Secp256k1Sha256Taproot
 from mpcnode.errors import DecodeError, IdentityCheckFailed, Refused
 from mpcnode.identity.identity import check_identity_key
 from mpcnode.protocols.descriptor import Descriptor, Member
@@ -14,9 +15,11 @@ from mpcnode.types import (
     SuiteId,
     check_threshold,
 )
-from mpcnode.wire.relay import SessionProposal, encode_message
+from mpcnode.wallet.wallet import State, Wallet
+from mpcnode.wire.relay import MAX_REQUEST_BYTES, SessionProposal, SignRequest, encode_message
 
 KEYGEN: Final = "keygen"
+SIGN: Final = "sign"
 CLOCK_SKEW: Final = 300
 MAX_LIFETIME: Final = 24 * 3600
 
@@ -58,6 +61,69 @@ def propose_keygen(
     )
 
 
+def propose_signing(
+    *,
+    session_id: SessionId,
+    wallet: Wallet,
+    asked: Collection[PeerId],
+    suite: SuiteId,
+    request: SignRequest,
+    expires: int,
+) -> SessionProposal:
+    """Make a proposal to sign.
+
+    Args:
+        session_id: fresh, 128 random bits.
+        wallet: whose key; its roster's identity keys are the ones that count.
+        asked: participants of it who are asked, this node included, at least its threshold.
+        suite: one of its ciphersuites.
+        request: what is signed.
+        expires: Unix time in seconds after which nobody shall accept.
+
+    Raises:
+        ValueError: too few are asked.
+    """
+    check_threshold(wallet.threshold, len(asked))
+    names = sorted(asked)
+    return SessionProposal(
+        session_id=session_id,
+        kind=SIGN,
+        total=len(names),
+        threshold=wallet.threshold,
+        participants=tuple(names),
+        public_keys=tuple(wallet.identity_keys[name].hex() for name in names),
+        suites=(suite,),
+        wallet_name=wallet.name,
+        expires=expires,
+        sign=request,
+    )
+
+
+def check_signing(proposal: SessionProposal, wallet: Wallet | None) -> Wallet:
+    """Check a signing proposal, checked as a proposal already, against this node's wallet.
+
+    Raises:
+        Refused: there is no such wallet here, or the proposal does not fit it.
+    """
+    request = proposal.sign
+    assert request is not None
+    if wallet is None:
+        raise Refused("this node has no wallet of that id")
+    _require(wallet.state is State.ACTIVE, f"wallet {wallet.name} is pending at this node")
+    _require(request.epoch == wallet.epoch, f"the shares here are of epoch {wallet.epoch}, not {request.epoch}")
+    _require(proposal.threshold == wallet.threshold, f"the wallet's threshold is {wallet.threshold}")
+    _require(proposal.wallet_name == wallet.name, f"the wallet is called {wallet.name} here")
+    _require(proposal.suites[0] in {keys.suite for keys in wallet.suites}, "the wallet has no key of that ciphersuite")
+    known = wallet.identity_keys
+    strangers = [name for name, key in roster_of(proposal).items() if known.get(name) != key]
+    _require(not strangers, f"{', '.join(strangers)} is none of the wallet's participants under that key")
+    taproot = proposal.suites[0] == Secp256k1Sha256Taproot.id
+    _require(request.merkle_root is None or taproot, "only Taproot keys take an additional tweak")
+    size = sum(len(message) for message in request.messages) // 2
+    _require(size <= MAX_REQUEST_BYTES, f"{size} bytes to sign in one session; {MAX_REQUEST_BYTES} are allowed")
+    return wallet
+
+
 def check_proposal(
     proposal: SessionProposal,
     *,
@@ -84,7 +150,11 @@ def check_proposal(
         IdentityCheckFailed: it names another key for somebody than the one this node knows.
     """
     names = proposal.participants
-    _require(proposal.kind == KEYGEN, f"sessions of kind {proposal.kind} are not supported")
+    _require(proposal.kind in {KEYGEN, SIGN}, f"sessions of kind {proposal.kind} are not supported")
+    _require(
+        (proposal.kind == SIGN) == (proposal.sign is not None), "what is to be signed is in a signing proposal only"
+    )
+    _require(proposal.kind == KEYGEN or len(proposal.suites) == 1, "a signing proposal names one ciphersuite")
     try:
         check_threshold(proposal.threshold, proposal.total)
     except ValueError as error:

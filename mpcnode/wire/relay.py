@@ -15,6 +15,8 @@ PROTOCOL_VERSION: Final = 1
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024
 """The longest message that travels; what is longer is signed by its hash (``mpcnode sign --file``)."""
+MAX_REQUEST_BYTES: Final = 16 * 1024
+"""The messages of one session together, so that their proposal fits the relay."""
 MAX_BATCH: Final = 250
 """How many messages one session signs; a longer batch is several sessions on one mesh."""
 
