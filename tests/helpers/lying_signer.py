@@ -1,18 +1,24 @@
-"""What a dishonest signer can send that its identity really signed."""
+"""A dishonest signer: what it can send that its identity really signed, and what the honest make of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from mpcnode.errors import InconsistentBroadcast, ParticipantCheated
 from mpcnode.protocols.execution import ProtocolMessage
-from mpcnode.protocols.frost.broadcast import digest_of, sign_digest
+from mpcnode.protocols.frost.broadcast import SIGNED_DIGEST_SIZE, digest_of, sign_digest
 from mpcnode.protocols.frost.signing_packages import SignatureShare, SigningCommitments
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
-from mpcnode.types import Identifier
-from tests.helpers.signing import name_of
-from tests.helpers.simulate import signer
+from mpcnode.types import Identifier, SuiteId
+from tests.helpers.signing import ED25519, name_of, signing_descriptor, simulate_sign, wallet
+from tests.helpers.simulate import Simulation, Tamper, signer
 from tests.helpers.tamper import Change
 
 CONTEXT_SIZE = 32
+LIAR = 3
+HONEST = {Identifier(1), Identifier(2)}
+MESSAGES = (b"first", b"second")
+
 HEAD_SIZE = CONTEXT_SIZE + 64
 """Context and signature, before the commitments."""
 
@@ -52,3 +58,53 @@ def add_to_share(descriptor: SigningDescriptor, amount: int, k: int = 0) -> Chan
         return [replace(message, data=b"".join(shares))]
 
     return changed
+
+
+def session(suite: SuiteId = ED25519) -> SigningDescriptor:
+    return signing_descriptor(wallet(suite, 2, 3), [1, 2, 3], MESSAGES)
+
+
+def run(descriptor: SigningDescriptor, tamper: Tamper, seed: int = 0) -> Simulation[Any]:
+    """All of a 2-of-3 sign; afterwards nobody has a signature who should have none."""
+    simulation = simulate_sign(descriptor, wallet(descriptor.suite, 2, 3), tamper=tamper, seed=seed)
+    simulation.run_all()
+    return simulation
+
+
+def accused(simulation: Simulation[Any]) -> Mapping[Identifier, tuple[str, ...]]:
+    """Whom each honest signer names."""
+    return {i: error.culprits for i, error in simulation.errors.items() if isinstance(error, ParticipantCheated)}
+
+
+def expect_named(simulation: Simulation[Any], match: str) -> None:
+    """Both honest signers name the liar, and no other."""
+    errors = {i: simulation.errors.get(i) for i in HONEST}
+    for error in errors.values():
+        assert isinstance(error, ParticipantCheated)
+        assert not isinstance(error, InconsistentBroadcast)
+        assert error.culprits == ("cli03",)
+        assert match in str(error)
+    assert not any(simulation.executions[i].finished for i in HONEST)
+
+
+class Heard:
+    """Which kinds of message honest signers sent."""
+
+    def __init__(self, rule: Tamper) -> None:
+        self._rule = rule
+        self.kinds: set[str] = set()
+
+    def __call__(
+        self, sender: Identifier, recipient: Identifier, message: ProtocolMessage
+    ) -> Iterable[ProtocolMessage]:
+        if sender in HONEST:
+            self.kinds.add(message.kind)
+        return self._rule(sender, recipient, message)
+
+
+def evidence_of(simulation: Simulation[Any], i: int) -> bytes:
+    """What signer ``i`` can show, whether it stopped or waits."""
+    evidence = simulation.executions[Identifier(i)].evidence
+    assert evidence is not None
+    assert len(evidence) == 3 * SIGNED_DIGEST_SIZE
+    return evidence
