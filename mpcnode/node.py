@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.errors import (
     AuthenticationError,
     DecodeError,
@@ -27,11 +26,15 @@ from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.transport import Connector, MeshTimeouts
 from mpcnode.session.catch_up import CatchUp
+from mpcnode.session.consent import Accept, Policy, User
+from mpcnode.session.meshes import Meshes
 from mpcnode.session.proposal import propose_keygen
+from mpcnode.session.quorum import Quorum
+from mpcnode.session.requests import CreateWallet, Sign
 from mpcnode.session.room import Room
 from mpcnode.session.sealed_relay import Opened, SealedRelay
 from mpcnode.session.services import Services
-from mpcnode.session.sessions import Accept, Policy, Sessions, User
+from mpcnode.session.sessions import Sessions
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.trust import Trusts, fingerprint
 from mpcnode.session.wallets import Wallets, read_header, view
@@ -44,18 +47,19 @@ from mpcnode.status import (
     Peers,
     PeerView,
     Registered,
+    SignatureView,
     Waiting,
     WalletView,
     Warned,
     error_view,
 )
-from mpcnode.types import PeerId, SessionId, SuiteId, check_threshold, parse_peer_id, parse_wallet_name
+from mpcnode.types import PeerId, SessionId, parse_peer_id
 from mpcnode.wire.relay import CertificateReply, CertificateRequest
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
 DEFAULT_ROOM: Final = "public"
 
-__all__ = ["Accept", "CreateWallet", "Node", "NodeConfig", "User"]
+__all__ = ["Accept", "CreateWallet", "Node", "NodeConfig", "Sign", "User"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class NodeConfig:
         ice_servers: STUN and TURN URLs; nothing else is ever contacted.
         loopback: offer the loopback address alone: everybody is on this machine.
         ca_file: authorities to trust for ``wss``, in place of the system's.
+        warm: seconds that a mesh stays open after a signature, for the next one; 0 keeps none.
         timeouts, mesh_timeouts: see there.
     """
 
@@ -86,44 +91,9 @@ class NodeConfig:
     ice_servers: tuple[str, ...] = ()
     loopback: bool = False
     ca_file: Path | None = None
+    warm: float = 300.0
     timeouts: SessionTimeouts = field(default_factory=SessionTimeouts)
     mesh_timeouts: MeshTimeouts = field(default_factory=MeshTimeouts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateWallet:
-    """A wallet to be made.
-
-    Args:
-        threshold: how many signers will suffice.
-        total: how many participants, this node included.
-        name: what it will be called.
-        with_peers: the other participants; empty: the other peers of the room.
-        wait: seconds to wait for participants who are not there yet.
-        suites: its ciphersuites.
-
-    Raises:
-        UsageError: these cannot be meant together.
-    """
-
-    threshold: int
-    total: int
-    name: str = "wallet"
-    with_peers: tuple[PeerId, ...] = ()
-    wait: float = 600.0
-    suites: tuple[SuiteId, ...] = DEFAULT_SUITES
-
-    def __post_init__(self) -> None:
-        try:
-            check_threshold(self.threshold, self.total)
-            parse_wallet_name(self.name)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-        if self.with_peers and len(set(self.with_peers)) != self.total - 1:
-            others = len(set(self.with_peers))
-            raise UsageError(
-                f"--with names {others} peers; --total {self.total} needs {self.total - 1} beside this node"
-            )
 
 
 class Node:
@@ -203,6 +173,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
         if self._client is not None:
+            await self._meshes.close()
             await self._client.close()
 
     # What a user can ask
@@ -244,6 +215,22 @@ class Node:
             expires=int(time.time() + self.config.timeouts.negotiate),
         )
         return await self._sessions.propose(proposal, user=user, emit=emit)
+
+    async def sign(self, request: Sign, *, emit: Callable[[Event], None] | None = None) -> SignatureView:
+        """Sign together with others; whoever asks for it has approved it.
+
+        Args:
+            request: what, with which wallet.
+            emit: takes what happens in it.
+
+        Raises:
+            KeystoreAbsent: there is no such wallet.
+            UsageError: the request does not fit it.
+            MpcError: why there is no signature.
+        """
+        wallet = self._wallets.named(request.wallet)
+        quorum = Quorum(self._sessions, self._meshes, me=self.peer_id, present=lambda: self._room.present)
+        return await quorum.sign(wallet, request, emit=emit or self._emit, negotiate=self.config.timeouts.negotiate)
 
     # Start-up
 
@@ -290,7 +277,10 @@ class Node:
             mesh_timeouts=self.config.mesh_timeouts,
         )
         policy = Policy(accept=self.config.accept, contacts_only=self.config.contacts_only, yes=self.config.yes)
-        self._sessions = Sessions(services, policy=policy, user=self._user, trusts=self._trusts, emit=self._emit)
+        self._meshes = Meshes(services.mesh, negotiate=self._handle, idle=self.config.warm)
+        self._sessions = Sessions(
+            services, self._meshes, policy=policy, user=self._user, trusts=self._trusts, emit=self._emit
+        )
         return client
 
     def _remember_name(self) -> None:

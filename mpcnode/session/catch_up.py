@@ -56,7 +56,7 @@ class CatchUp:
         message = opened.message
         if not isinstance(message, CertificateRequest | CertificateReply):
             return
-        wallet = self._wallets.find(SessionId(message.session_id))
+        wallet = self._wallets.of_session(SessionId(message.session_id))
         if wallet is None or wallet.identity_keys.get(opened.sender) != opened.public_key:
             return
         if isinstance(message, CertificateRequest):

@@ -20,8 +20,7 @@ from mpcnode.errors import (
     ProtocolAbort,
     Refused,
 )
-from mpcnode.mesh.mesh import Mesh
-from mpcnode.mesh.transport import LinkChange, LinkState, from_relay, to_relay
+from mpcnode.mesh.transport import LinkChange, LinkState, from_relay
 from mpcnode.protocols.descriptor import FRESH_SIZE, Descriptor
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost.keygen import (
@@ -53,7 +52,7 @@ from mpcnode.status import (
 )
 from mpcnode.types import PeerId, SessionId
 from mpcnode.wire import relay as wire
-from mpcnode.wire.peer import WalletCreated
+from mpcnode.wire.peer import Abort, WalletCreated
 
 T = TypeVar("T")
 
@@ -113,18 +112,10 @@ class KeygenSession:
         self._state = SessionState(self.session_id)
         self._news = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._mesh = Mesh(
-            peer_id=self._me,
-            session_id=self.session_id,
-            roster=self.roster,
-            sign=services.identity.sign,
-            connector=services.connector,
-            signal=lambda to, signal: self._tell(to, to_relay(self.session_id, signal)),
-            on_link=self._link_changed,
-            timeouts=services.mesh_timeouts,
-        )
+        self._mesh = services.mesh(self.session_id, self.roster, self._link_changed)
         self._descriptor: Descriptor | None = None
         self._last_words: dict[PeerId, WalletCreated] = {}
+        self._stopped: set[PeerId] = set()
         self._words_compared = False
 
     def handle(self, opened: Opened) -> None:
@@ -171,8 +162,11 @@ class KeygenSession:
             MpcError: why there is no wallet; the others were told.
         """
         try:
-            async with self._mesh:
+            try:
                 return await self._run(propose=propose)
+            finally:
+                # In a task of its own: a second Ctrl-C must not leave half of the links open.
+                await see_end(asyncio.ensure_future(self._mesh.close()))
         except (MpcError, asyncio.CancelledError) as error:
             if isinstance(error, MpcError) and self.wallet is not None:
                 name = self.wallet.name
@@ -272,11 +266,13 @@ class KeygenSession:
         self._mesh.broadcast(mine)
         try:
             async with asyncio.timeout(self._services.timeouts.leave):
-                while missing := [name for name in self._others if name not in self._last_words]:
+                while missing := [name for name in self._others if name not in self._last_words.keys() | self._stopped]:
                     self.phases.enter("leaving", tuple(missing))
                     sender, message = await self._mesh.receive()
                     if isinstance(message, WalletCreated):
                         self.last_words(sender, message)
+                    elif isinstance(message, Abort):
+                        self.stopped(sender)
                 await self._mesh.flush(self._services.timeouts.leave)
         except (TimeoutError, MpcError) as error:
             # The wallet is active and durable. Whoever did not hear it asks for the certificate when it comes back.
@@ -337,6 +333,10 @@ class KeygenSession:
         """Note that ``sender`` has its wallet."""
         self._last_words[sender] = message
 
+    def stopped(self, sender: PeerId) -> None:
+        """Wait no more for ``sender``: its promise is in the certificate, and it becomes active when it can."""
+        self._stopped.add(sender)
+
     # Progress, and what is said at the end
 
     def _tell(self, to: PeerId, message: wire.RelayMessage) -> None:
@@ -362,7 +362,8 @@ class KeygenSession:
         if isinstance(error, Refused):
             message: wire.RelayMessage = self._agreement.refuse(error.message)
         elif asked_only:
-            message = self._agreement.refuse("this node was stopped")
+            stopped = isinstance(error, asyncio.CancelledError)
+            message = self._agreement.refuse("this node was stopped" if stopped else "this node cannot take part")
         elif isinstance(error, ProtocolAbort | LinkFailed):
             message = wire.SessionCancel(self.session_id, error.code, error.message[:500], error.culprits)
         else:

@@ -1,14 +1,19 @@
 """What a node lends to its sessions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from mpcnode.identity.identity import Identity
-from mpcnode.mesh.transport import Connector, MeshTimeouts
+from mpcnode.mesh.mesh import Mesh
+from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, to_relay
 from mpcnode.session.sealed_relay import SealedRelay
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.wallets import Wallets
-from mpcnode.types import PeerId
+from mpcnode.types import IdentityKey, PeerId, SessionId
+
+SIGNAL_LASTS: Final = 60.0
+"""Seconds after which a signal is of no use: every try of its link is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +40,21 @@ class Services:
     now: Callable[[], float]
     timeouts: SessionTimeouts
     mesh_timeouts: MeshTimeouts
+
+    def mesh(
+        self,
+        mesh_id: SessionId,
+        roster: Mapping[PeerId, IdentityKey],
+        on_link: Callable[[LinkChange], None] = lambda _change: None,
+    ) -> Mesh:
+        """Make a mesh, not yet open, whose links are made through the sealed relay."""
+        return Mesh(
+            peer_id=self.peer_id,
+            session_id=mesh_id,
+            roster=roster,
+            sign=self.identity.sign,
+            connector=self.connector,
+            signal=lambda to, signal: self.relay.send(to, to_relay(mesh_id, signal), expires=self.now() + SIGNAL_LASTS),
+            on_link=on_link,
+            timeouts=self.mesh_timeouts,
+        )

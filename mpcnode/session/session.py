@@ -18,7 +18,6 @@ from mpcnode.errors import (
     ParticipantSilent,
     ProtocolAbort,
 )
-from mpcnode.mesh.mesh import Mesh
 from mpcnode.protocols.execution import Execution
 from mpcnode.session.ending import see_end
 from mpcnode.session.messages import from_wire, to_wire
@@ -28,11 +27,29 @@ from mpcnode.wire import peer as wire
 
 T = TypeVar("T")
 
-PROTOCOL_MESSAGES: Final = (wire.CommitmentDigest, wire.Commitment, wire.Share, wire.Ready)
+PROTOCOL_MESSAGES: Final = (
+    wire.CommitmentDigest,
+    wire.Commitment,
+    wire.Share,
+    wire.Ready,
+    wire.SigningCommitments,
+    wire.CommitmentList,
+    wire.SignatureShare,
+)
 LAST_ROUND: Final = "ready"
 WAIT_FOR_USERS: Final = frozenset({"share", LAST_ROUND})
 """Rounds that begin for one participant while another's user still compares the safety words."""
 CHEATING: Final = frozenset({ParticipantCheated.code, InconsistentBroadcast.code})
+
+
+class Pipe(Protocol):
+    """What the pump pumps over: a mesh, or one session's part of a shared one."""
+
+    def send(self, to: PeerId, message: wire.PeerMessage) -> None:
+        """Send ``message``; never blocks."""
+
+    async def receive(self) -> tuple[PeerId, wire.PeerMessage]:
+        """Wait for the next message; raise ``MpcError`` when no more will come."""
 
 
 class Host(Protocol):
@@ -49,6 +66,9 @@ class Host(Protocol):
 
     def last_words(self, sender: PeerId, message: wire.WalletCreated) -> None:
         """A participant has finished."""
+
+    def stopped(self, sender: PeerId) -> None:
+        """A participant that had said everything stopped; nothing more comes from it."""
 
 
 class Session(Generic[T]):
@@ -67,7 +87,7 @@ class Session(Generic[T]):
     def __init__(
         self,
         execution: Execution[T],
-        mesh: Mesh,
+        mesh: Pipe,
         *,
         session_id: SessionId,
         identifiers: Mapping[PeerId, Identifier],
@@ -108,7 +128,7 @@ class Session(Generic[T]):
 
     async def _drive(self) -> T:
         loop = asyncio.get_running_loop()
-        receiving = asyncio.ensure_future(self._mesh.receive())
+        receiving: asyncio.Future[Any] = asyncio.ensure_future(self._mesh.receive())
         hosting: asyncio.Future[object] | None = None
         deadline = loop.time() + self._timeouts.round
         try:
@@ -121,7 +141,9 @@ class Session(Generic[T]):
                 if hosting is None and self._execution.checkpoint is not None:
                     hosting = asyncio.ensure_future(self._host.checkpoint(self._execution.checkpoint))
                 done = await self._next(receiving, hosting, deadline)
-                if receiving in done:
+                if receiving in done and self._complete:
+                    receiving = self._take_late(receiving)
+                elif receiving in done:
                     self._take(*receiving.result())
                     receiving = asyncio.ensure_future(self._mesh.receive())
                 if hosting is not None and hosting in done:
@@ -177,6 +199,27 @@ class Session(Generic[T]):
             raise ParticipantCheated(f"{sender} says at the wrong time that it has finished", culprits=[sender])
         self._finished.add(sender)
         self._host.last_words(sender, message)
+
+    @property
+    def _complete(self) -> bool:
+        """Whether everything everybody had to say is in, and only this node has something left to do."""
+        return self._execution.phase == LAST_ROUND and not self._execution.waiting_for
+
+    def _take_late(self, receiving: asyncio.Future[tuple[PeerId, wire.PeerMessage]]) -> asyncio.Future[Any]:
+        """Take what comes when nothing can undo the result any more: no abort, no lost link.
+
+        Returns:
+            What to wait for next.
+        """
+        try:
+            sender, message = receiving.result()
+        except MpcError:
+            return asyncio.get_running_loop().create_future()  # nothing more will come
+        if isinstance(message, wire.WalletCreated) and message.session_id == self._session_id:
+            self._host.last_words(sender, message)
+        if isinstance(message, wire.Abort):
+            self._host.stopped(sender)
+        return asyncio.ensure_future(self._mesh.receive())
 
     def _take_abort(self, sender: PeerId, abort: wire.Abort) -> NoReturn:
         """Turn somebody's last words into this node's error; what they say of others is hearsay until seen."""

@@ -1,25 +1,30 @@
 """Every session of one node: who is asked about a proposal, and which session a relayed message belongs to."""
 
 import asyncio
+import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from mpcnode.crypto.ciphersuite import SUITES
 from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused
+from mpcnode.mesh.transport import from_relay
 from mpcnode.session.agreement import refusal
+from mpcnode.session.consent import Asked, Policy, User
 from mpcnode.session.keygen import KeygenSession
-from mpcnode.session.proposal import check_proposal, roster_of
+from mpcnode.session.meshes import Meshes
+from mpcnode.session.phases import Phases
+from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
+from mpcnode.session.signing import SigningSession, signature_view
 from mpcnode.session.trust import Trusts
-from mpcnode.status import Event, PeerView, Proposed, SafetyWords, SessionEnded, WalletView, error_view
-from mpcnode.types import PeerId, SessionId
+from mpcnode.status import Event, Proposed, SessionEnded, SignatureView, SignView, WalletView, error_view
+from mpcnode.types import IdentityKey, PeerId, SessionId, WalletId
 from mpcnode.wire import relay as wire
-
-Accept = Literal["ask", "auto", "contacts", "none"]
 
 MAX_SESSIONS: Final = 8
 """Sessions of one node at once; a proposal beyond is refused, not queued: its proposer waits for an answer."""
@@ -31,79 +36,27 @@ REFUSAL_LASTS: Final = 60
 _log = logging.getLogger(__name__)
 
 
-class User(Protocol):
-    """Who answers for a node: a terminal, a client of the control socket, or nobody."""
+class RunningSession(Protocol):
+    """What a session is to those who hand it messages."""
 
-    async def approve(self, proposal: Proposed) -> bool:
-        """Say whether to take part.
+    session_id: SessionId
+    roster: dict[PeerId, IdentityKey]
+    phases: Phases
 
-        Raises:
-            NoTerminal: there is nobody to ask.
-        """
+    def handle(self, opened: Opened) -> None:
+        """Take what another participant says."""
 
-    async def confirm_words(self, words: SafetyWords) -> bool:
-        """Say whether everybody's screen shows the same words.
-
-        Raises:
-            NoTerminal: there is nobody to ask.
-        """
-
-    async def choose_peers(self, candidates: tuple[PeerView, ...], count: int) -> tuple[PeerId, ...]:
-        """Choose ``count`` of the candidates.
-
-        Raises:
-            NoTerminal: there is nobody to ask.
-            Refused: none of them.
-        """
+    def fail(self, error: MpcError) -> None:
+        """End it from outside, where that is still possible."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What this node takes part in.
+@dataclass(slots=True)
+class Outcome:
+    """What a session has given so far; whoever runs it fills it in."""
 
-    Args:
-        accept: ``ask`` the user, ``auto`` everything, ``contacts`` when everybody is a verified contact, ``none``.
-        contacts_only: refuse whatever has a participant who is not a verified contact, before anybody is asked.
-        yes: nobody compares safety words; the wallet says so.
-    """
-
-    accept: Accept = "ask"
-    contacts_only: bool = False
-    yes: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One session's questions, answered by the policy where it can and by the user where it cannot."""
-
-    policy: Policy
-    user: User
-    proposal: Proposed
-    verified: bool
-
-    async def approve(self) -> None:
-        if self.policy.contacts_only and not self.verified:
-            raise Refused("this node takes part only with verified contacts (--contacts-only)")
-        match self.policy.accept:
-            case "none":
-                raise Refused("this node accepts no proposals (--accept none)")
-            case "contacts" if not self.verified:
-                raise Refused("this node accepts proposals of verified contacts only (--accept contacts)")
-            case "ask":
-                if not await self.user.approve(self.proposal):
-                    raise Refused("the user of this node said no")
-            case _:
-                return
-
-    async def confirm_words(self, words: SafetyWords) -> bool:
-        # Verified contacts were compared before, by code or by words: asking again teaches people to say yes unread.
-        if self.verified:
-            return True
-        if self.policy.yes:
-            return False
-        if not await self.user.confirm_words(words):
-            raise Refused("the safety words differ: somebody stands between the participants")
-        return True
+    wallet: WalletView | None = None
+    words: tuple[str, ...] = ()
+    signature: SignatureView | None = None
 
 
 class Sessions:
@@ -111,6 +64,7 @@ class Sessions:
 
     Args:
         services: what a session needs.
+        meshes: shared by signing sessions.
         policy: see there.
         user: who is asked.
         trusts: how well each participant is known, and who is pinned after a session.
@@ -120,18 +74,20 @@ class Sessions:
     def __init__(
         self,
         services: Services,
+        meshes: Meshes,
         *,
         policy: Policy,
         user: User,
         trusts: Trusts,
         emit: Callable[[Event], None],
     ) -> None:
-        self._services = services
+        self.services = services
+        self._meshes = meshes
         self._policy = policy
         self._user = user
         self._trusts = trusts
         self._emit = emit
-        self._running: dict[SessionId, KeygenSession] = {}
+        self._running: dict[SessionId, RunningSession] = {}
         self._over: OrderedDict[SessionId, None] = OrderedDict()
         self._early: list[Opened] = []
 
@@ -147,6 +103,11 @@ class Sessions:
             A proposal that is new: the caller runs ``answer`` with it, in a task of its own.
         """
         session_id = SessionId(opened.message.session_id)
+        message = opened.message
+        if isinstance(message, wire.Offer | wire.Answer | wire.IceCandidate) and self._meshes.handle_signal(
+            session_id, opened.sender, opened.public_key, from_relay(message)
+        ):
+            return None  # of a mesh that may outlive the session it was made for
         if session_id in self._over:
             return None
         if session := self._running.get(session_id):
@@ -173,7 +134,7 @@ class Sessions:
         Raises:
             MpcError: why there is no wallet.
         """
-        return await self._run(proposal, self._services.peer_id, user=user or self._user, emit=emit or self._emit)
+        return await self._generate(proposal, self.services.peer_id, user=user or self._user, emit=emit or self._emit)
 
     async def answer(self, opened: Opened, proposal: wire.SessionProposal) -> None:
         """Run a session that somebody else proposed; its end is told as an event, whatever it is."""
@@ -188,7 +149,10 @@ class Sessions:
             self._refuse(proposal, opened.sender, map(PeerId, proposal.participants), Refused(reason))
             return
         try:
-            await self._run(proposal, opened.sender, user=self._user, emit=self._emit)
+            if proposal.kind == SIGN:
+                await self._cosign(proposal, opened.sender)
+            else:
+                await self._generate(proposal, opened.sender, user=self._user, emit=self._emit)
         except MpcError as error:
             _log.info("session %s ended: %s", proposal.session_id, error.message)
 
@@ -196,20 +160,24 @@ class Sessions:
         check_proposal(
             proposal,
             proposer=opened.sender,
-            me=self._services.peer_id,
-            my_key=self._services.identity.public_key,
+            me=self.services.peer_id,
+            my_key=self.services.identity.public_key,
             known_key=self._trusts.known_key,
             suites=SUITES,
-            now=self._services.now(),
+            now=self.services.now(),
         )
         if roster_of(proposal)[opened.sender] != opened.public_key:
             raise IdentityCheckFailed(f"{opened.sender} proposes with a key not its own", peer=opened.sender)
+        if proposal.sign is not None:
+            check_signing(proposal, self.services.wallets.find(WalletId(proposal.sign.wallet_id)))
 
     def _hindrance(self, proposal: wire.SessionProposal) -> str | None:
         """Why this node cannot take part, whatever its user would say."""
         if len(self._running) >= MAX_SESSIONS:
             return "this node is busy with other sessions"
-        if any(wallet.name == proposal.wallet_name for wallet in self._services.wallets.all()):
+        if proposal.kind == KEYGEN and any(
+            wallet.name == proposal.wallet_name for wallet in self.services.wallets.all()
+        ):
             return f"this node has a wallet named {proposal.wallet_name} already"
         return None
 
@@ -222,8 +190,8 @@ class Sessions:
         """
         self._remember(SessionId(proposal.session_id))
         answer = refusal(proposal, error.message)
-        for name in set(others) - {self._services.peer_id}:
-            self._services.relay.send(name, answer, expires=self._services.now() + REFUSAL_LASTS)
+        for name in set(others) - {self.services.peer_id}:
+            self.services.relay.send(name, answer, expires=self.services.now() + REFUSAL_LASTS)
         self._emit(
             SessionEnded(
                 session_id=proposal.session_id,
@@ -234,46 +202,75 @@ class Sessions:
             )
         )
 
-    async def _run(
+    async def _generate(
         self, proposal: wire.SessionProposal, proposer: PeerId, *, user: User, emit: Callable[[Event], None]
     ) -> WalletView:
         roster = roster_of(proposal)
-        shown = self._shown(proposal, proposer)
-        asked = _Asked(self._policy, user, shown, self._trusts.all_verified(roster))
-        session = KeygenSession(proposal, services=self._services, asked=asked, emit=emit)
+        shown = self.shown(proposal, proposer)
+        asked = Asked(self._policy, user, shown, self._trusts.all_verified(roster))
+        session = KeygenSession(proposal, services=self.services, asked=asked, emit=emit)
+        with self.tracked(session, shown, emit) as outcome:
+            try:
+                wallet = await session.run(propose=proposer == self.services.peer_id)
+            finally:
+                outcome.wallet, outcome.words = session.wallet, session.words
+            self._trusts.pin(roster, verified=wallet.words_compared, now=self.services.now())
+        return wallet
+
+    async def _cosign(self, proposal: wire.SessionProposal, proposer: PeerId) -> None:
+        assert proposal.sign is not None
+        wallet = self.services.wallets.find(WalletId(proposal.sign.wallet_id))
+        assert wallet is not None
+        shown = self.shown(proposal, proposer)
+        asked = Asked(self._policy, self._user, shown, self._trusts.all_verified(roster_of(proposal)))
+        session = SigningSession(
+            proposal,
+            proposer=proposer,
+            wallet=wallet,
+            services=self.services,
+            meshes=self._meshes,
+            emit=self._emit,
+        )
+        with self.tracked(session, shown, self._emit) as outcome:
+            signed = await session.answer(asked)
+            outcome.signature = signature_view(wallet, signed) if signed else None
+
+    @contextmanager
+    def tracked(self, session: RunningSession, shown: Proposed, emit: Callable[[Event], None]) -> Iterator[Outcome]:
+        """Give a session its messages for as long as it runs, and tell its beginning and its end."""
         self._running[session.session_id] = session
         emit(shown)
         early, self._early = self._early, []
         for opened in early:
             self.handle(opened)
+        outcome = Outcome()
         error: MpcError | None = None
         try:
-            wallet = await session.run(propose=proposer == self._services.peer_id)
-            self._trusts.pin(roster, verified=wallet.words_compared, now=self._services.now())
+            yield outcome
         except MpcError as raised:
             error = raised
             raise
         except asyncio.CancelledError:
             error = Interrupted("this node was stopped")
             raise
-        else:
-            return wallet
         finally:
             del self._running[session.session_id]
             self._remember(session.session_id)
             emit(
                 SessionEnded(
                     session_id=session.session_id,
-                    kind=proposal.kind,
-                    proposer=proposer,
+                    kind=shown.kind,
+                    proposer=shown.proposer,
                     seconds=session.phases.seconds,
-                    words=session.words,
-                    wallet=session.wallet,
+                    words=outcome.words,
+                    wallet=outcome.wallet,
+                    signature=outcome.signature,
                     error=error_view(error) if error else None,
                 )
             )
 
-    def _shown(self, proposal: wire.SessionProposal, proposer: PeerId) -> Proposed:
+    def shown(self, proposal: wire.SessionProposal, proposer: PeerId) -> Proposed:
+        """A proposal as people are shown it."""
         return Proposed(
             session_id=proposal.session_id,
             kind=proposal.kind,
@@ -284,6 +281,7 @@ class Sessions:
             participants=tuple(self._trusts.view(name, key) for name, key in roster_of(proposal).items()),
             suites=proposal.suites,
             expires=proposal.expires,
+            sign=_sign_view(proposal.sign) if proposal.sign else None,
         )
 
     def _remember(self, session_id: SessionId) -> None:
@@ -291,3 +289,13 @@ class Sessions:
         self._over[session_id] = None
         while len(self._over) > MAX_REMEMBERED:
             self._over.popitem(last=False)
+
+
+def _sign_view(request: wire.SignRequest) -> SignView:
+    return SignView(
+        wallet_id=request.wallet_id,
+        epoch=request.epoch,
+        reading=request.reading,
+        messages=request.messages,
+        hashes=tuple(hashlib.sha256(bytes.fromhex(message)).hexdigest() for message in request.messages),
+    )

@@ -7,7 +7,7 @@ The proposer asks every participant it can reach, takes the first ``t`` that acc
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -36,8 +36,8 @@ from mpcnode.session.proposal import proposal_hash, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
 from mpcnode.session.session import Session
-from mpcnode.status import Answered, Event, Phase
-from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId, SuiteId
+from mpcnode.status import Answered, Event, Phase, SignatureView
+from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
 from mpcnode.wire.peer import WalletCreated
@@ -368,6 +368,9 @@ class SigningSession:
         """No wallet is created here."""
         raise AssertionError(f"the pump takes no {type(message).__name__} of {sender} here")
 
+    def stopped(self, sender: PeerId) -> None:
+        """Nothing is waited for after the last round."""
+
     # Around it
 
     async def _unless_failed(self, work: Awaitable[T]) -> T:
@@ -430,6 +433,15 @@ class SigningSession:
             self._failure.exception()
 
 
-def signing_roster(wallet: Wallet, peers: Collection[PeerId]) -> Mapping[PeerId, IdentityKey]:
-    """The wallet's keys of these participants: what a signing proposal names, whatever the relay said."""
-    return {name: wallet.identity_keys[name] for name in sorted(peers)}
+def signature_view(wallet: Wallet, signed: Signed) -> SignatureView:
+    """Show signatures."""
+    descriptor = signed.descriptor
+    return SignatureView(
+        wallet_id=wallet.wallet_id,
+        name=wallet.name,
+        suite=descriptor.suite,
+        public_key=descriptor.verifying_key.hex(),
+        messages=tuple(message.hex() for message in descriptor.messages),
+        signatures=tuple(signature.hex() for signature in signed.signatures),
+        signers=tuple(signer.peer_id for signer in descriptor.signers),
+    )

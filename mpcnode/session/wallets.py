@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mpcnode.crypto.ciphersuite import SUITES
-from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, MpcError
+from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, MpcError, UsageError
 from mpcnode.keystore.format import Kdf
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
@@ -18,7 +18,7 @@ from mpcnode.protocols.frost.keygen import KeyShare, StorePending
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
 from mpcnode.session.ending import see_end
 from mpcnode.status import WalletView
-from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
+from mpcnode.types import Identifier, PeerId, SessionId, SuiteId, WalletId
 from mpcnode.wallet.secret import WalletSecret
 from mpcnode.wallet.wallet import Participant, State, SuiteKeys, Wallet
 
@@ -89,9 +89,28 @@ class Wallets:
         """
         return await self._locked(lambda: self._open_key(wallet, suite))
 
-    def find(self, session_id: SessionId) -> Wallet | None:
+    def of_session(self, session_id: SessionId) -> Wallet | None:
         """Give the wallet a session made for this node, if it did."""
         return next((wallet for wallet in self.all() if wallet.session_id == session_id), None)
+
+    def find(self, wallet_id: WalletId) -> Wallet | None:
+        """Give this node's wallet of that id, if it has it."""
+        return next((wallet for wallet in self.all() if wallet.wallet_id == wallet_id), None)
+
+    def named(self, wanted: str) -> Wallet:
+        """Give the wallet of that name, or whose id begins so.
+
+        Raises:
+            KeystoreAbsent: there is none.
+            UsageError: there are several.
+        """
+        found = [w for w in self.all() if w.name == wanted or (len(wanted) >= 4 and w.wallet_id.startswith(wanted))]
+        if not found:
+            raise KeystoreAbsent(f"there is no wallet {wanted!a} here", hint="see 'mpcnode wallets list'")
+        if len(found) > 1:
+            ids = ", ".join(wallet.wallet_id for wallet in found)
+            raise UsageError(f"{len(found)} wallets are called {wanted!a}", hint=f"give the beginning of an id: {ids}")
+        return found[0]
 
     def all(self) -> tuple[Wallet, ...]:
         """Give this node's readable wallets; headers only, which are authentic once opened."""
@@ -143,7 +162,7 @@ class Wallets:
             encoded[:] = bytes(len(encoded))
 
     def _merge(self, session_id: SessionId, certificate: Certificate) -> WalletView:
-        known = self.find(session_id)
+        known = self.of_session(session_id)
         if known is None:
             raise KeystoreAbsent("this node has no wallet of that session")
         wallet, secret = self._load(known)

@@ -16,9 +16,9 @@ from mpcnode.keystore.wallets import StoredWallet
 from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.transport import MeshTimeouts
 from mpcnode.session.keygen import KeygenSession
-from mpcnode.session.services import Services
 from mpcnode.session.proposal import propose_keygen
 from mpcnode.session.sealed_relay import Opened, SealedRelay
+from mpcnode.session.services import Services
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.wallets import Wallets
 from mpcnode.status import Event, SafetyWords, WalletView
@@ -207,5 +207,5 @@ class _Relay:
     name: PeerId
 
     def send(self, to: PeerId, message: RelayMessage, *, expires: float) -> None:
-        assert expires == self.table.proposal.expires
+        assert expires == self.table.proposal.expires or self.table.now() < expires < self.table.now() + 120
         self.table.carry(self.name, to, message)
