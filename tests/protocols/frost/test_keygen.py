@@ -1,22 +1,22 @@
 """Key generation as a whole: every order of messages, every checkpoint, every way to end it."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpcnode.crypto.ciphersuite import DEFAULT_SUITES, SUITES
-from mpcnode.crypto.group import SCALAR_SIZE
+from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.group import SCALAR_SIZE, Group
 from mpcnode.crypto.polynomial import lagrange_coefficient
 from mpcnode.protocols.frost import pedpop
 from mpcnode.protocols.frost.broadcast import SignedDigest
 from mpcnode.protocols.frost.keygen import ConfirmWords, KeygenResult, StoreActive, StorePending, keygen
 from mpcnode.protocols.frost.packages import Round1Package, Round2Package
 from mpcnode.types import Identifier
-from tests.helpers.simulate import Simulation, descriptor, seeded, signer, simulate_keygen
+from tests.helpers.simulate import Signer, Simulation, descriptor, seeded, signer, simulate_keygen
 from tests.helpers.tamper import Rule, drop
 
 SESSION = descriptor(2, 3)
@@ -24,7 +24,6 @@ CONTEXT = SESSION.context
 NAMES = SESSION.participants
 LIAR = Identifier(2)
 VICTIM = Identifier(3)
-SUITE = SUITES[DEFAULT_SUITES[0]]
 
 
 def secrets_of(result: KeygenResult) -> Iterable[Any]:
@@ -119,6 +118,38 @@ def test_no_ready_leaves_before_the_share_is_stored() -> None:
     execution.confirm()
     assert [message.kind for _, message in execution.messages_to_send()] == ["ready"]
     assert execution.waiting_for == {1, 3}
+
+
+def test_once_the_share_is_to_be_stored_nothing_else_secret_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Held here, so that it is a wipe that overwrites them and not their end.
+    scalars: list[Any] = []
+    opened: list[bytearray] = []
+    polynomials: list[Any] = []
+
+    def watch(module: Any, name: str, keep: Callable[[Any, tuple[Any, ...]], object]) -> None:
+        original = getattr(module, name)
+
+        def watched(*arguments: Any) -> Any:
+            result = original(*arguments)
+            keep(result, arguments)
+            return result
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(pedpop, "deal", lambda dealt, _arguments: scalars.extend(dealt.values()))
+    watch(pedpop, "commit", lambda committed, _arguments: polynomials.append(committed[0]))
+    watch(pedpop, "finish", lambda _share, arguments: scalars.extend(arguments[3].values()))
+    watch(Group, "sum_scalars", lambda total, _arguments: scalars.append(total))
+    watch(Signer, "open", lambda data, _arguments: opened.append(data))
+    _, asked = at_checkpoint(StorePending)
+    n, suites = SESSION.total, len(SESSION.suites)
+    # In each suite, each of the n deals n - 1 shares, adds n up, and opens n - 1.
+    assert len(scalars) == n * suites * ((n - 1) + n + 1)
+    assert len(opened) == n * suites * (n - 1)
+    assert all(scalar.is_zero() for scalar in scalars)
+    assert not any(map(any, opened))
+    assert all(polynomial._coefficients == [] for polynomial in polynomials)
+    assert not any(share.key.signing_share.is_zero() for record in asked.values() for share in record.shares.values())
 
 
 @pytest.mark.parametrize("record", [ConfirmWords, StorePending, StoreActive])
