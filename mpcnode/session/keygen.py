@@ -69,6 +69,8 @@ _LINKS: Final[dict[LinkState, LinkShown]] = {
     LinkState.FAILED: "broken",
 }
 
+HEARD_STEP: Final = 0.2
+"""How often to look, in seconds, whether who has not acknowledged the last words is still there."""
 FOREVER: Final = 24 * 3600.0
 
 _log = logging.getLogger(__name__)
@@ -273,13 +275,20 @@ class KeygenSession:
                         self.last_words(sender, message)
                     elif isinstance(message, Abort):
                         self.stopped(sender)
-                await self._mesh.flush(self._services.timeouts.leave)
+                await self._be_heard()
         except (TimeoutError, MpcError) as error:
             # The wallet is active and durable. Whoever did not hear it asks for the certificate when it comes back.
             _log.info("session %s: left before everybody's last words: %s", self.session_id, error)
         for name, words in self._last_words.items():
             if words != mine:
                 self._emit(Warned(f"{name} signed for this wallet and then named other public keys for it"))
+
+    async def _be_heard(self) -> None:
+        """Stay until everybody acknowledged the last words; whoever said its own and is gone needs nothing more."""
+        while unheard := await self._mesh.flush(HEARD_STEP):
+            linked = {other for node, other in self._mesh.topology.claims if node == self._me}
+            if not unheard & linked:
+                return
 
     # What the session asks of its host
 
