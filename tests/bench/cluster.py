@@ -39,23 +39,26 @@ class Session:
     lines: dict[str, list[Line]]
     wallet: status.WalletView
 
-    def began(self, phase: str, clock: str = "at") -> list[float]:
+    def began(self, phase: str) -> list[float]:
         """When each node came into ``phase`` for the first time."""
         return [
-            next(line[clock] for line in lines if line.get("event") == "progress" and line["phase"] == phase)
+            next(line["at"] for line in lines if line.get("event") == "progress" and line["phase"] == phase)
             for lines in self.lines.values()
         ]
 
     @property
     def mesh_seconds(self) -> float:
         """From the first node that knew all answers to the last that heard every ``mesh_ready``."""
-        return max(self.began("committing")) - min(self.began("connecting"))
+        return float(max(line["at"] for line in self._mesh) - min(line["began"] for line in self._mesh))
 
     @property
     def mesh_cpu(self) -> float:
         """Processor time of the nodes for it, their mean."""
-        spent = zip(self.began("connecting", "cpu"), self.began("committing", "cpu"), strict=True)
-        return sum(after - before for before, after in spent) / len(self.lines)
+        return float(sum(line["spent"] for line in self._mesh) / len(self.lines))
+
+    @property
+    def _mesh(self) -> list[Line]:
+        return [next(line for line in lines if line.get("mark") == "mesh") for lines in self.lines.values()]
 
     @property
     def seconds(self) -> float:

@@ -46,6 +46,20 @@ def mark(name: str, module: str, function: str) -> None:
     setattr(owner, function, marked)
 
 
+def mark_mesh() -> None:
+    """Print how long each mesh took to open, from "all accepted" to "all ``mesh_ready``"."""
+    from mpcnode.mesh.mesh import Mesh
+
+    stock = Mesh.open
+
+    async def opened(self: Mesh) -> None:
+        began, cpu = time.monotonic(), time.process_time()
+        await stock(self)
+        say(mark="mesh", session_id=self.session_id, began=began, spent=time.process_time() - cpu)
+
+    Mesh.open = opened  # type: ignore[method-assign] # the clock is what this module is for
+
+
 def probe(_number: int, _frame: object) -> None:
     """Print what this process holds; sent when nothing is under way."""
     gc.collect()
@@ -71,6 +85,7 @@ def main() -> None:
         say(mark="python runs", born=BORN)
         for name, (module, function) in MARKED.items():
             mark(name, module, function)
+        mark_mesh()
         say(mark="modules loaded")
     from mpcnode.cli.app import main as mpcnode
 
