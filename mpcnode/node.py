@@ -15,7 +15,6 @@ from typing import Any, Final, Self
 from mpcnode.errors import (
     AuthenticationError,
     DecodeError,
-    MpcError,
     ParticipantSilent,
     PeerIncompatible,
     UsageError,
@@ -27,7 +26,6 @@ from mpcnode.keystore.store import Home
 from mpcnode.mesh.transport import Connector, MeshTimeouts
 from mpcnode.session.catch_up import CatchUp
 from mpcnode.session.consent import Accept, Policy, User
-from mpcnode.session.meshes import Meshes
 from mpcnode.session.proposal import propose_keygen
 from mpcnode.session.quorum import Quorum
 from mpcnode.session.requests import CreateWallet, Sign
@@ -37,7 +35,7 @@ from mpcnode.session.services import Services
 from mpcnode.session.sessions import Sessions
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.trust import Trusts, fingerprint
-from mpcnode.session.wallets import Wallets, read_header, view
+from mpcnode.session.wallets import Wallets, list_wallets
 from mpcnode.signaling import events
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.status import (
@@ -51,7 +49,6 @@ from mpcnode.status import (
     Waiting,
     WalletView,
     Warned,
-    error_view,
 )
 from mpcnode.types import PeerId, SessionId, parse_peer_id
 from mpcnode.wire.relay import CertificateReply, CertificateRequest
@@ -173,7 +170,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
         if self._client is not None:
-            await self._meshes.close()
+            await self._sessions.meshes.close()
             await self._client.close()
 
     # What a user can ask
@@ -229,7 +226,7 @@ class Node:
             MpcError: why there is no signature.
         """
         wallet = self._wallets.named(request.wallet)
-        quorum = Quorum(self._sessions, self._meshes, me=self.peer_id, present=lambda: self._room.present)
+        quorum = Quorum(self._sessions, me=self.peer_id, present=lambda: self._room.present)
         return await quorum.sign(wallet, request, emit=emit or self._emit, negotiate=self.config.timeouts.negotiate)
 
     # Start-up
@@ -277,9 +274,14 @@ class Node:
             mesh_timeouts=self.config.mesh_timeouts,
         )
         policy = Policy(accept=self.config.accept, contacts_only=self.config.contacts_only, yes=self.config.yes)
-        self._meshes = Meshes(services.mesh, negotiate=self._handle, idle=self.config.warm)
         self._sessions = Sessions(
-            services, self._meshes, policy=policy, user=self._user, trusts=self._trusts, emit=self._emit
+            services,
+            policy=policy,
+            user=self._user,
+            trusts=self._trusts,
+            emit=self._emit,
+            negotiate=self._handle,
+            warm=self.config.warm,
         )
         return client
 
@@ -365,18 +367,6 @@ class Node:
         if len(here) == wanted:
             return here
         return await user.choose_peers(tuple(self._trusts.view(name) for name in here), wanted)
-
-
-def list_wallets(home: Home) -> tuple[WalletView | ErrorView, ...]:
-    """Every wallet under a home, without a passphrase: headers, which only an opened wallet vouches for."""
-    shown: list[WalletView | ErrorView] = []
-    for stored in home.list_wallets():
-        wallet = read_header(stored)
-        if isinstance(wallet, MpcError):
-            shown.append(error_view(wallet))
-        elif stored.kdf is not None:
-            shown.append(view(wallet, stored.kdf))
-    return tuple(shown)
 
 
 def _connector(config: NodeConfig) -> Connector:

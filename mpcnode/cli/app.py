@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from mpcnode import __version__
-from mpcnode.cli import peers, register, run, serve, wallet, wallets
+from mpcnode.cli import peers, register, run, serve, sign, wallet, wallets
 from mpcnode.cli.text import error_lines
 from mpcnode.errors import Interrupted, MpcError, UsageError
 
@@ -65,6 +65,7 @@ app.command("create-wallet", short_help="Make a wallet together with others.", e
     wallet.create_wallet
 )
 app.add_typer(wallets.app, name="wallets")
+app.command("sign", short_help="Sign together with others.", epilog=sign.EXAMPLES)(sign.sign)
 app.command("run", short_help="Run scripted scenarios of many nodes.", epilog=run.EXAMPLES)(run.run)
 
 

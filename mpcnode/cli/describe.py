@@ -1,5 +1,7 @@
 """Peers and wallets as text for people."""
 
+from typing import Final
+
 from mpcnode import status
 from mpcnode.cli.text import counted, escape, listed
 
@@ -29,6 +31,40 @@ def wallet_lines(wallet: status.WalletView) -> list[str]:
     ]
     lines += [f"public key    {key}  {escape(suite)}" for suite, key in sorted(wallet.group_public_keys.items())]
     return lines
+
+
+MESSAGES_SHOWN: Final = 10
+"""How many messages of a batch a person is asked to read at once; the rest is counted."""
+
+
+def message_lines(sign: status.SignView) -> list[str]:
+    """What is to be signed, from this node's own copy: each message escaped, with its hash."""
+    lines = []
+    for message, digest in list(zip(sign.messages, sign.hashes, strict=True))[:MESSAGES_SHOWN]:
+        if sign.reading == "text":
+            shown = escape(bytes.fromhex(message).decode("utf-8", errors="backslashreplace"), 2000)
+        else:
+            shown = f"{message}{' (the SHA-256 of a file)' if sign.reading == 'file' else ''}"
+        lines += [f"  {sign.reading}: {shown}", f"  sha-256: {digest}"]
+    if (more := len(sign.messages) - MESSAGES_SHOWN) > 0:
+        lines.append(f"  and {counted(more, 'more message')}")
+    return lines
+
+
+def signature_lines(signature: status.SignatureView) -> list[str]:
+    """Signatures in full, one a line, after who made them."""
+    lines = [
+        f"wallet      {escape(signature.name)}",
+        f"suite       {escape(signature.suite)}",
+        f"public key  {signature.public_key}",
+        f"signers     {listed(signature.signers)}",
+    ]
+    if signature.attempts > 1:
+        lines.append(f"attempts    {signature.attempts}")
+    lines += [
+        f"failed      {listed(failure.culprits)}: {escape(failure.message, 300)}" for failure in signature.failures
+    ]
+    return lines + [f"signature   {one}" for one in signature.signatures]
 
 
 def _certificate(wallet: status.WalletView) -> str:

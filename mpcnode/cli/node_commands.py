@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpcnode import status
-from mpcnode.cli.describe import peer_row, wallet_lines, wallet_row
+from mpcnode.cli.describe import peer_row, signature_lines, wallet_lines, wallet_row
 from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.options import Accept, NodeOptions, home_or_default, peer_id, wallet_name
 from mpcnode.cli.output import Json, Output, open_output, print_data, print_json, say
@@ -13,8 +13,8 @@ from mpcnode.cli.prompts import TerminalUser, has_terminal, passphrase
 from mpcnode.cli.talk import log_to_stderr
 from mpcnode.cli.text import columns, escape
 from mpcnode.control.client import ControlClient
-from mpcnode.control.lines import CreateWalletArguments, Result, error_of
-from mpcnode.errors import KeystoreAbsent, NoTerminal, UsageError
+from mpcnode.control.lines import CreateWalletArguments, Result, SignArguments, error_of
+from mpcnode.errors import KeystoreAbsent, KeystoreUnwritable, NoTerminal, UsageError
 from mpcnode.keystore.store import Home
 from mpcnode.types import check_threshold
 
@@ -76,6 +76,47 @@ def make_wallet(
         Json().line(Result(wallet=wallet))
     else:
         print_data(*wallet_lines(wallet))
+
+
+def make_signatures(options: NodeOptions, arguments: SignArguments, *, out: Path | None) -> None:
+    """Sign, by the running node or by one of our own.
+
+    Raises:
+        KeystoreUnwritable: ``out`` cannot be written; the signatures were printed.
+        MpcError: why there is no signature.
+    """
+    log_to_stderr(verbose=options.verbose)
+
+    async def ask_running() -> status.SignatureView | None:
+        client = await ControlClient.connect(home_or_default(options.home))
+        if client is None:
+            return None
+        with open_output(json=options.json) as output:
+            async with client:
+                return await client.sign(arguments, user=TerminalUser(output), emit=output.event)
+
+    async def sign(node: "Node", user: TerminalUser, output: Output) -> status.SignatureView:
+        from mpcnode.control.server import sign_request  # noqa: PLC0415 -- loads the node
+
+        del user, output
+        return await node.sign(sign_request(arguments))
+
+    signature = run_orderly(ask_running)
+    if signature is None:
+        signature = _as_node(options, sign, accept="none")
+    if options.json:
+        Json().line(Result(signature=signature))
+    else:
+        print_data(*signature_lines(signature))
+    if out is not None:
+        _write_out(out, signature)
+
+
+def _write_out(out: Path, signature: status.SignatureView) -> None:
+    try:
+        out.write_text("".join(f"{one}\n" for one in signature.signatures), encoding="ascii")
+    except OSError as error:
+        raise KeystoreUnwritable(f"cannot write {out}: {error.strerror}", saved="the signatures stand above") from error
 
 
 async def _ask_running(options: NodeOptions, arguments: CreateWalletArguments) -> status.WalletView | None:
@@ -162,7 +203,7 @@ def show_wallet(home: Path, wanted: str, *, json: bool, verbose: bool) -> None:
 
 
 def _wallets(home: Path) -> tuple[list[status.WalletView], list[status.ErrorView]]:
-    from mpcnode.node import list_wallets as stored_wallets  # noqa: PLC0415 -- loads the node
+    from mpcnode.session.wallets import list_wallets as stored_wallets  # noqa: PLC0415 -- loads the node
 
     stored = stored_wallets(Home.open(home, create=False))
     return (

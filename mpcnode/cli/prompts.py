@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from mpcnode import status
+from mpcnode.cli.describe import message_lines
 from mpcnode.cli.output import Output, say
 from mpcnode.cli.text import escape, listed
 from mpcnode.errors import Interrupted, KeystoreAbsent, NoTerminal, UsageError
@@ -111,6 +112,10 @@ class TerminalUser:
     async def approve(self, proposal: status.Proposed) -> bool:
         """Ask whether to take part."""
         names = listed(f"{peer.peer_id} ({peer.trust})" for peer in proposal.participants)
+        if proposal.sign is not None:
+            messages = "\n".join(message_lines(proposal.sign))
+            asks = f"{escape(proposal.proposer)} asks you to sign with the wallet {escape(proposal.wallet)}"
+            return await self._yes(f"{asks}, among {names}:\n{messages}\nsign? [y/N] ", option="--accept")
         question = (
             f"{escape(proposal.proposer)} asks you to make the wallet {escape(proposal.wallet)} together, "
             f"{proposal.threshold} of {proposal.total}: {names}\ntake part? [y/N] "

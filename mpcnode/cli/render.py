@@ -16,8 +16,8 @@ from rich.text import Text
 
 from mpcnode import status
 from mpcnode.cli.sentences import Narrator
-from mpcnode.cli.text import escape, listed
-from mpcnode.cli.view import HEADINGS, PHASES, Mark, SessionView, after
+from mpcnode.cli.text import counted, escape, listed
+from mpcnode.cli.view import HEADINGS, Mark, SessionView, after
 
 _MARKS: Final[dict[Mark, tuple[str, str, str]]] = {  # in Unicode, in ASCII, style
     "done": ("✓", "+", "green"),
@@ -97,19 +97,25 @@ def table(view: SessionView, *, ascii_only: bool = False) -> Group:
     """Draw a session: one row a participant, one column a phase, and below whom and what it waits for."""
     proposal = view.proposal
     drawn = Table(
-        title=Text(f"wallet {escape(proposal.wallet)}: {proposal.threshold} of {proposal.total}"),
+        title=Text(_title(proposal)),
         box=box.ASCII if ascii_only else box.SIMPLE_HEAD,
         title_justify="left",
         pad_edge=False,
     )
     drawn.add_column("participant", overflow="fold")
-    for phase in PHASES:
+    for phase in view.phases:
         drawn.add_column(HEADINGS[phase], justify="center")
     for participant in proposal.participants:
-        marks = (_MARKS[view.mark(participant.peer_id, phase)] for phase in PHASES)
+        marks = (_MARKS[view.mark(participant.peer_id, phase)] for phase in view.phases)
         cells = [Text(mark[1] if ascii_only else mark[0], style=mark[2]) for mark in marks]
         drawn.add_row(Text(_name(participant)), *cells)
     return Group(drawn, *(Text(line) for line in _footer(view)))
+
+
+def _title(proposal: status.Proposed) -> str:
+    if proposal.sign is not None:
+        return f"signing with {escape(proposal.wallet)}: {counted(len(proposal.sign.messages), 'message')}"
+    return f"wallet {escape(proposal.wallet)}: {proposal.threshold} of {proposal.total}"
 
 
 def _name(participant: status.PeerView) -> str:

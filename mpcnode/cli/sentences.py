@@ -35,6 +35,8 @@ class Narrator:
         match event:
             case status.Proposed():
                 names = listed(_peer(peer) for peer in event.participants)
+                if event.sign is not None:
+                    return [f"{escape(event.proposer)} proposes to sign with {escape(event.wallet)}: {names}"]
                 what = f"wallet {escape(event.wallet)}, {event.threshold} of {event.total}"
                 return [f"{escape(event.proposer)} proposes: {what}, with {names}"]
             case status.Answered():

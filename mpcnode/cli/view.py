@@ -9,6 +9,10 @@ from mpcnode import status
 Mark = Literal["done", "waiting", "failed", "ahead"]
 
 PHASES: Final[tuple[status.Phase, ...]] = get_args(status.Phase)
+PHASES_OF: Final[Mapping[str, tuple[status.Phase, ...]]] = {
+    "keygen": tuple(phase for phase in PHASES if phase not in {"agreeing", "signing"}),
+    "sign": ("negotiating", "connecting", "committing", "agreeing", "signing"),
+}
 HEADINGS: Final[Mapping[status.Phase, str]] = {
     "introducing": "hello",
     "negotiating": "answer",
@@ -19,6 +23,8 @@ HEADINGS: Final[Mapping[status.Phase, str]] = {
     "sharing": "share",
     "storing": "store",
     "certifying": "ready",
+    "agreeing": "list",
+    "signing": "sign",
     "leaving": "leave",
 }
 
@@ -34,6 +40,11 @@ class SessionView:
     links: Mapping[tuple[str, str], str] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     ended: status.SessionEnded | None = None
+
+    @property
+    def phases(self) -> tuple[status.Phase, ...]:
+        """The phases of this kind of session, in order."""
+        return PHASES_OF.get(self.proposal.kind, PHASES)
 
     def mark(self, participant: str, phase: status.Phase) -> Mark:
         """Where ``participant`` stands in ``phase``."""

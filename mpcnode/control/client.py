@@ -23,6 +23,8 @@ from mpcnode.control.lines import (
     Question,
     Result,
     Serving,
+    SignArguments,
+    SignCommand,
     WalletsCommand,
     decode_line,
     encode_line,
@@ -94,6 +96,21 @@ class ControlClient:
         if result.wallet is None:
             raise PeerIncompatible("the running node answered without a wallet", hint=_SAME_VERSION)
         return result.wallet
+
+    async def sign(
+        self, arguments: SignArguments, *, user: "User", emit: Callable[[status.Event], None]
+    ) -> status.SignatureView:
+        """Have the node sign together with others.
+
+        Raises:
+            MpcError: what the node says went wrong.
+            Interrupted: the node was stopped.
+        """
+        self._writer.write(encode_line(SignCommand(arguments)))
+        result = await self._until_result(user=user, emit=emit)
+        if result.signature is None:
+            raise PeerIncompatible("the running node answered without a signature", hint=_SAME_VERSION)
+        return result.signature
 
     async def _quickly(self, command: Command) -> Result:
         self._writer.write(encode_line(command))

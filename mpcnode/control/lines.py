@@ -9,7 +9,7 @@ from mpcnode import errors, status
 from mpcnode.errors import DecodeError, MpcError
 from mpcnode.types import PeerId
 
-MAX_REQUEST: Final = 64 * 1024
+MAX_REQUEST: Final = 1024 * 1024
 """Bytes of a line to a node."""
 MAX_REPLY: Final = 16 * 1024 * 1024
 """Bytes of a line from a node; a home may hold many wallets of 64 participants each."""
@@ -35,6 +35,7 @@ class Result(
     """The command is done."""
 
     wallet: status.WalletView | None = None
+    signature: status.SignatureView | None = None
     peers: tuple[status.PeerView, ...] = ()
     wallets: tuple[status.WalletView, ...] = ()
     unreadable: tuple[status.ErrorView, ...] = ()
@@ -76,6 +77,23 @@ class CreateWalletCommand(
     arguments: CreateWalletArguments
 
 
+class SignArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``sign`` says; messages and ``merkle_root`` in hexadecimal."""
+
+    wallet: str
+    messages: tuple[str, ...]
+    reading: status.Reading = "text"
+    suite: str | None = None
+    with_peers: tuple[str, ...] = ()
+    merkle_root: str | None = None
+
+
+class SignCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="sign"):
+    """Sign messages."""
+
+    arguments: SignArguments
+
+
 class PeersCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="peers"):
     """Say who is there."""
 
@@ -92,7 +110,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     error: status.ErrorView | None = None
 
 
-Command = CreateWalletCommand | PeersCommand | WalletsCommand
+Command = CreateWalletCommand | SignCommand | PeersCommand | WalletsCommand
 Request = Command | Answer
 
 _lines: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from mpcnode import status
 from mpcnode.control import place
@@ -24,14 +24,18 @@ from mpcnode.control.lines import (
     PeersCommand,
     Question,
     Result,
+    SignArguments,
+    SignCommand,
     WalletsCommand,
     decode_request,
     encode_line,
     error_of,
 )
 from mpcnode.errors import DecodeError, Interrupted, MpcError, Refused, UsageError
-from mpcnode.node import CreateWallet, Node
+from mpcnode.node import CreateWallet, Node, Sign
 from mpcnode.types import PeerId, SuiteId, parse_peer_id, parse_wallet_name
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +159,11 @@ class _Client:
         match command:
             case CreateWalletCommand():
                 request = create_wallet_request(command.arguments)
-                return Result(wallet=await self._while_listening(request))
+                work = self._node.create_wallet(request, user=self, emit=self._tell)
+                return Result(wallet=await self._while_listening(work))
+            case SignCommand():
+                signing = self._node.sign(sign_request(command.arguments), emit=self._tell)
+                return Result(signature=await self._while_listening(signing))
             case PeersCommand():
                 return Result(peers=self._node.peers())
             case WalletsCommand():
@@ -165,9 +173,9 @@ class _Client:
                     unreadable=tuple(one for one in wallets if isinstance(one, status.ErrorView)),
                 )
 
-    async def _while_listening(self, request: CreateWallet) -> status.WalletView:
-        """Make the wallet; whoever asked for it answers its questions and, by going away, calls it off."""
-        work = asyncio.ensure_future(self._node.create_wallet(request, user=self, emit=self._tell))
+    async def _while_listening(self, making: Coroutine[Any, Any, T]) -> T:
+        """Make it; whoever asked for it answers its questions and, by going away, calls it off."""
+        work = asyncio.ensure_future(making)
         listen = asyncio.ensure_future(self._listen())
         try:
             await asyncio.wait({work, listen}, return_when=asyncio.FIRST_COMPLETED)
@@ -255,6 +263,25 @@ class _Client:
 
 class _Gone(Exception):
     """The client went away."""
+
+
+def sign_request(arguments: SignArguments) -> Sign:
+    """What is asked of the node.
+
+    Raises:
+        UsageError: an argument is not of its form.
+    """
+    try:
+        return Sign(
+            wallet=arguments.wallet,
+            messages=tuple(bytes.fromhex(message) for message in arguments.messages),
+            reading=arguments.reading,
+            suite=SuiteId(arguments.suite) if arguments.suite is not None else None,
+            with_peers=tuple(_peer_id(name) for name in arguments.with_peers),
+            merkle_root=None if arguments.merkle_root is None else bytes.fromhex(arguments.merkle_root),
+        )
+    except ValueError as error:
+        raise UsageError("messages and a Merkle root are hexadecimal") from error
 
 
 def create_wallet_request(arguments: CreateWalletArguments) -> CreateWallet:

@@ -7,7 +7,7 @@ that session's ``Channel``; what negotiates the next session goes where the seal
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -120,6 +120,12 @@ class SharedMesh:
         for channel in self.sessions.values():
             channel.stir()
 
+    def reaches(self, peer: PeerId) -> bool:
+        """Whether the link to ``peer`` is up, as far as this node knows."""
+        if not self.opened or self.failure is not None or peer not in self.roster:
+            return False
+        return not any({peer, self.mesh.peer_id} == {one, other} for one, other in self.mesh.topology.broken)
+
     def round_trip(self) -> Mapping[PeerId, float]:
         """The last measured round-trip time of each link that has one, in seconds."""
         times = ((peer, self.mesh.round_trip(peer)) for peer in self.roster if peer != self.mesh.peer_id)
@@ -132,6 +138,7 @@ class Meshes:
     Args:
         make: makes the mesh of an id and a roster, not yet open.
         negotiate: takes what negotiates a session and came over a mesh.
+        lost: told who fell silent on a mesh, which may be who somebody waits for.
         idle: seconds after which an unused mesh is closed; 0 keeps none.
     """
 
@@ -140,10 +147,12 @@ class Meshes:
         make: Callable[[SessionId, Mapping[PeerId, IdentityKey]], Mesh],
         *,
         negotiate: Callable[[Opened], None],
+        lost: Callable[[Collection[PeerId]], None],
         idle: float,
     ) -> None:
         self._make = make
         self._negotiate = negotiate
+        self._lost = lost
         self._idle = idle
         self._meshes: dict[SessionId, SharedMesh] = {}
         self._keepers: dict[SessionId, asyncio.Task[None]] = {}
@@ -160,10 +169,8 @@ class Meshes:
         )
 
     def link_to(self, peer: PeerId) -> SharedMesh | None:
-        """Give any open mesh with a link to ``peer``."""
-        return next(
-            (one for one in self._meshes.values() if one.opened and not one.failure and peer in one.roster), None
-        )
+        """Give any open mesh whose link to ``peer`` is up."""
+        return next((one for one in self._meshes.values() if one.reaches(peer)), None)
 
     def handle_signal(self, mesh_id: SessionId, sender: PeerId, key: IdentityKey, signal: Signal) -> bool:
         """Take a signal for a mesh; say whether there is such a mesh."""
@@ -215,11 +222,14 @@ class Meshes:
             async with shared.mesh:
                 try:
                     await self._pump(shared)
-                except TimeoutError:
-                    shared.mesh.broadcast(Abort(shared.id, IDLE, "this mesh is not used any more"))
+                except (TimeoutError, asyncio.CancelledError) as why:
+                    shared.mesh.broadcast(Abort(shared.id, IDLE, "this mesh is closed"))
+                    if isinstance(why, asyncio.CancelledError):
+                        raise
         except MpcError as error:
             _log.info("mesh %s ended: %s", shared.id, error.message)
             shared.fail(error)
+            self._lost(error.culprits)
         except asyncio.CancelledError:
             shared.fail(LinkFailed("this node closed the mesh", peer=shared.mesh.peer_id))
             raise

@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from mpcnode.errors import LinkFailed, ParticipantFailed, ParticipantRefused, ProtocolAbort, UsageError
-from mpcnode.session.meshes import Meshes
+from mpcnode.errors import LinkFailed, ParticipantRefused, ParticipantSilent, ProtocolAbort, UsageError
 from mpcnode.session.proposal import propose_signing
 from mpcnode.session.requests import Sign
 from mpcnode.session.sessions import Sessions
-from mpcnode.session.signing import SigningSession, signature_view
+from mpcnode.session.signatory import signature_view
+from mpcnode.session.signing import SigningSession
 from mpcnode.status import ErrorView, Event, SignatureView, error_view
 from mpcnode.types import PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
@@ -45,16 +45,13 @@ class Quorum:
 
     Args:
         sessions: this node's.
-        meshes: those that are open.
         me: this node's name.
         present: gives who is in the room now.
     """
 
-    def __init__(
-        self, sessions: Sessions, meshes: Meshes, *, me: PeerId, present: Callable[[], Collection[PeerId]]
-    ) -> None:
+    def __init__(self, sessions: Sessions, *, me: PeerId, present: Callable[[], Collection[PeerId]]) -> None:
         self._sessions = sessions
-        self._meshes = meshes
+        self._meshes = sessions.meshes
         self._me = me
         self._present = present
 
@@ -72,7 +69,7 @@ class Quorum:
         Raises:
             WalletPending: not everybody has a share.
             UsageError: the wallet has no such key or participant.
-            ParticipantFailed, ParticipantCheated: no quorum is left; the culprits of every attempt are in the error.
+            ProtocolAbort: no quorum is left; the culprits of every attempt are in the error.
         """
         wallet.require_active()
         suites = [keys.suite for keys in wallet.suites]
@@ -133,7 +130,7 @@ class Quorum:
         if len(others) < wallet.threshold - 1:
             away = [name for name in wallet.identity_keys if name not in here and name != self._me]
             said = "; ".join(failure.message for failure in trouble.failures)
-            raise ParticipantFailed(
+            raise ParticipantSilent(
                 f"{len(others)} other signers are left of the {wallet.threshold - 1} that are needed"
                 + (f": {said}" if said else f"; not here: {', '.join(away)}"),
                 culprits=trouble.excluded or away,

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -20,7 +20,8 @@ from mpcnode.session.phases import Phases
 from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
-from mpcnode.session.signing import SigningSession, signature_view
+from mpcnode.session.signatory import signature_view
+from mpcnode.session.signing import SigningSession
 from mpcnode.session.trust import Trusts
 from mpcnode.status import Event, Proposed, SessionEnded, SignatureView, SignView, WalletView, error_view
 from mpcnode.types import IdentityKey, PeerId, SessionId, WalletId
@@ -64,25 +65,27 @@ class Sessions:
 
     Args:
         services: what a session needs.
-        meshes: shared by signing sessions.
         policy: see there.
         user: who is asked.
         trusts: how well each participant is known, and who is pinned after a session.
         emit: takes progress.
+        negotiate: takes what negotiates a session and came over a mesh; hands it back to ``handle``.
+        warm: seconds a mesh stays open after a signature.
     """
 
     def __init__(
         self,
         services: Services,
-        meshes: Meshes,
         *,
         policy: Policy,
         user: User,
         trusts: Trusts,
         emit: Callable[[Event], None],
+        negotiate: Callable[[Opened], None],
+        warm: float,
     ) -> None:
         self.services = services
-        self._meshes = meshes
+        self.meshes = Meshes(services.mesh, negotiate=negotiate, lost=self.lost, idle=warm)
         self._policy = policy
         self._user = user
         self._trusts = trusts
@@ -104,7 +107,7 @@ class Sessions:
         """
         session_id = SessionId(opened.message.session_id)
         message = opened.message
-        if isinstance(message, wire.Offer | wire.Answer | wire.IceCandidate) and self._meshes.handle_signal(
+        if isinstance(message, wire.Offer | wire.Answer | wire.IceCandidate) and self.meshes.handle_signal(
             session_id, opened.sender, opened.public_key, from_relay(message)
         ):
             return None  # of a mesh that may outlive the session it was made for
@@ -125,6 +128,12 @@ class Sessions:
         for session in self._running.values():
             if peer in session.roster:
                 session.fail(error)
+
+    def lost(self, peers: Collection[PeerId]) -> None:
+        """Wait no more for an answer that was to come over a mesh from ``peers``."""
+        for session in self._running.values():
+            if isinstance(session, SigningSession):
+                session.lost(peers)
 
     async def propose(
         self, proposal: wire.SessionProposal, *, user: User | None = None, emit: Callable[[Event], None] | None = None
@@ -228,7 +237,7 @@ class Sessions:
             proposer=proposer,
             wallet=wallet,
             services=self.services,
-            meshes=self._meshes,
+            meshes=self.meshes,
             emit=self._emit,
         )
         with self.tracked(session, shown, self._emit) as outcome:

@@ -6,13 +6,10 @@ The proposer asks every participant it can reach, takes the first ``t`` that acc
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from mpcnode.errors import (
-    DecodeError,
     IdentityCheckFailed,
     Interrupted,
     LinkFailed,
@@ -26,32 +23,22 @@ from mpcnode.errors import (
 )
 from mpcnode.mesh.transport import from_relay
 from mpcnode.protocols.descriptor import FRESH_SIZE
-from mpcnode.protocols.execution import Execution
-from mpcnode.protocols.frost.sign import SignatureBytes, equivocators, sign
-from mpcnode.protocols.signing_descriptor import SigningDescriptor, SigningMember
 from mpcnode.session.ending import see_end
 from mpcnode.session.meshes import Channel, Meshes, SharedMesh
 from mpcnode.session.phases import Phases
 from mpcnode.session.proposal import proposal_hash, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
-from mpcnode.session.session import Session
-from mpcnode.status import Answered, Event, Phase, SignatureView
-from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
+from mpcnode.session.signatory import Signatory, Signed, signing_descriptor
+from mpcnode.status import Answered, Event
+from mpcnode.types import PeerId, SessionId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
-from mpcnode.wire.peer import WalletCreated
 
 T = TypeVar("T")
 
 NOT_NEEDED: Final = "not_needed"
 """Said to those who accepted and were not chosen: no failure of anybody's."""
-
-_PHASES: Final[dict[str, Phase]] = {
-    "signing_commitments": "committing",
-    "commitment_list": "agreeing",
-    "signature_share": "signing",
-}
 
 
 class Approver(Protocol):
@@ -59,19 +46,6 @@ class Approver(Protocol):
 
     async def approve(self) -> None:
         """Return to sign; raise ``Refused`` not to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """What a signing session gave.
-
-    Args:
-        descriptor: what was agreed on.
-        signatures: one for each message, each verified by another library.
-    """
-
-    descriptor: SigningDescriptor
-    signatures: tuple[SignatureBytes, ...]
 
 
 class SigningSession:
@@ -101,7 +75,6 @@ class SigningSession:
         self.roster = roster_of(proposal)
         self.phases = Phases(self.session_id, emit)
         self._proposal = proposal
-        self._request = proposal.sign
         self._hash = proposal_hash(proposal).hex()
         self._proposer = proposer
         self._wallet = wallet
@@ -116,7 +89,6 @@ class SigningSession:
         self._signals: list[tuple[PeerId, wire.Offer | wire.Answer | wire.IceCandidate]] = []
         self._news = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._descriptor: SigningDescriptor | None = None
         self._connected = False
 
     # What comes in
@@ -139,6 +111,13 @@ class SigningSession:
         """End the session from outside; once its signers are connected, only their channel can."""
         if not self._connected and not self._failure.done():
             self._failure.set_exception(error)
+
+    def lost(self, peers: Collection[PeerId]) -> None:
+        """Take it that these cannot answer any more."""
+        for name in peers:
+            if name in self.roster and name not in self._answers:
+                self._refusals.setdefault(name, "its link is gone")
+        self._news.set()
 
     def _take(self, sender: PeerId, message: wire.RelayMessage) -> None:
         match message:
@@ -271,7 +250,10 @@ class SigningSession:
         self._connected = True
         try:
             with Channel(shared, self.session_id) as channel:
-                signed = await self._execute(start, channel)
+                fresh = {PeerId(name): bytes.fromhex(value) for name, value in start.fresh.items()}
+                descriptor = signing_descriptor(self._proposal, self._wallet, fresh)
+                signatory = Signatory(descriptor, wallet=self._wallet, services=self._services, phases=self.phases)
+                signed = await signatory.sign(channel)
                 # A signer leaves only when its share was heard: the others cannot finish without it.
                 await shared.mesh.flush(self._services.timeouts.leave)
                 return signed
@@ -296,80 +278,6 @@ class SigningSession:
         finally:
             opening.cancel()
             await see_end(opening)
-
-    async def _execute(self, start: wire.SessionStart, channel: Channel) -> Signed:
-        descriptor = self._descriptor = self._described(start)
-        me = self._wallet.identifier
-        key, public = await self._services.wallets.signing_key(self._wallet, descriptor.suite)
-        try:
-            script = sign(
-                descriptor=descriptor,
-                me=me,
-                key=key,
-                public=public,
-                signer=self._services.identity,
-                rng=self._services.rng,
-                process=os.getpid,
-            )
-            session = Session(
-                Execution(script, me=me, participants=descriptor.participants),
-                channel,
-                session_id=self.session_id,
-                identifiers={name: identifier for identifier, name in descriptor.participants.items()},
-                me=self._me,
-                host=self,
-                timeouts=self._services.timeouts,
-            )
-            return Signed(descriptor, await session.run())
-        finally:
-            key.wipe()
-
-    def _described(self, start: wire.SessionStart) -> SigningDescriptor:
-        identifiers = {p.peer_id: Identifier(i) for i, p in enumerate(self._wallet.roster, 1)}
-        suite = SuiteId(self._proposal.suites[0])
-        root = self._request.merkle_root
-        members = [
-            SigningMember(identifiers[PeerId(n)], PeerId(n), self.roster[PeerId(n)], bytes.fromhex(start.fresh[n]))
-            for n in start.signers
-        ]
-        return SigningDescriptor(
-            session_id=self.session_id,
-            wallet_id=self._wallet.wallet_id,
-            epoch=self._wallet.epoch,
-            suite=suite,
-            group_public_key=self._wallet.keys(suite).group_public_key,
-            threshold=self._wallet.threshold,
-            signers=tuple(sorted(members, key=lambda member: member.identifier)),
-            messages=tuple(bytes.fromhex(message) for message in self._request.messages),
-            merkle_root=None if root is None else bytes.fromhex(root),
-        )
-
-    # What the pump asks of its host
-
-    async def checkpoint(self, record: object) -> object:
-        """Signing has none."""
-        raise AssertionError(f"no such checkpoint: {type(record).__name__}")
-
-    def waiting(self, phase: str, missing: tuple[PeerId, ...]) -> None:
-        """Show the round and whom it waits for."""
-        if missing:
-            self.phases.enter(_PHASES[phase], missing)
-
-    def equivocators(self, mine: bytes, theirs: bytes) -> frozenset[PeerId]:
-        """Who is proved a liar by two signers' evidence."""
-        assert self._descriptor is not None
-        names = self._descriptor.participants
-        try:
-            return frozenset(names[culprit] for culprit in equivocators(mine, theirs, self._descriptor))
-        except DecodeError:
-            return frozenset()  # what cannot be read proves nothing
-
-    def last_words(self, sender: PeerId, message: WalletCreated) -> None:
-        """No wallet is created here."""
-        raise AssertionError(f"the pump takes no {type(message).__name__} of {sender} here")
-
-    def stopped(self, sender: PeerId) -> None:
-        """Nothing is waited for after the last round."""
 
     # Around it
 
@@ -431,17 +339,3 @@ class SigningSession:
             self._failure.cancel()
         elif not self._failure.cancelled():
             self._failure.exception()
-
-
-def signature_view(wallet: Wallet, signed: Signed) -> SignatureView:
-    """Show signatures."""
-    descriptor = signed.descriptor
-    return SignatureView(
-        wallet_id=wallet.wallet_id,
-        name=wallet.name,
-        suite=descriptor.suite,
-        public_key=descriptor.verifying_key.hex(),
-        messages=tuple(message.hex() for message in descriptor.messages),
-        signatures=tuple(signature.hex() for signature in signed.signatures),
-        signers=tuple(signer.peer_id for signer in descriptor.signers),
-    )

@@ -17,7 +17,7 @@ from mpcnode.protocols.certificate import Certificate
 from mpcnode.protocols.frost.keygen import KeyShare, StorePending
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
 from mpcnode.session.ending import see_end
-from mpcnode.status import WalletView
+from mpcnode.status import ErrorView, WalletView, error_view
 from mpcnode.types import Identifier, PeerId, SessionId, SuiteId, WalletId
 from mpcnode.wallet.secret import WalletSecret
 from mpcnode.wallet.wallet import Participant, State, SuiteKeys, Wallet
@@ -181,6 +181,18 @@ def read_header(stored: StoredWallet) -> Wallet | MpcError:
         return Wallet.from_header(stored.header or {})
     except DecodeError as error:
         return KeystoreUnreadable(f"wallet {stored.wallet_id}: {error}")
+
+
+def list_wallets(home: Home) -> tuple[WalletView | ErrorView, ...]:
+    """Every wallet under a home, without a passphrase: headers, which only an opened wallet vouches for."""
+    shown: list[WalletView | ErrorView] = []
+    for stored in home.list_wallets():
+        wallet = read_header(stored)
+        if isinstance(wallet, MpcError):
+            shown.append(error_view(wallet))
+        elif stored.kdf is not None:
+            shown.append(view(wallet, stored.kdf))
+    return tuple(shown)
 
 
 def view(wallet: Wallet, kdf: Kdf) -> WalletView:

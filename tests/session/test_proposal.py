@@ -79,7 +79,10 @@ def keys(*names: str) -> tuple[str, ...]:
 
 
 CROOKED: dict[str, dict[str, Any]] = {
-    "of kind sign are not supported": {"kind": "sign"},
+    "of kind refresh are not supported": {"kind": "refresh"},
+    "in a signing proposal only": {"kind": "sign"},
+    "what is to be signed is in": {"sign": SignRequest("88" * 16, 0, "text", ("68656c6c6f",))},
+    "names one ciphersuite": {"kind": "sign", "sign": SignRequest("88" * 16, 0, "text", ("68656c6c6f",))},
     "must satisfy": {"threshold": 1},
     "threshold 4": {"threshold": 4},
     "threshold -1": {"threshold": -1},
