@@ -1,0 +1,146 @@
+"""The load generator, a process of its own: ``python -m tests.bench.load WHAT DIALECT PORT [NUMBERS...]``.
+
+It prints one JSON object and ends; every loop in it is bounded in count and time. ``idle`` and ``stalled`` say first
+when they have begun, and go on until a line comes on standard input.
+"""
+
+import asyncio
+import gc
+import json
+import socket
+import sys
+import time
+from typing import Any
+
+import uvloop
+
+from tests.bench.clients import BODY, Client, Dialect, many, stamp_of, stamped_body
+from tests.bench.report import median, percentile
+
+WINDOW = 8
+"""Messages under way from one sender, when as many as possible are to pass."""
+FLOOD_BODY = 8192
+FLOOD_RATE = 40
+
+
+def say(**result: Any) -> None:
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+
+
+async def pairs(dialect: Dialect, port: int, count: int) -> list[tuple[Client, Client]]:
+    """Connect senders and their receivers."""
+    clients = await many([Client.connected(dialect, port, f"c{i:05}", i) for i in range(2 * count)])
+    return list(zip(clients[:count], clients[count:], strict=True))
+
+
+async def throughput(dialect: Dialect, port: int, count: int, each: int) -> None:
+    """Relay ``each`` messages from each of ``count`` senders, a few of each under way at any time."""
+    connected = await pairs(dialect, port, count)
+    left = count * each
+    done = asyncio.Event()
+    body = stamped_body(0.0)
+
+    def begin(sender: Client, receiver: Client) -> None:
+        frame = sender.frame_to(receiver.name, body)
+        unsent = each - WINDOW
+
+        def received(_payload: bytes) -> None:
+            nonlocal left, unsent
+            left -= 1
+            if unsent:
+                unsent -= 1
+                sender.transport.write(frame)
+            elif not left:
+                done.set()
+
+        receiver.on_frame = received
+        sender.transport.write(frame * WINDOW)
+
+    began, cpu = time.perf_counter(), time.process_time()
+    for sender, receiver in connected:
+        begin(sender, receiver)
+    async with asyncio.timeout(60):
+        await done.wait()
+    seconds = time.perf_counter() - began
+    say(messages=count * each, seconds=seconds, generator=(time.process_time() - cpu) / seconds)
+
+
+async def paced(connected: list[tuple[Client, Client]], rate: float, seconds: float) -> list[float]:
+    """Send ``rate`` messages a second, spread evenly; give each one's latency from when it was due."""
+    latencies: list[float] = []
+    for _, receiver in connected:
+        receiver.on_frame = lambda payload: latencies.append(time.monotonic() - stamp_of(payload))
+    gc.disable()  # the generator's own pauses are not the server's
+    began, sent, total = time.monotonic(), 0, int(rate * seconds)
+    while sent < total:
+        due = min(total, int((time.monotonic() - began) * rate) + 1)
+        for number in range(sent, due):
+            sender, receiver = connected[number % len(connected)]
+            sender.send_to(receiver.name, stamped_body(began + number / rate))
+        sent = due
+        await asyncio.sleep(max(0.0, began + sent / rate - time.monotonic()))
+    for _ in range(100):
+        if len(latencies) == total:
+            break
+        await asyncio.sleep(0.05)
+    gc.enable()
+    return latencies
+
+
+async def latency(dialect: Dialect, port: int, count: int, rate: int, seconds: int) -> None:
+    """Measure latency at a steady rate."""
+    connected = await pairs(dialect, port, count)
+    await paced(connected, rate, 1)
+    latencies = await paced(connected, rate, seconds)
+    say(sent=rate * seconds, came=len(latencies), p50=median(latencies), p99=percentile(latencies, 99))
+
+
+async def connections(dialect: Dialect, port: int, count: int) -> None:
+    """Connect and register ``count`` clients; then hold them, idle, until told to end."""
+    began = time.perf_counter()
+    clients = await many([Client.connected(dialect, port, f"i{i:05}", i) for i in range(count)])
+    say(connections=count, seconds=time.perf_counter() - began)
+    await asyncio.to_thread(sys.stdin.readline)
+    say(lost=sum(client.lost for client in clients))
+
+
+async def stalled(dialect: Dialect, port: int, count: int, rate: int, seconds: int) -> None:
+    """The same steady rate, while others flood a client that does not read."""
+    connected = await pairs(dialect, port, count)
+    victim = await Client.connected(dialect, port, "victim", 2 * count)
+    flooders = await many([Client.connected(dialect, port, f"f{i:02}", 2 * count + 1 + i) for i in range(10)])
+    victim.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    victim.transport.pause_reading()
+    body = f'"pad":"{"x" * FLOOD_BODY}"'
+    stop = False
+
+    async def flood(client: Client) -> None:
+        for _ in range(FLOOD_RATE * seconds):
+            if stop or client.lost:
+                return
+            client.send_to("victim", body)
+            await asyncio.sleep(1 / FLOOD_RATE)
+
+    async with asyncio.TaskGroup() as group:
+        for client in flooders:
+            group.create_task(flood(client))
+        latencies = await paced(connected, rate, seconds)
+        stop = True
+    flooded = FLOOD_RATE * seconds * len(flooders) * FLOOD_BODY
+    say(
+        sent=rate * seconds, came=len(latencies), p50=median(latencies), p99=percentile(latencies, 99), flooded=flooded
+    )
+
+
+WHAT = {"throughput": throughput, "latency": latency, "connections": connections, "stalled": stalled}
+
+
+def main() -> None:
+    what, dialect, *numbers = sys.argv[1:]
+    assert len(stamped_body(0.0)) + 2 <= BODY
+    uvloop.run(WHAT[what](dialect, *map(int, numbers)))  # type: ignore[operator] # each takes its own numbers
+
+
+if __name__ == "__main__":
+    main()
