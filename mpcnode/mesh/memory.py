@@ -151,21 +151,27 @@ class MemoryLink:
         other.later(lambda: other._events.received(data))  # noqa: SLF001 (the other end of the same link)
 
     async def close(self) -> None:
-        """Close; the other end hears of it unless the link is stalled."""
+        """Close; what is under way is lost, and the other end hears of it unless the link is dead."""
         if self._closed:
             return
         self._closed = True
-        for handle in self._handles:
-            handle.cancel()
-        self._handles.clear()
+        self.forget()
         del self._network.links[self._number]
         other = self.other
         if other is not None and not self.dead:
+            other.forget()
             other.later(lambda: other._events.closed("closed by the other end"))  # noqa: SLF001 (the other end)
 
     def break_down(self, reason: str) -> None:
         """Let this end hear that the link broke."""
         self.later(lambda: self._events.closed(reason))
+
+    def forget(self) -> None:
+        """Let nothing of what is under way to this end arrive."""
+        for handle in self._handles:
+            handle.cancel()
+        self._handles.clear()
+        self._events_due.clear()
 
     def later(self, event: Callable[[], None]) -> None:
         """Let this end hear ``event`` after the network's delay."""

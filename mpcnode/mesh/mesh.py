@@ -284,7 +284,7 @@ class Mesh:
             now = self.now()
             late = now - before - self._timeouts.tick
             for link in self._links.values():
-                if late > self._timeouts.tick:
+                if late > self._timeouts.ping:
                     link.excuse(late)
                 link.tick()
             if not self._map.is_ready(self.peer_id) and now - self._opened_at >= self._timeouts.announce:

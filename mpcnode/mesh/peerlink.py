@@ -77,6 +77,8 @@ class PeerLink:
         """Whether any channel was ever verified: from then on silence is death."""
         self._heard = 0.0
         self._pinged = 0.0
+        self._lost_at = 0.0
+        """When the last verified channel was lost."""
         self._route = ""
 
     @property
@@ -201,6 +203,8 @@ class PeerLink:
 
     def _drop(self, reason: str) -> None:
         had_channel = self.verified
+        if had_channel:
+            self._lost_at = self._host.now()
         self.verified = self._open = False
         if self._attempt is not None:
             self._route = self._attempt.route
@@ -213,7 +217,8 @@ class PeerLink:
     def _give_up(self, reason: str) -> None:
         self._change(LinkState.FAILED, reason)
         peer = self.ends.peer
-        if not self.answered:
+        # Only a peer that signals shows that it lives; of any other the link is not what failed.
+        if not self.answered or (self._known and self._heard < self._lost_at):
             self._fail(ParticipantSilent(f"{peer} did not answer when its link was to be made", culprits=[peer]))
             return
         self._fail(LinkFailed(f"the link to {peer} does not open: {reason}", peer=peer, hint=self._route or None))

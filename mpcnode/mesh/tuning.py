@@ -24,6 +24,9 @@ from aiortc import (
 MAX_PAIRS_AT_ONCE: Final = 8
 """Checks begun together; RFC 8445 paces them for the sake of networks with many more than our few pairs."""
 
+GATHER_SECONDS: Final = 2
+"""How long ICE servers may take to answer: both sides in turn must be done well within one try."""
+
 CHANNEL_ID: Final = 0
 _TEXT: Final = 51
 _BINARY: Final = 53
@@ -79,7 +82,7 @@ class QuickConnection(Connection):
         if self._local_candidates_start:
             return
         self._local_candidates_start = True
-        self._local_candidates += await self.get_component_candidates(component=1, addresses=self.addresses)
+        self._local_candidates += await self.get_component_candidates(1, self.addresses, timeout=GATHER_SECONDS)
         self._local_candidates_end = True
 
     def _check_periodic(self) -> bool:

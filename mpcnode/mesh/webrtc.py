@@ -30,6 +30,7 @@ from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
 from mpcnode.wire.framing import FRAME_SIZE
 
 LABEL: Final = "mpcnode"
+_CANCEL_AGAIN: Final = 0.02
 _KEEP_ADDRESSES: Final = 5.0
 """Seconds for which the machine's addresses are taken to be the same."""
 
@@ -96,6 +97,7 @@ class WebRtcLink:
         self._events: LinkEvents | None = events
         self._stack: _Stack | None = None
         self._remote: sdp.Description | None = None
+        self._gathering: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     @property
@@ -156,11 +158,13 @@ class WebRtcLink:
         stack = self._stack
         if stack is None:
             return
+        if self._gathering is not None:
+            await asyncio.wait([self._gathering])
+            self._gathering.exception()
         # The task goes first: it would begin an association with timers, or aioice a consent check without end, on what
         # is stopped already.
         if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting])
+            await _cancelled(self._connecting)
         await stack.sctp.stop()
         await stack.dtls.stop()
         await stack.ice.stop()
@@ -177,8 +181,10 @@ class WebRtcLink:
         channel.on("message", self._received)
         channel.on("close", lambda: self._lost("the data channel was closed"))
         dtls.on("statechange", self._dtls_changed)
+        # Interrupted, the library would leave its sockets and its questions to ICE servers behind; it ends by itself.
+        self._gathering = asyncio.create_task(gatherer.gather())
         try:
-            await gatherer.gather()
+            await asyncio.shield(self._gathering)
         except OSError as error:
             raise ConnectionError(f"no address could be gathered: {error.strerror}") from error
         if not gatherer.getLocalCandidates():
@@ -264,6 +270,17 @@ class WebRtcLink:
     def _tell_violated(self, reason: str) -> None:
         if self._events is not None:
             self._events.violated(reason)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    """Cancel ``task`` until it ends.
+
+    Once is not enough: before Python 3.12 ``asyncio.wait_for``, which the handshake waits with, forgets that it
+    was cancelled when its result comes at that very moment, and then the handshake waits on for half a minute.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN)
 
 
 def _sha256(fingerprints: list[RTCDtlsFingerprint]) -> bytes:

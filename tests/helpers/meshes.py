@@ -145,5 +145,5 @@ async def failure(made: Meshes, node: PeerId) -> MpcError:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what no event tells."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 (that is what it is for)
+        while not condition():
             await asyncio.sleep(0.005)

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import logging
 import socket
@@ -75,7 +76,8 @@ async def test_a_mesh_closed_while_it_opens_leaves_nothing_behind() -> None:
         async with meshes([ONE, TWO, THREE], connector(), timeouts=TIMES) as made:
             opening = [asyncio.create_task(mesh.open()) for mesh in made.nodes.values()]
             await asyncio.sleep(pause)
-            await asyncio.gather(*(mesh.close() for mesh in made.nodes.values()))
+            async with asyncio.timeout(2):
+                await asyncio.gather(*(mesh.close() for mesh in made.nodes.values()))
             await asyncio.gather(*opening, return_exceptions=True)
     assert sockets() == before
 
@@ -309,6 +311,37 @@ async def test_a_silent_ice_server_is_said_in_the_hint() -> None:
             await ours.offer()
         assert "gave no address" in ours.route
         await ours.close()
+
+
+@pytest.mark.slow
+async def test_a_link_closed_while_an_ice_server_is_asked_leaves_nothing_behind() -> None:
+    tasks, before = asyncio.all_tasks(), sockets()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        server = IceServer(f"stun:127.0.0.1:{silent.getsockname()[1]}")
+        ours = WebRtcConnector(policy="loopback", ice_servers=[server]).link(Recorder())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await ours.offer()
+        async with asyncio.timeout(tuning.GATHER_SECONDS + 2):
+            await ours.close()
+        await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == tasks
+    assert sockets() == before
+
+
+async def test_a_task_that_forgets_it_was_cancelled_is_cancelled_again() -> None:
+    async def forgetful() -> None:
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(forgetful())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await webrtc._cancelled(task)
+    assert task.cancelled()
 
 
 def test_a_credential_is_not_shown() -> None:
