@@ -74,7 +74,7 @@ def parse(data: bytes, file: str) -> Scenario:
 
 
 def _nodes(file: str, tree: object) -> dict[str, NodeOptions]:
-    form = "nodes is a list of names, or NAME: {accept?: auto|contacts|none, contacts-only?: BOOL, room?: ROOM}"
+    form = "nodes is a list of names, or NAME: {accept?, contacts-only?, room?, cheat?: {message, how, to?}, dies-at?}"
     place = f"{file}: nodes"
     if isinstance(tree, list):
         if len(set(map(str, tree))) != len(tree):
@@ -105,6 +105,9 @@ def _step(place: str, number: int, tree: object) -> Step:
 
 def _check_names(file: str, nodes: dict[str, NodeOptions], steps: tuple[Step, ...]) -> None:
     known = set(nodes)
+    for name, options in nodes.items():
+        if options.cheat is not None and options.cheat.to is not None and options.cheat.to not in known - {name}:
+            _wrong(f"{file}: nodes: {name}: cheat", f"`to` is no other node: {options.cheat.to!a}", "to: NODE")
     for step in steps:
         if isinstance(step.action, Register):
             if step.node in known:

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 import msgspec
 
 from mpcnode import status
+from mpcnode.scenario import faults
 from mpcnode.types import check_threshold, parse_wallet_name
 
 NODE_DIED: Final = "node_died"
@@ -23,12 +24,17 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What every part of a scenario is."""
 
 
-class NodeOptions(_Part, frozen=True):
-    """How a node of the scenario is run; the names are those of the options of ``mpcnode register``."""
+class NodeOptions(_Part, frozen=True, rename="kebab"):
+    """How a node of the scenario is run; the names are those of the options of ``mpcnode register``.
+
+    The last two are faults of its first process; started again, the node is honest and lives.
+    """
 
     accept: Literal["auto", "contacts", "none"] = "auto"
-    contacts_only: bool = msgspec.field(default=False, name="contacts-only")
+    contacts_only: bool = False
     room: Name = "public"
+    cheat: faults.Cheat | None = None
+    dies_at: faults.Step | None = None
 
 
 class Timeouts(_Part, frozen=True):
@@ -69,7 +75,7 @@ class Expect(_Part, frozen=True):
         error: the error's code, such as ``participant_refused``.
         culprits: who is blamed, exactly.
         exit: the exit code.
-        others: how the session ends for the other participants.
+        others: how the session ends for the other participants; what a cheat says of it is worth nothing.
         active: the names of the active wallets, exactly.
         pending: the names of the pending wallets, exactly.
         peers: who is there, exactly.
@@ -155,15 +161,16 @@ class Resume(_Part, frozen=True):
     node: Name
 
 
-class Start(_Part, frozen=True):
+class Start(_Part, frozen=True, rename="kebab"):
     """A node that was stopped or killed is started again under its home."""
 
     verb: ClassVar[str] = "start"
-    form: ClassVar[str] = "{node: NODE, passphrase?: right|wrong}"
+    form: ClassVar[str] = "{node: NODE, passphrase?: right|wrong, dies-at?: STEP}"
     expects: ClassVar[frozenset[str]] = _ERROR
 
     node: Name
     passphrase: Literal["right", "wrong"] = "right"  # noqa: S105 -- says which, and is none
+    dies_at: faults.Step | None = None
 
 
 class Register(_Part, frozen=True, rename={"peer_id": "as"}):
@@ -178,13 +185,14 @@ class Register(_Part, frozen=True, rename={"peer_id": "as"}):
 
 
 class Wallets(_Part, frozen=True):
-    """What wallets a running node has."""
+    """What wallets a running node has; asked again, for ``within`` seconds, until they are as expected."""
 
     verb: ClassVar[str] = "wallets"
-    form: ClassVar[str] = "{node: NODE}"
+    form: ClassVar[str] = "{node: NODE, within?: SECONDS}"
     expects: ClassVar[frozenset[str]] = _ERROR | {"active", "pending"}
 
     node: Name
+    within: Seconds | None = None
 
 
 class Peers(_Part, frozen=True):

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from mpcnode.control.lines import Failed, Line, decode_line, error_of
 from mpcnode.errors import DecodeError, MpcError, ParticipantSilent
+from mpcnode.scenario.faults import VARIABLE, Faults, encode
 from mpcnode.types import PeerId
 
 T = TypeVar("T")
@@ -47,15 +48,16 @@ class Process:
         self._listening: asyncio.Task[None] | None = None
         self._silent = False
 
-    async def start(self, *arguments: str) -> None:
-        """Start ``mpcnode`` with ``arguments``."""
+    async def start(self, *arguments: str, faults: Faults | None = None) -> None:
+        """Start ``mpcnode`` with ``arguments``; where there are ``faults``, by the only entry that knows any."""
+        program = "mpcnode" if faults is None else "mpcnode.cli.faulty"
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "mpcnode", *arguments),
+            *(sys.executable, "-m", program, *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_OUTPUT_LINE,
-            env=_environment(),
+            env=_environment(faults),
             process_group=0,
         )
         self._listening = asyncio.create_task(self._listen(self._process))
@@ -69,6 +71,11 @@ class Process:
     def exit_code(self) -> int | None:
         """How it ended; negative for a signal, None while it runs."""
         return None if self._process is None else self._process.returncode
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it ended by SIGKILL, its own or somebody's."""
+        return self.exit_code == -signal.SIGKILL
 
     @property
     def failure(self) -> MpcError:
@@ -177,6 +184,7 @@ class Process:
             self._changed.notify_all()
 
 
-def _environment() -> Mapping[str, str]:
+def _environment(faults: Faults | None) -> Mapping[str, str]:
     # What this user's own node is told must not reach the nodes of a run.
-    return {name: value for name, value in os.environ.items() if not name.startswith("MPCNODE_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MPCNODE_")}
+    return environment if faults is None else {**environment, VARIABLE: encode(faults)}

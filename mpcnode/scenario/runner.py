@@ -13,6 +13,7 @@ from mpcnode import status
 from mpcnode.control.client import ControlClient
 from mpcnode.control.lines import Line, Serving
 from mpcnode.errors import MpcError
+from mpcnode.scenario.faults import Faults
 from mpcnode.scenario.model import NodeOptions, Scenario, Step
 from mpcnode.scenario.process import Process
 from mpcnode.scenario.report import NodeWallet, ScenarioReport, StepReport
@@ -57,20 +58,32 @@ class World:
         await self._server.start("serve", "--port", "0", "--json", "--stop-with-stdin")
         serving = await self._server.wait_for(_serving, deadline=START_DEADLINE)
         self._url = f"ws://{serving.host}:{serving.port}"
-        results = await asyncio.gather(*map(self.start, self.scenario.nodes), return_exceptions=True)
+        starts = (self.start(name, faults=self._faults(name)) for name in self.scenario.nodes)
+        results = await asyncio.gather(*starts, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    async def start(self, name: str, *, passphrase: str = "right") -> None:  # noqa: S107 -- says which, and is none
+    async def start(
+        self,
+        name: str,
+        *,
+        passphrase: str = "right",  # noqa: S107 -- says which, and is none
+        faults: Faults | None = None,
+    ) -> None:
         """Start a node and wait until it is registered.
+
+        Args:
+            name: which.
+            passphrase: the ``right`` or the ``wrong`` one.
+            faults: of this process.
 
         Raises:
             MpcError: why it is not.
         """
         process = self.nodes[name] = Process(name, self._directory)
         process.on_line = lambda line: self._remember(name, line)
-        await process.start(*self._arguments(name, passphrase))
+        await process.start(*self._arguments(name, passphrase), faults=faults)
         await process.wait_for(_registered, deadline=START_DEADLINE)
 
     def home(self, name: str) -> Path:
@@ -96,6 +109,12 @@ class World:
             await asyncio.gather(*(node.stop() for node in self.nodes.values()), return_exceptions=True)
         finally:
             await self._server.stop()
+
+    def _faults(self, name: str) -> Faults | None:
+        options = self.scenario.nodes[name]
+        if options.cheat is None and options.dies_at is None:
+            return None
+        return Faults(cheat=options.cheat, dies_at=options.dies_at)
 
     def _arguments(self, name: str, passphrase: str) -> Iterator[str]:
         options = self.scenario.nodes.get(name, NodeOptions())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from mpcnode import status
 from mpcnode.control.client import ControlClient
-from mpcnode.control.lines import CreateWalletArguments, Line, error_view
+from mpcnode.control.lines import CreateWalletArguments, Line
 from mpcnode.errors import Interrupted, MpcError, Refused, UsageError
 from mpcnode.scenario import model
+from mpcnode.scenario.faults import Faults
 from mpcnode.scenario.model import NODE_DIED, Expect, Step
 from mpcnode.types import PeerId
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 END_DEADLINE: Final = 60.0
 """Seconds the other participants have to see the end of a session that ended for one of them."""
+ASK_AGAIN: Final = 0.2
 DEATH_DEADLINE: Final = 5.0
 """Seconds between a node's last word and its being seen to be dead."""
 
@@ -72,7 +74,8 @@ async def _act(world: "World", step: Step) -> None:
         case model.Start():
             if (process := world.nodes.get(action.node)) is not None and process.running:
                 raise UsageError(f"{action.node} runs already", hint="stop or kill it first")
-            await world.start(action.node, passphrase=action.passphrase)
+            faults = Faults(dies_at=action.dies_at) if action.dies_at is not None else None
+            await world.start(action.node, passphrase=action.passphrase, faults=faults)
         case model.Register():
             world.peer_ids[action.node] = PeerId(action.peer_id)
             await world.start(action.node)
@@ -83,7 +86,7 @@ async def _act(world: "World", step: Step) -> None:
         case model.Kill() | model.Pause() | model.Resume():
             await _signal(world, action)
         case model.Wallets():
-            await _wallets(world, action.node, step.expect)
+            await _wallets(world, action, step.expect)
         case model.Peers():
             await _peers(world, action.node, step.expect)
         case _:
@@ -118,7 +121,21 @@ async def _create_wallet(world: "World", action: model.CreateWallet, expect: Exp
         await _check_state(world, wallet, proposed, expect.state)
 
 
-async def _wallets(world: "World", node: str, expect: Expect) -> None:
+async def _wallets(world: "World", action: model.Wallets, expect: Expect) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + (action.within or 0)
+    while True:
+        try:
+            await _look_at_wallets(world, action.node, expect)
+        except NotAsWritten:
+            if loop.time() >= end:
+                raise
+            await asyncio.sleep(ASK_AGAIN)
+        else:
+            return
+
+
+async def _look_at_wallets(world: "World", node: str, expect: Expect) -> None:
     async with await _client(world, node) as client:
         wallets = await client.wallets()
     unreadable = [one.message for one in wallets if isinstance(one, status.ErrorView)]
@@ -186,7 +203,7 @@ async def _ending(world: "World", step: Step, error: MpcError) -> status.ErrorVi
         if code == -signal.SIGKILL:
             message = f"{step.node} was killed"
             return status.ErrorView(NODE_DIED, message, exit_code=code, fault="us", culprits=(step.node,))
-    return error_view(error)
+    return status.error_view(error)
 
 
 def _check_error(expect: Expect, ended: status.ErrorView) -> None:
@@ -203,7 +220,8 @@ def _check_error(expect: Expect, ended: status.ErrorView) -> None:
 async def _check_others(world: "World", by: str, proposed: list[status.Proposed], expect: model.OthersExpect) -> None:
     if not proposed:
         raise NotAsWritten("no session was proposed, so it did not end for anybody")
-    names = [name for name in _participants(world, proposed[-1]) if name != by]
+    cheats = {name for name, options in world.scenario.nodes.items() if options.cheat is not None}
+    names = [name for name in _participants(world, proposed[-1]) if name != by and name not in cheats]
     for name, ended in await _session_ends(world, names, proposed[-1].session_id):
         if ended.error is None:
             raise NotAsWritten(f"for {name} it ended well, and was to end with {' or '.join(expect.errors)}")
@@ -242,9 +260,17 @@ async def _session_ends(world: "World", names: Iterable[str], session_id: str) -
     def end(line: Line) -> status.SessionEnded | None:
         return line if isinstance(line, status.SessionEnded) and line.session_id == session_id else None
 
+    async def wait(name: str) -> status.SessionEnded | None:
+        try:
+            return await world.nodes[name].wait_for(end, deadline=END_DEADLINE)
+        except MpcError:
+            if world.nodes[name].was_killed:
+                return None
+            raise
+
     able = [name for name in names if world.nodes[name].running and not world.nodes[name].paused]
-    ends = await asyncio.gather(*(world.nodes[name].wait_for(end, deadline=END_DEADLINE) for name in able))
-    return list(zip(able, ends, strict=True))
+    ends = await asyncio.gather(*map(wait, able))
+    return [(name, ended) for name, ended in zip(able, ends, strict=True) if ended is not None]
 
 
 def _participants(world: "World", proposal: status.Proposed) -> list[str]:
