@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from mpcnode.errors import MpcError
+from mpcnode.types import Reading
 
 Trust = Literal["self", "verified", "unverified", "unknown"]
 Phase = Literal[
@@ -24,7 +25,6 @@ Phase = Literal[
     "signing",  # signature shares
     "leaving",  # last words and their acknowledgements
 ]
-Reading = Literal["text", "hex", "file"]
 LinkShown = Literal["connecting", "open", "rebuilding", "broken"]
 
 

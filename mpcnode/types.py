@@ -4,7 +4,7 @@ Each type has one parser, used at every boundary where the value comes from a us
 """
 
 import re
-from typing import Final, NewType
+from typing import Final, Literal, NewType
 
 PeerId = NewType("PeerId", str)
 """A node's name at the signaling server; a name, not an identity."""
@@ -23,6 +23,9 @@ SuiteId = NewType("SuiteId", str)
 
 Identifier = NewType("Identifier", int)
 """A participant's 1-based position in the sorted participant list, fixed for the wallet's life."""
+
+Reading = Literal["text", "hex", "file"]
+"""How people are shown what they sign: as text, in hexadecimal, or as the hash of a file; it changes no byte of it."""
 
 MIN_THRESHOLD: Final = 2
 MAX_PARTICIPANTS: Final = 64

@@ -25,7 +25,7 @@ from mpcnode.cli.options import (
 )
 from mpcnode.cli.options import peer_id as parse_peer_id_option
 from mpcnode.errors import ConfigurationError, UsageError
-from mpcnode.status import Reading
+from mpcnode.types import Reading
 
 EXAMPLES: Final = """\b
 Examples:

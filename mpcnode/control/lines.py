@@ -7,7 +7,7 @@ import msgspec
 
 from mpcnode import errors, status
 from mpcnode.errors import DecodeError, MpcError
-from mpcnode.types import PeerId
+from mpcnode.types import PeerId, Reading
 
 MAX_REQUEST: Final = 1024 * 1024
 """Bytes of a line to a node."""
@@ -82,7 +82,7 @@ class SignArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     wallet: str
     messages: tuple[str, ...]
-    reading: status.Reading = "text"
+    reading: Reading = "text"
     suite: str | None = None
     with_peers: tuple[str, ...] = ()
     merkle_root: str | None = None

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.errors import UsageError
-from mpcnode.status import Reading
-from mpcnode.types import PeerId, SuiteId, check_threshold, parse_wallet_name
+from mpcnode.types import PeerId, Reading, SuiteId, check_threshold, parse_wallet_name
 from mpcnode.wire.relay import MAX_BATCH, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SignRequest
 
 

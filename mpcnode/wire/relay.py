@@ -4,11 +4,12 @@
 the seal is an ``Envelope``: the message, the session it belongs to, when it expires, and its place in the order.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 
 from mpcnode.errors import DecodeError
+from mpcnode.types import Reading
 from mpcnode.wire.fields import Hex16, Hex32, Hex64, Name, SuiteName, Text
 
 PROTOCOL_VERSION: Final = 1
@@ -62,7 +63,7 @@ class SignRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     wallet_id: Hex16
     epoch: int
-    reading: Literal["text", "hex", "file"]
+    reading: Reading
     messages: Annotated[tuple[MessageHex, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
     merkle_root: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] | None = None
 
