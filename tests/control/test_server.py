@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ async def test_a_command_given_while_the_node_starts_waits_for_it(home: Path) ->
         assert not command.done()
         served.node_started()
         assert await command
+
+
+async def test_a_client_that_came_in_the_last_moment_is_closed_with_the_node(home: Path) -> None:
+    async with running(home) as served:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(home / "control.sock"))
+        while not served._clients:  # noqa: ASYNC110 -- as few steps of the loop as there can be
+            await asyncio.sleep(0)
+    with connection:
+        assert connection.recv(100) == b""
 
 
 async def test_whoever_watches_the_node_sees_what_its_commands_do(home: Path) -> None:
