@@ -52,6 +52,8 @@ class SessionView:
             return "done"
         if self.phase is None or PHASES.index(phase) > PHASES.index(self.phase):
             return "ahead"
+        if phase == "confirming" and participant not in self._here:
+            return self._words_elsewhere(participant)
         if phase != self.phase:
             return "done"
         if self._failed(participant):
@@ -62,6 +64,18 @@ class SessionView:
     def troubled_links(self) -> tuple[tuple[str, str, str], ...]:
         """Links that are being rebuilt or are broken: one end, the other, the state."""
         return tuple((*ends, state) for ends, state in sorted(self.links.items()) if state in {"rebuilding", "broken"})
+
+    @property
+    def _here(self) -> set[str]:
+        return {peer.peer_id for peer in self.proposal.participants if peer.trust == "self"}
+
+    def _words_elsewhere(self, participant: str) -> Mark:
+        """That somebody else compared the words shows in its share alone, which it does not send before."""
+        if self.phase == "confirming":
+            return "ahead"
+        if self.phase == "sharing" and participant in self.waiting_for:
+            return "failed" if self._failed(participant) else "waiting"
+        return "done"
 
     def _failed(self, participant: str) -> bool:
         if self.answers.get(participant) is False:

@@ -1,5 +1,7 @@
 """The session table as a pure fold over events."""
 
+import msgspec
+
 from mpcnode import status
 from mpcnode.cli.view import HEADINGS, PHASES, SessionView, after
 from tests.helpers.statuses import SESSION, ended, proposed
@@ -28,6 +30,21 @@ def test_a_participant_is_marked_by_phase() -> None:
     assert view.mark("cli1", "sharing") == "done"
     assert view.mark("cli2", "sharing") == "waiting"
     assert view.mark("cli2", "storing") == "ahead"
+
+
+def test_nobody_elses_words_are_shown_as_compared_before_its_share_is_here() -> None:
+    comparing = fold(proposed("cli1", "cli2", "cli3"), status.Progress(SESSION, "confirming", ("cli1",)))
+    assert [comparing.mark(name, "confirming") for name in ("cli1", "cli2", "cli3")] == ["waiting", "ahead", "ahead"]
+    sharing = fold(proposed("cli1", "cli2", "cli3"), status.Progress(SESSION, "sharing", ("cli3",)))
+    assert [sharing.mark(name, "confirming") for name in ("cli1", "cli2", "cli3")] == ["done", "done", "waiting"]
+
+
+def test_a_signing_session_has_the_phases_of_signing_alone() -> None:
+    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,))
+    proposal = msgspec.structs.replace(proposed("cli1", "cli2"), kind="sign", sign=what)
+    view = fold(proposal, status.Progress(SESSION, "signing", ("cli2",)))
+    assert view.phases == ("negotiating", "connecting", "committing", "agreeing", "signing")
+    assert [view.mark("cli2", phase) for phase in view.phases] == ["done"] * 4 + ["waiting"]
 
 
 def test_a_refusal_is_marked_at_once() -> None:
