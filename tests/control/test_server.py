@@ -94,13 +94,12 @@ async def test_a_command_given_while_the_node_starts_waits_for_it(home: Path) ->
 
 
 async def test_a_client_that_came_in_the_last_moment_is_closed_with_the_node(home: Path) -> None:
+    ours, theirs = socket.socketpair()
     async with running(home) as served:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(str(home / "control.sock"))
-        while not served._clients:  # noqa: ASYNC110 -- as few steps of the loop as there can be
-            await asyncio.sleep(0)
-    with connection:
-        assert connection.recv(100) == b""
+        reader, writer = await asyncio.open_unix_connection(sock=theirs)
+        served._accept(reader, writer)  # and not one step of the loop before the node stops
+    assert writer.transport.is_closing()
+    ours.close()
 
 
 async def test_whoever_watches_the_node_sees_what_its_commands_do(home: Path) -> None:
