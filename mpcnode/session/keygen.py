@@ -363,8 +363,8 @@ class KeygenSession:
         """Tell the others why this node stops, where the mesh did not do so already."""
         before_mesh = self._state.state in {State.PROPOSED, State.NEGOTIATING, State.CONNECTING}
         asked_only = self._state.state is State.PROPOSED
-        if self._state.state is State.LEAVING:
-            return
+        if self._state.state in {State.LEAVING, State.DONE}:
+            return  # the wallet is active: Ctrl-C while the links are closed fails nothing
         self._state.on(Happening.FAIL)
         if not before_mesh or isinstance(error, ParticipantRefused | ParticipantAborted):
             return  # whoever refused or gave up told everybody itself

@@ -15,6 +15,9 @@ from mpcnode.keystore.store import Home
 from mpcnode.keystore.wallets import StoredWallet
 from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.transport import MeshTimeouts
+from mpcnode.protocols.descriptor import Descriptor, Member
+from mpcnode.protocols.execution import Execution
+from mpcnode.protocols.frost.keygen import KeygenResult, StorePending, keygen
 from mpcnode.session.keygen import KeygenSession
 from mpcnode.session.proposal import propose_keygen
 from mpcnode.session.sealed_relay import Opened, SealedRelay
@@ -22,9 +25,9 @@ from mpcnode.session.services import Services
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.wallets import Wallets
 from mpcnode.status import Event, SafetyWords, WalletView
-from mpcnode.types import PeerId, SessionId, SuiteId
+from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
 from mpcnode.wire.relay import RelayMessage, SessionProposal
-from tests.helpers.relays import NOW, identity, key_of
+from tests.helpers.relays import ANA, BEN, CLEO, NOW, identity, key_of
 
 SESSION: Final = SessionId("5e" * 16)
 ED25519: Final = DEFAULT_SUITES[:1]
@@ -34,6 +37,7 @@ HASTY: Final = SessionTimeouts(introduce=0.5, negotiate=0.5, round=0.5, confirm=
 """For a test that waits for a deadline."""
 STEADY: Final = MeshTimeouts(attempt=5, ping=1, quiet=4, dead=8, linger=0.1)
 DEADLINE: Final = 30.0
+THREE: Final = (ANA, BEN, CLEO)
 
 Outcome = WalletView | BaseException
 
@@ -209,3 +213,38 @@ class _Relay:
     def send(self, to: PeerId, message: RelayMessage, *, expires: float) -> None:
         assert expires == self.table.proposal.expires or self.table.now() < expires < self.table.now() + 120
         self.table.carry(self.name, to, message)
+
+
+def run_until_pending() -> dict[PeerId, Execution[KeygenResult]]:
+    """Everybody up to the moment when its share is to be stored."""
+    rng = random.Random(0).randbytes
+    descriptor = Descriptor(
+        session_id=SESSION,
+        suites=ED25519,
+        threshold=2,
+        wallet_name="treasury",
+        roster=tuple(Member(name, key_of(name), rng(32)) for name in THREE),
+    )
+    executions = {
+        name: Execution(
+            keygen(descriptor=descriptor, me=descriptor.identifier(name), signer=identity(name), rng=rng),
+            me=descriptor.identifier(name),
+            participants=descriptor.participants,
+        )
+        for name in THREE
+    }
+    while not all(isinstance(execution.checkpoint, StorePending) for execution in executions.values()):
+        for name, execution in executions.items():
+            if execution.checkpoint is not None and not isinstance(execution.checkpoint, StorePending):
+                execution.confirm()
+            deliver(executions, name)
+    return executions
+
+
+def deliver(executions: dict[PeerId, Execution[KeygenResult]], sender: PeerId, *, only: int = len(THREE)) -> None:
+    """Hand everything ``sender`` says to the others, or to the first ``only`` of them."""
+    others = [name for name in THREE if name != sender]
+    for to, message in executions[sender].messages_to_send():
+        recipients = others[:only] if to is None else [THREE[to - 1]]
+        for recipient in recipients:
+            executions[recipient].receive(Identifier(THREE.index(sender) + 1), message)

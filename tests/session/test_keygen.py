@@ -390,6 +390,39 @@ async def test_ctrl_c_in_the_middle_is_told_and_leaves_nothing_behind(phase: str
     assert "active" not in [state for seat in table.seats.values() for state in seat.home.states]
 
 
+async def test_ctrl_c_while_the_last_words_are_said_undoes_nothing() -> None:
+    table = Table(*NAMES)
+    await cancel_at(table, BEN, "leaving")
+    assert isinstance(table[BEN].outcome, asyncio.CancelledError)
+    assert {tuple(table[name].home.states) for name in NAMES} == {("active",)}
+    for name in (ANA, CLEO):
+        assert isinstance(table[name].outcome, WalletView)
+
+
+async def test_ctrl_c_while_the_links_are_closed_undoes_nothing() -> None:
+    table = Table(ANA, BEN)
+    session = table[ANA].session
+    close, closing, go_on = session._mesh.close, asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> None:
+        closing.set()
+        await go_on.wait()
+        await close()
+
+    session._mesh.close = slowly  # type: ignore[method-assign]
+    running = {seat.name: asyncio.create_task(table.run_one(seat)) for seat in table.seats.values()}
+    async with asyncio.timeout(10):
+        await closing.wait()
+        running[ANA].cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(*running.values())
+    assert isinstance(table[ANA].outcome, asyncio.CancelledError)
+    assert table[ANA].home.states == ["active"]
+    assert session._state.state is State.DONE
+    assert not table.network.links
+
+
 async def test_ctrl_c_while_the_user_is_asked_is_a_no() -> None:
     table = Table(*NAMES)
     table[BEN].answers.on_approve = for_ever
