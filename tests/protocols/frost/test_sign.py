@@ -178,6 +178,15 @@ def test_a_key_of_another_wallet_is_refused() -> None:
             start(GOOD, public=keys[ONE].public)
 
 
+def test_a_key_of_another_suite_is_refused_even_where_the_point_is_the_same() -> None:
+    share = wallet(TAPROOT, 2, 3)[ONE]
+    descriptor, plain = signing_descriptor(wallet(TAPROOT, 2, 3), [1, 2]), SUITES[PLAIN]
+    with pytest.raises(ValueError, match="session's suite"):
+        start(descriptor, key=replace(share.key, suite=plain))
+    with pytest.raises(ValueError, match="session's suite"):
+        start(descriptor, public=replace(share.public, suite=plain))
+
+
 def test_the_key_of_another_signer_is_refused() -> None:
     with pytest.raises(ValueError, match="owner is not among the signers"):
         start(GOOD, key=wallet(ED25519, 2, 3)[TWO].key)

@@ -9,11 +9,13 @@ import pytest
 from mpcnode.crypto.ciphersuite import SUITES
 from mpcnode.errors import InconsistentBroadcast, ParticipantCheated
 from mpcnode.protocols.execution import ProtocolMessage
-from mpcnode.protocols.frost import round1
+from mpcnode.protocols.frost import round1, round2
 from mpcnode.protocols.frost import sign as module
+from mpcnode.protocols.frost.binding import Binding
+from mpcnode.protocols.frost.packages import KeyPackage
 from mpcnode.protocols.frost.round1 import SigningNonces
 from mpcnode.protocols.frost.sign import COMMITMENT_LIST, COMMITMENTS, SIGNATURE_SHARE
-from mpcnode.protocols.frost.signing_packages import SigningCommitments
+from mpcnode.protocols.frost.signing_packages import SignatureShare, SigningCommitments
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
 from mpcnode.types import Identifier, SuiteId
 from tests.helpers.lying_signer import (
@@ -285,6 +287,21 @@ def test_a_signature_another_library_refuses_never_leaves(suite: SuiteId, monkey
         assert isinstance(error, RuntimeError)
         assert "cannot be trusted" in str(error)
     assert not any(execution.finished for execution in simulation.executions.values())
+
+
+def test_a_node_whose_own_share_is_wrong_blames_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = round2.sign
+
+    def miscompute(binding: Binding, nonces: SigningNonces, key: KeyPackage) -> SignatureShare:
+        share = answer(binding, nonces, key)
+        return SignatureShare(share.suite, share.share + share.share) if key.identifier == LIAR else share
+
+    monkeypatch.setattr(round2, "sign", miscompute)
+    simulation = run(session(), lambda _s, _r, m: [m])
+    expect_named(simulation, "invalid signature share")
+    error = simulation.errors[Identifier(LIAR)]
+    assert isinstance(error, RuntimeError)
+    assert "cannot be trusted" in str(error)
 
 
 def test_a_stranger_is_refused_without_harm() -> None:
