@@ -32,15 +32,15 @@ def read_file(fs: FileSystem, path: Path) -> bytes:
     """
     try:
         # Non-blocking: a pipe put in the file's place must not hang us.
-        with _opened(fs, path, os.O_RDONLY | os.O_NONBLOCK) as fd:
-            _check_file(fs.fstat(fd), path)
+        with opened(fs, path, os.O_RDONLY | os.O_NONBLOCK) as fd:
+            check_file(fs.fstat(fd), path)
             chunks: list[bytes] = []
             size = 0
             while size <= MAX_FILE_SIZE and (chunk := fs.read(fd, 1 << 16)):
                 chunks.append(chunk)
                 size += len(chunk)
     except OSError as error:
-        _raise_unreadable(path, error)
+        raise_unreadable(path, error)
     if size > MAX_FILE_SIZE:
         raise KeystoreUnreadable(f"{path} is longer than any file of mpcnode")
     return b"".join(chunks)
@@ -111,7 +111,7 @@ def check_directory(fs: FileSystem, path: Path) -> None:
         KeystoreUnreadable: it is a symbolic link, no directory, somebody else's, or others could have written to it.
     """
     try:
-        with _opened(fs, path, os.O_RDONLY | os.O_DIRECTORY) as fd:
+        with opened(fs, path, os.O_RDONLY | os.O_DIRECTORY) as fd:
             found = fs.fstat(fd)
             if found.st_uid != os.geteuid():
                 raise KeystoreUnreadable(f"{path} belongs to another user")
@@ -122,7 +122,7 @@ def check_directory(fs: FileSystem, path: Path) -> None:
             if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 fs.fchmod(fd, found.st_mode & stat.S_IRWXU)  # never more than it was: read-only may be meant
     except OSError as error:
-        _raise_unreadable(path, error)
+        raise_unreadable(path, error)
 
 
 def make_directory(fs: FileSystem, path: Path) -> None:
@@ -166,7 +166,7 @@ def sync_directory(fs: FileSystem, path: Path) -> None:
     Raises:
         OSError: the disk failed.
     """
-    with _opened(fs, path, os.O_RDONLY | os.O_DIRECTORY) as fd:
+    with opened(fs, path, os.O_RDONLY | os.O_DIRECTORY) as fd:
         fs.fsync(fd)
 
 
@@ -192,7 +192,8 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _opened(fs: FileSystem, path: Path, flags: int) -> Iterator[int]:
+def opened(fs: FileSystem, path: Path, flags: int) -> Iterator[int]:
+    """Open and close; ``OSError`` of either is the caller's."""
     fd = fs.open(path, flags)
     try:
         yield fd
@@ -200,7 +201,12 @@ def _opened(fs: FileSystem, path: Path, flags: int) -> Iterator[int]:
         fs.close(fd)
 
 
-def _check_file(found: os.stat_result, path: Path) -> None:
+def check_file(found: os.stat_result, path: Path) -> None:
+    """Make sure that what was opened is a file of ours.
+
+    Raises:
+        KeystoreUnreadable: it is no plain file, somebody else's, or writable by others.
+    """
     if not stat.S_ISREG(found.st_mode):
         raise KeystoreUnreadable(f"{path} is not a plain file")
     if found.st_uid != os.geteuid():
@@ -219,7 +225,7 @@ def _previous(fs: FileSystem, path: Path) -> bytes | None:
 
 
 def _write_new(fs: FileSystem, path: Path, data: bytes) -> None:
-    with _opened(fs, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
+    with opened(fs, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
         fs.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR)
         rest = data
         while rest:
@@ -261,7 +267,13 @@ def _discard(fs: FileSystem, temporary: Path) -> None:
         fs.unlink(temporary)
 
 
-def _raise_unreadable(path: Path, error: OSError) -> NoReturn:
+def raise_unreadable(path: Path, error: OSError) -> NoReturn:
+    """Say why ``path`` could not be read.
+
+    Raises:
+        KeystoreAbsent: there is none.
+        KeystoreUnreadable: otherwise.
+    """
     if isinstance(error, FileNotFoundError):
         raise KeystoreAbsent(f"there is no {path}") from None
     if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and path.is_symlink()):

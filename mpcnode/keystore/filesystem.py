@@ -28,9 +28,9 @@ class FileSystem:
         """Write some of ``data`` and say how much."""
         return os.write(fd, data)
 
-    def truncate(self, fd: int) -> None:
-        """Make the file empty."""
-        os.ftruncate(fd, 0)
+    def truncate(self, fd: int, size: int = 0) -> None:
+        """Cut the file off after ``size`` bytes."""
+        os.ftruncate(fd, size)
 
     def fsync(self, fd: int) -> None:
         """Wait until a file or directory is on the disk itself."""

@@ -25,8 +25,7 @@ from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, Refu
 from mpcnode.keystore.files import check_directory, read_file
 from mpcnode.keystore.filesystem import FileSystem
 from mpcnode.keystore.plain_yaml import read_plain_yaml
-from mpcnode.status import Reading
-from mpcnode.types import MAX_PARTICIPANTS, PeerId, WalletId, parse_peer_id, parse_wallet_id
+from mpcnode.types import MAX_PARTICIPANTS, PeerId, Reading, WalletId, parse_peer_id, parse_wallet_id
 from mpcnode.wallet.wallet import Wallet
 
 Kind = Literal["sign"]

@@ -1,0 +1,237 @@
+"""The chain of an audit log: what a line is, and whether each follows the one before. Pure.
+
+See ``audit.py`` for what a log is and where it stands.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from mpcnode.types import MAX_PARTICIPANTS, Reading
+from mpcnode.wire.fields import Hex16, Hex32, Name, SuiteName
+from mpcnode.wire.relay import WalletName
+
+VERSION: Final = 1
+GENESIS: Final = "0" * 64
+"""What the first line names as the one before it."""
+MAX_LINE: Final = 128 * 1024
+"""Bytes of a line; a thousand messages and 64 participants take about 75 KB."""
+
+_TAG: Final = b"mpcnode/audit/v1\x00"
+_END_SIZE: Final = len(f',"hash":"{GENESIS}"}}\n')
+
+_Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")]
+_Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_PARTICIPANTS)]
+
+Outcome = Literal["done", "unneeded", "refused", "failed"]
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One session as this node saw it; everything in it is public.
+
+    Args:
+        time: when it ended, Unix seconds.
+        session_id: which.
+        kind: ``keygen``, ``sign``, ...
+        wallet_id: whose wallet; None where a key generation made none.
+        wallet_name: what it is called.
+        proposer: who proposed the session.
+        participants: who was asked.
+        signers: who signed, or was chosen to.
+        suites: in which ciphersuites.
+        reading: how people were shown the messages; None where there was none.
+        messages: the SHA-256 of each message that was to be signed.
+        approved_by: who said yes at this node: its user, or a policy without asking; None where nobody did.
+        outcome: ``done``; ``unneeded``, where this node said yes and others were chosen; ``refused`` by this node;
+            ``failed`` for any other reason.
+        error: the error's code, where there was one.
+        culprits: whom it names.
+    """
+
+    time: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    session_id: Hex16
+    kind: _Word
+    wallet_id: Hex16 | None
+    wallet_name: WalletName
+    proposer: Name
+    participants: _Names
+    signers: _Names = ()
+    suites: Annotated[tuple[SuiteName, ...], msgspec.Meta(max_length=8)] = ()
+    reading: Reading | None = None
+    messages: Annotated[tuple[Hex32, ...], msgspec.Meta(max_length=1000)] = ()
+    approved_by: Literal["user", "policy"] | None = None
+    outcome: Outcome
+    error: _Word | None = None
+    culprits: _Names = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a chain is worth.
+
+    Args:
+        lines: how many hold, counted from the first; what is wrong is at line ``lines + 1``.
+        size: how many bytes they take.
+        head: the hash of the last that holds, or ``GENESIS``.
+        problem: what is wrong with the next line; None where there is nothing more.
+        torn: that line is the last, and half-written: a death or a power cut, not a change.
+        newer: that line was written by a newer mpcnode.
+    """
+
+    lines: int
+    size: int
+    head: str
+    problem: str | None = None
+    torn: bool = False
+    newer: bool = False
+
+
+def verify(data: bytes) -> Verdict:
+    """Verify a chain from its first line.
+
+    Args:
+        data: the log, any bytes.
+    """
+    chain = Chain(lambda _: None)
+    chain.feed(data)
+    return chain.verdict()
+
+
+class Chain:
+    """Verifies lines as they come, in pieces of any size.
+
+    Args:
+        on_entry: takes each entry; without it, entries are not read where the hashes fit.
+    """
+
+    def __init__(self, on_entry: Callable[[Entry], None] | None = None) -> None:
+        self._on_entry = on_entry
+        self._lines = 0
+        self._size = 0
+        self._head = GENESIS
+        self._rest = b""
+        self._problem: str | None = None
+        self._newer = False
+        self._broken = b""
+        self._more = False
+
+    @property
+    def rest(self) -> bytes:
+        """The line that does not hold, where it is torn."""
+        return self._broken or self._rest
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._problem is not None:
+            self._more = self._more or bool(data)
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for number, line in enumerate(lines):
+            if not self._take(line + b"\n"):
+                self._more = number + 1 < len(lines) or bool(self._rest)
+                return
+        if len(self._rest) > MAX_LINE:
+            self._problem, self._more = f"longer than {MAX_LINE} bytes", True
+
+    def verdict(self) -> Verdict:
+        """Say what all that came is worth."""
+        if self._problem is None and self._rest:
+            return Verdict(self._lines, self._size, self._head, "half-written: it has no end", torn=True)
+        # No line of ours has a NUL: a disk that lost power wrote the file's length before its content.
+        torn = not self._more and b"\0" in self._broken
+        return Verdict(self._lines, self._size, self._head, self._problem, torn=torn, newer=self._newer)
+
+    def _take(self, line: bytes) -> bool:
+        """Take the next line; False where it does not hold."""
+        digest = _follows(line, self._lines + 1, self._head)
+        if digest is None or self._on_entry is not None:
+            try:
+                found = decode_line(line)
+            except msgspec.MsgspecError as error:
+                self._problem, self._broken = f"not a line of an audit log: {str(error)[:200]!a}", line
+                self._newer = _is_newer(line)
+                return False
+            if found.number != self._lines + 1:
+                self._problem = f"it says that it is line {found.number}: lines were taken out, put in or moved"
+                return False
+            if found.previous != self._head:
+                self._problem = "it does not follow the line before it"
+                return False
+            digest = found.hash
+            if self._on_entry is not None:
+                self._on_entry(found.entry)
+        self._lines += 1
+        self._size += len(line)
+        self._head = digest
+        return True
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: Literal[1]
+    number: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    previous: Hex32
+    entry: Entry
+
+
+class _Line(_Body, frozen=True, forbid_unknown_fields=True):
+    hash: Hex32
+
+
+_lines: Final[msgspec.json.Decoder[_Line]] = msgspec.json.Decoder(_Line)
+
+
+def encode_line(number: int, previous: str, entry: Entry) -> tuple[bytes, str]:
+    """Give a line and its hash.
+
+    Raises:
+        ValueError: the entry could not be read back.
+    """
+    digest = hashlib.sha256(_TAG + msgspec.json.encode(_Body(1, number, previous, entry))).hexdigest()
+    line = msgspec.json.encode(_Line(1, number, previous, entry, digest)) + b"\n"
+    try:
+        decode_line(line)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not an entry of an audit log: {str(error)!a}") from None
+    return line, digest
+
+
+def decode_line(line: bytes) -> _Line:
+    """Read a line on its own; not how it follows the one before.
+
+    Raises:
+        msgspec.MsgspecError: too long, not of the form, not its canonical spelling, or its hash is another's.
+    """
+    if len(line) > MAX_LINE:
+        raise msgspec.DecodeError(f"longer than {MAX_LINE} bytes")
+    try:
+        found = _lines.decode(line)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deep") from None
+    if msgspec.json.encode(found) + b"\n" != line:
+        raise msgspec.DecodeError("not the canonical form")
+    if not _follows(line, found.number, found.previous):
+        raise msgspec.DecodeError("its hash does not fit: it was altered")
+    return found
+
+
+def _follows(line: bytes, number: int, previous: str) -> str | None:
+    """Give the hash of a line that fits ``number`` and ``previous`` by its bytes alone; its entry is not read."""
+    start = b'{"version":%d,"number":%d,"previous":"%s","entry":{' % (VERSION, number, previous.encode())
+    body, said = line[:-_END_SIZE] + b"}", line[-_END_SIZE:]
+    digest = hashlib.sha256(_TAG + body).hexdigest()
+    fits = line.startswith(start) and len(line) <= MAX_LINE and said == b',"hash":"%s"}\n' % digest.encode()
+    return digest if fits else None
+
+
+class _AnyVersion(msgspec.Struct):
+    version: int
+
+
+def _is_newer(line: bytes) -> bool:
+    try:
+        return msgspec.json.decode(line, type=_AnyVersion).version > VERSION
+    except (msgspec.MsgspecError, RecursionError):
+        return False
