@@ -2,8 +2,8 @@
 
 uvicorn accepts the socket and hands a WebSocket upgrade to ``Connection`` in place of its own WebSocket protocol. The
 frames are read by the same core that one uses, the Sans-I/O ``websockets``. What differs: no queue and no task for
-each client, and an outbox with a limit, which an ASGI application cannot see. This file and ``server`` are all that
-touches uvicorn.
+each client, and an outbox with a limit, which an ASGI application cannot see. This file, ``http`` and ``server`` are
+all that touches uvicorn.
 """
 
 import asyncio
@@ -199,6 +199,9 @@ class Connection(asyncio.Protocol):
                 self._handshake(event)
         if self._conn.parser_exc is not None:
             self._fail()
+        elif self._conn.handshake_exc is not None and self._timer is None:
+            # Not even a request, so there is nobody to answer, and no deadline that would end it later.
+            self.transport.abort()
 
     def _handshake(self, request: Request) -> None:
         if request.path.partition("?")[0] == "/":

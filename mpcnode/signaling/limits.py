@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from mpcnode.errors import ConfigurationError
 from mpcnode.wire.signaling import MESSAGE_BYTES
@@ -49,6 +50,7 @@ class Limits:
             raise ConfigurationError("outbox bytes must be at least message bytes, or no message could be sent")
 
 
+@lru_cache(maxsize=1024)
 def address_group(address: str) -> str:
     """Give what is counted as one address: an IPv4 address, or the /64 that one IPv6 customer is given."""
     try:

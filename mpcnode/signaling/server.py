@@ -14,19 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 from websockets.http11 import Request
 
 from mpcnode import __version__
 from mpcnode.errors import ConfigurationError
 from mpcnode.signaling.connection import Connection
+from mpcnode.signaling.http import HttpProtocol
 from mpcnode.signaling.hub import Action, Hub, Send
 from mpcnode.signaling.limits import Limits
 from mpcnode.wire.signaling import IceServer, origin_of
@@ -118,7 +117,8 @@ class _Switchboard:
         connection.number = next(self._numbers)
         self._connections[connection.number] = connection
         address, scheme = self._seen_from(connection, request)
-        origins = self._origins or _origin_dialled(scheme, request)
+        # Only a client of the subprotocol signs anything.
+        origins = (self._origins or _origin_dialled(scheme, request)) if connection.extended else ()
         self._act(
             self._hub.connect(
                 connection.number,
@@ -207,19 +207,6 @@ class _Switchboard:
         return any(ip in network for network in self._proxies)
 
 
-class _Http(H11Protocol):
-    """uvicorn's HTTP protocol with the age of a connection, so that one which never asks anything can be closed."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        super().connection_made(transport)
-        self.born = self.loop.time()
-
-    def expire(self, now: float, seconds: float) -> None:
-        """Abort where no whole request came in ``seconds``."""
-        if self.conn.their_state is h11.IDLE and now - self.born > seconds:
-            self.transport.abort()
-
-
 class _Server(uvicorn.Server):
     """uvicorn's server, stopped by an event as well, saying goodbye before it closes, and returning after a signal."""
 
@@ -260,7 +247,7 @@ class _Server(uvicorn.Server):
             self._switchboard.tick()
             now, seconds = asyncio.get_running_loop().time(), self._switchboard.limits.register_seconds
             for connection in list(self.server_state.connections):
-                if isinstance(connection, _Http):
+                if isinstance(connection, HttpProtocol):
                     connection.expire(now, seconds)
 
     def abort(self) -> None:
@@ -282,7 +269,7 @@ def _uvicorn_config(config: ServerConfig, switchboard: _Switchboard) -> uvicorn.
 
     result = uvicorn.Config(
         Starlette(routes=[Route("/healthz", _healthz)]),
-        http=_Http,
+        http=HttpProtocol,
         ws=cast("type[asyncio.Protocol]", connection),
         lifespan="off",
         log_config=None,
