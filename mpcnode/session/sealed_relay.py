@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from mpcnode.crypto.signature import verify
-from mpcnode.errors import DecodeError, IdentityCheckFailed, PeerIncompatible
+from mpcnode.errors import DecodeError, IdentityCheckFailed, PeerIncompatible, TransportError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity, check_identity_key
 from mpcnode.types import IdentityKey, PeerId, SessionId
@@ -85,7 +85,8 @@ class SealedRelay:
         identity: signs hellos, seals and opens.
         peer_id: this node's name.
         contacts: gives the contacts of the moment; a hello with another key than a contact's is refused.
-        send: takes (recipient, bytes of a JSON object) to the server.
+        send: takes (recipient, bytes of a JSON object) to the server; where it raises ``TransportError`` or
+            ``ValueError``, the message is lost.
         now: Unix time in seconds.
         rng: gives that many random bytes.
     """
@@ -183,7 +184,7 @@ class SealedRelay:
             signature=self._identity.sign(HELLO, signed).hex(),
             answering=answering,
         )
-        self._send(peer, wire.encode(hello))
+        self._hand_over(peer, wire.encode(hello))
         return True
 
     def _take_hello(self, sender: PeerId, hello: wire.Hello) -> Introduced | None:
@@ -239,7 +240,15 @@ class SealedRelay:
         envelope = wire.Envelope(SessionId(message.session_id), expires, conversation.sent, message)
         aad = _seal_aad(self._peer_id, to, conversation.nonce, conversation.their_nonce)
         body = self._identity.seal(conversation.key, wire.encode(envelope), aad, self._rng)
-        self._send(to, wire.encode(wire.Sealed(base64.b64encode(body).decode("ascii"))))
+        self._hand_over(to, wire.encode(wire.Sealed(base64.b64encode(body).decode("ascii"))))
+
+    def _hand_over(self, to: PeerId, data: bytes) -> None:
+        """Give the server a message; what it does not take is lost, as it may lose any."""
+        try:
+            self._send(to, data)
+        except (TransportError, ValueError) as error:
+            # Said from wherever a message is answered: a server that floods us, or takes next to nothing, ends no node.
+            _log.warning("a message to %s was not sent: %s", to, error)
 
     def _open(self, sender: PeerId, sealed: wire.Sealed) -> Opened | None:
         conversation = self._conversations.get(sender)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from mpcnode.crypto.ciphersuite import SUITES
-from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused
+from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused, UsageError
 from mpcnode.mesh.transport import from_relay
 from mpcnode.session.agreement import refusal
 from mpcnode.session.consent import Asked, Policy, User
@@ -23,7 +23,7 @@ from mpcnode.session.services import Services
 from mpcnode.session.signatory import signature_view
 from mpcnode.session.signing import SigningSession
 from mpcnode.session.trust import Trusts
-from mpcnode.status import Event, Proposed, SessionEnded, SignatureView, SignView, WalletView, error_view
+from mpcnode.status import Event, Proposed, SessionEnded, SignatureView, SignView, WalletView, Warned, error_view
 from mpcnode.types import IdentityKey, PeerId, SessionId, WalletId
 from mpcnode.wire import relay as wire
 
@@ -93,6 +93,8 @@ class Sessions:
         self._running: dict[SessionId, RunningSession] = {}
         self._over: OrderedDict[SessionId, None] = OrderedDict()
         self._early: list[Opened] = []
+        self._being_made: set[str] = set()
+        """The names of the wallets that running sessions would make."""
 
     @property
     def busy(self) -> bool:
@@ -141,8 +143,16 @@ class Sessions:
         """Run a session of this node's own.
 
         Raises:
+            UsageError: this node has a wallet of that name, or is making one.
+            Refused: a policy of this node is against it.
             MpcError: why there is no wallet.
         """
+        if reason := self._name_taken(proposal.wallet_name):
+            raise UsageError(reason, hint="choose another --name")
+        strangers = self._trusts.not_verified(roster_of(proposal))
+        if self._policy.contacts_only and strangers:
+            names = ", ".join(strangers)
+            raise Refused(f"not a verified contact: {names} (--contacts-only)", hint="pair with them first")
         return await self._generate(proposal, self.services.peer_id, user=user or self._user, emit=emit or self._emit)
 
     async def answer(self, opened: Opened, proposal: wire.SessionProposal) -> None:
@@ -184,10 +194,14 @@ class Sessions:
         """Why this node cannot take part, whatever its user would say."""
         if len(self._running) >= MAX_SESSIONS:
             return "this node is busy with other sessions"
-        if proposal.kind == KEYGEN and any(
-            wallet.name == proposal.wallet_name for wallet in self.services.wallets.all()
-        ):
-            return f"this node has a wallet named {proposal.wallet_name} already"
+        return self._name_taken(proposal.wallet_name) if proposal.kind == KEYGEN else None
+
+    def _name_taken(self, name: str) -> str | None:
+        """Why no wallet can be called ``name``; two sessions at once must not make two of one name either."""
+        if any(wallet.name == name for wallet in self.services.wallets.all()):
+            return f"this node has a wallet named {name} already"
+        if name in self._being_made:
+            return f"this node is making a wallet named {name} already"
         return None
 
     def _refuse(
@@ -218,13 +232,22 @@ class Sessions:
         shown = self.shown(proposal, proposer)
         asked = Asked(self._policy, user, shown, self._trusts.all_verified(roster))
         session = KeygenSession(proposal, services=self.services, asked=asked, emit=emit)
+        self._being_made.add(proposal.wallet_name)
         with self.tracked(session, shown, emit) as outcome:
             try:
                 wallet = await session.run(propose=proposer == self.services.peer_id)
             finally:
+                self._being_made.discard(proposal.wallet_name)
                 outcome.wallet, outcome.words = session.wallet, session.words
-            self._trusts.pin(roster, verified=wallet.words_compared, now=self.services.now())
+            self._pin(roster, wallet, emit)
         return wallet
+
+    def _pin(self, roster: dict[PeerId, IdentityKey], wallet: WalletView, emit: Callable[[Event], None]) -> None:
+        try:
+            self._trusts.pin(roster, verified=wallet.words_compared, now=self.services.now())
+        except (MpcError, ValueError) as error:
+            # The wallet is active and durable: that the address book is not does not undo it.
+            emit(Warned(f"wallet {wallet.name} is made, but its participants are not pinned as contacts: {error}"))
 
     async def _cosign(self, proposal: wire.SessionProposal, proposer: PeerId) -> None:
         assert proposal.sign is not None

@@ -62,7 +62,11 @@ class Trusts:
 
     def all_verified(self, roster: Mapping[PeerId, IdentityKey]) -> bool:
         """Whether everybody else is a verified contact under the very key of the roster."""
-        return all(self.view(name, key).trust == "verified" for name, key in roster.items() if name != self._me)
+        return not self.not_verified(roster)
+
+    def not_verified(self, roster: Mapping[PeerId, IdentityKey]) -> tuple[PeerId, ...]:
+        """Who else in ``roster`` is no verified contact under the very key it names."""
+        return tuple(name for name, key in self._without_me(roster) if self.view(name, key).trust != "verified")
 
     def pin(self, roster: Mapping[PeerId, IdentityKey], *, verified: bool, now: float) -> None:
         """Pin everybody after a confirmed session; a verified contact stays verified.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nacl import bindings as sodium
 
 from mpcnode.crypto.signature import signing_input, verify
-from mpcnode.errors import ContactChanged, DecodeError, IdentityCheckFailed, PeerIncompatible
+from mpcnode.errors import ContactChanged, DecodeError, IdentityCheckFailed, PeerIncompatible, ServerUnreachable
 from mpcnode.identity.contacts import Contacts
 from mpcnode.session import sealed_relay
 from mpcnode.session.sealed_relay import CLOCK_SKEW, HELLO, HELLO_WINDOW, HELLOS_A_PEER, REORDER_WINDOW, Introduced
@@ -409,6 +409,24 @@ def test_what_is_kept_for_a_restarted_peer_is_bounded(introduced: Post) -> None:
     introduced.relays[BEN].introduce(ANA)
     introduced.carry()
     assert told(introduced, BEN) == [message(number) for number in range(136, 200)]
+
+
+@pytest.mark.parametrize("error", [ServerUnreachable("too much waits"), ValueError("at most 1024 bytes")])
+def test_a_server_that_takes_nothing_loses_messages_and_ends_nobody(post: Post, error: Exception) -> None:
+    letter = hello_of(post, BEN, ANA)
+    relay = post.relays[ANA]
+    send = relay._send
+
+    def full(_to: PeerId, _data: bytes) -> None:
+        raise error
+
+    relay._send = full
+    assert relay.receive(BEN, letter.data) == Introduced(BEN, key_of(BEN))
+    relay.send(BEN, message(1), expires=LATER)
+    relay._send = send
+    relay.send(BEN, message(2), expires=LATER)
+    post.carry()
+    assert message(2) in told(post, BEN)
 
 
 # --- nonsense ---
