@@ -307,6 +307,7 @@ class Node:
                 self._met((event.peer_id,))
             case events.PeerLeft():
                 self._room.left(event.peer_id)
+                self._catch_up.parted(event.peer_id)
                 self._emit(Peers(self.peers()))
             case events.Relayed():
                 self._take(event.sender, event.data)
@@ -366,7 +367,10 @@ class Node:
             ) from None
         if len(here) == wanted:
             return here
-        return await user.choose_peers(tuple(self._trusts.view(name) for name in here), wanted)
+        chosen = await user.choose_peers(tuple(self._trusts.view(name) for name in here), wanted)
+        if len(set(chosen)) != wanted or not set(chosen) <= set(here):
+            raise UsageError(f"choose {wanted} different peers of those who are there")
+        return chosen
 
 
 def _connector(config: NodeConfig) -> Connector:
