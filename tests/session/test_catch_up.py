@@ -158,6 +158,27 @@ async def test_one_who_knows_tells_another_of_a_third_who_never_comes_back() -> 
     assert states(nodes) == [State.ACTIVE] * 3
 
 
+async def test_two_who_wait_for_a_third_hear_from_each_other_what_it_told_them() -> None:
+    nodes = await die(Dies.AFTER_PENDING, Dies.AFTER_PENDING, Dies.AFTER_PENDING)
+    meeting = Meeting(nodes, *NAMES)
+    # Ana and cleo sat together all the time; only ben is new to both, and only he asks.
+    for one, other in ((ANA, BEN), (BEN, ANA), (CLEO, BEN), (BEN, CLEO)):
+        meeting.catch_ups[one].met(other)
+    await meeting.settle()
+    assert states(nodes) == [State.ACTIVE] * 3
+
+
+async def test_nothing_is_handed_on_to_who_has_left() -> None:
+    nodes = await die(Dies.AFTER_PENDING, Dies.AFTER_PENDING, Dies.AFTER_PENDING)
+    meeting = Meeting(nodes, ANA, BEN)
+    meeting.catch_ups[ANA].met(CLEO)
+    meeting.catch_ups[ANA].parted(CLEO)
+    meeting.post.waiting.clear()
+    meeting.catch_ups[ANA].met(BEN)
+    await meeting.settle()
+    assert not [letter for letter in meeting.post.carried if letter.to == CLEO]
+
+
 async def test_what_changed_is_told_once() -> None:
     nodes = await die(Dies.AFTER_PENDING, Dies.AFTER_PENDING, Dies.AFTER_PENDING)
     await Meeting(nodes, ANA, BEN).hold()
@@ -261,7 +282,7 @@ async def test_a_certificate_that_cannot_be_stored_is_a_warning_and_is_taken_the
     ana.home.before_save = full
     await Meeting(nodes, ANA, BEN).hold()
     assert ana.state is State.PENDING
-    assert [type(event) for event in ana.events] == [Warned]
+    assert {type(event) for event in ana.events} == {Warned}
     ana.home.before_save = lambda _state: None
     await Meeting(nodes, ANA, BEN, CLEO).hold()
     assert states(nodes)[0] is State.ACTIVE
