@@ -138,6 +138,7 @@ class _Client:
             except asyncio.CancelledError:
                 self._send(Failed(status.error_view(Interrupted("the node under this home was stopped"))))
                 raise
+            await self._hear_out()
         except (_Gone, ConnectionError):
             _log.info("a control client went away")
         finally:
@@ -252,6 +253,14 @@ class _Client:
             self._writer.transport.abort()  # the reader sees the end, and the command is called off
         elif not self._writer.is_closing():
             self._writer.write(encode_line(line))
+
+    async def _hear_out(self) -> None:
+        """Read and drop what the client still says: a socket closed over unread bytes takes our last line from it."""
+        with contextlib.suppress(TimeoutError):
+            self._writer.write_eof()
+            async with asyncio.timeout(CLOSE_DEADLINE):
+                while await self._reader.read(MAX_REQUEST):
+                    pass
 
     async def _close(self) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError):
