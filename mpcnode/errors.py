@@ -14,7 +14,8 @@
     ├── AuthenticationError         4    never raised itself
     │   ├── WrongPassphrase         4    us: the file is fine, the passphrase is not
     │   ├── ContactChanged          4    peer: another key under a pinned name
-    │   └── IdentityCheckFailed     4    peer, or the server between: a signature or fingerprint that does not fit
+    │   ├── IdentityCheckFailed     4    peer, or the server between: a signature or fingerprint that does not fit
+    │   └── SignatureInvalid        4    us: `verify` was asked about a signature that is not valid
     ├── TransportError              5    never raised itself
     │   ├── ServerUnreachable       5    network: no answer, or not a signaling server
     │   ├── ServerRefused           5    server: it answered with an error
@@ -135,6 +136,12 @@ class WrongPassphrase(AuthenticationError):
     """The file is whole and this passphrase does not open it."""
 
     code = "wrong_passphrase"
+
+
+class SignatureInvalid(AuthenticationError):
+    """A signature that somebody asked about is not valid for this message and this public key."""
+
+    code = "signature_invalid"
 
 
 class _PeerError(MpcError):

@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from mpcnode import __version__
-from mpcnode.cli import peers, register, run, serve, sign, wallet, wallets
+from mpcnode.cli import audit, peers, register, run, serve, sign, verify, wallet, wallets
 from mpcnode.cli.text import error_lines
 from mpcnode.errors import Interrupted, MpcError, UsageError
 
@@ -66,6 +66,8 @@ app.command("create-wallet", short_help="Make a wallet together with others.", e
 )
 app.add_typer(wallets.app, name="wallets")
 app.command("sign", short_help="Sign together with others.", epilog=sign.EXAMPLES)(sign.sign)
+app.command("verify", short_help="Check a signature; needs no wallet.", epilog=verify.EXAMPLES)(verify.verify)
+app.add_typer(audit.app, name="audit")
 app.command("run", short_help="Run scripted scenarios of many nodes.", epilog=run.EXAMPLES)(run.run)
 
 

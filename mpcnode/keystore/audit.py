@@ -24,23 +24,22 @@ from types import TracebackType
 from typing import Final, NoReturn, Self
 
 from mpcnode.errors import HomeInUse, KeystoreNewer, KeystoreUnreadable, KeystoreUnwritable
-from mpcnode.keystore.audit_chain import Chain, Entry, Verdict, encode_line
+from mpcnode.keystore.audit_chain import Chain, Entry, Line, Verdict, encode_line
 from mpcnode.keystore.files import check_file, opened, raise_unreadable, raise_unwritable, sync_directory
 from mpcnode.keystore.filesystem import FileSystem
 
+AUDIT_LOG: Final = "audit.log"
 MAX_TORN: Final = 9999
 
 _CHUNK: Final = 1 << 16
 
 
-def read_log(
-    home: Path, *, on_entry: Callable[[Entry], None] | None = None, files: FileSystem | None = None
-) -> Verdict:
+def read_log(home: Path, *, on_line: Callable[[Line], None] | None = None, files: FileSystem | None = None) -> Verdict:
     """Verify a home's log as it stands; a node may be running and adding to it.
 
     Args:
         home: the home's directory.
-        on_entry: takes each entry that holds, in order.
+        on_line: takes each line that holds, in order.
         files: the file system.
 
     Raises:
@@ -49,8 +48,8 @@ def read_log(
             failed.
     """
     fs = files or FileSystem()
-    path = home / "audit.log"
-    chain = Chain(on_entry or (lambda _: None))
+    path = home / AUDIT_LOG
+    chain = Chain(on_line or (lambda _: None))
     try:
         with opened(fs, path, os.O_RDONLY | os.O_NONBLOCK) as fd:
             check_file(fs.fstat(fd), path)
@@ -100,7 +99,7 @@ class AuditLog:
 
     @classmethod
     def open(
-        cls, home: Path, *, on_entry: Callable[[Entry], None] | None = None, files: FileSystem | None = None
+        cls, home: Path, *, on_line: Callable[[Line], None] | None = None, files: FileSystem | None = None
     ) -> "AuditLog":
         """Open a home's log, made where there is none; verified from its first line.
 
@@ -108,7 +107,7 @@ class AuditLog:
 
         Args:
             home: the home's directory, its lock held.
-            on_entry: takes each entry that is there already, in order. Without it the hashes alone are looked at,
+            on_line: takes each line that is there already, in order. Without it the hashes alone are looked at,
                 ten times as fast: a log of a million lines opens in seconds.
             files: the file system.
 
@@ -120,14 +119,14 @@ class AuditLog:
             KeystoreUnwritable: it cannot be made, or a half-written line not moved aside.
         """
         fs = files or FileSystem()
-        path = home / "audit.log"
+        path = home / AUDIT_LOG
         try:
             fd = fs.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK)
         except OSError as error:
             raise_unwritable(path, error)
         try:
             _claim(fs, path, fd)
-            chain = Chain(on_entry)
+            chain = Chain(on_line)
             try:
                 _read_into(chain, fs, fd)
             except OSError as error:

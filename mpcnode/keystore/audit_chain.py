@@ -20,6 +20,9 @@ GENESIS: Final = "0" * 64
 MAX_LINE: Final = 128 * 1024
 """Bytes of a line; a thousand messages and 64 participants take about 75 KB."""
 
+MAX_TIME: Final = 253_402_300_799
+"""The last second of the year 9999: what calendars can show."""
+
 _TAG: Final = b"mpcnode/audit/v1\x00"
 _END_SIZE: Final = len(f',"hash":"{GENESIS}"}}\n')
 
@@ -51,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         culprits: whom it names.
     """
 
-    time: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    time: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME)]
     session_id: Hex16
     kind: _Word
     wallet_id: Hex16 | None
@@ -104,11 +107,11 @@ class Chain:
     """Verifies lines as they come, in pieces of any size.
 
     Args:
-        on_entry: takes each entry; without it, entries are not read where the hashes fit.
+        on_line: takes each line; without it, entries are not read where the hashes fit.
     """
 
-    def __init__(self, on_entry: Callable[[Entry], None] | None = None) -> None:
-        self._on_entry = on_entry
+    def __init__(self, on_line: "Callable[[Line], None] | None" = None) -> None:
+        self._on_line = on_line
         self._lines = 0
         self._size = 0
         self._head = GENESIS
@@ -147,7 +150,7 @@ class Chain:
     def _take(self, line: bytes) -> bool:
         """Take the next line; False where it does not hold."""
         digest = _follows(line, self._lines + 1, self._head)
-        if digest is None or self._on_entry is not None:
+        if digest is None or self._on_line is not None:
             try:
                 found = decode_line(line)
             except msgspec.MsgspecError as error:
@@ -161,8 +164,8 @@ class Chain:
                 self._problem = "it does not follow the line before it"
                 return False
             digest = found.hash
-            if self._on_entry is not None:
-                self._on_entry(found.entry)
+            if self._on_line is not None:
+                self._on_line(found)
         self._lines += 1
         self._size += len(line)
         self._head = digest
@@ -176,11 +179,13 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entry: Entry
 
 
-class _Line(_Body, frozen=True, forbid_unknown_fields=True):
+class Line(_Body, frozen=True, forbid_unknown_fields=True):
+    """A line as it stands in the log; ``hash`` is over all that is before it."""
+
     hash: Hex32
 
 
-_lines: Final[msgspec.json.Decoder[_Line]] = msgspec.json.Decoder(_Line)
+_lines: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 
 def encode_line(number: int, previous: str, entry: Entry) -> tuple[bytes, str]:
@@ -190,7 +195,7 @@ def encode_line(number: int, previous: str, entry: Entry) -> tuple[bytes, str]:
         ValueError: the entry could not be read back.
     """
     digest = hashlib.sha256(_TAG + msgspec.json.encode(_Body(1, number, previous, entry))).hexdigest()
-    line = msgspec.json.encode(_Line(1, number, previous, entry, digest)) + b"\n"
+    line = msgspec.json.encode(Line(1, number, previous, entry, digest)) + b"\n"
     try:
         decode_line(line)
     except msgspec.MsgspecError as error:
@@ -198,7 +203,7 @@ def encode_line(number: int, previous: str, entry: Entry) -> tuple[bytes, str]:
     return line, digest
 
 
-def decode_line(line: bytes) -> _Line:
+def decode_line(line: bytes) -> Line:
     """Read a line on its own; not how it follows the one before.
 
     Raises:
