@@ -128,9 +128,7 @@ async def stalled(dialect: Dialect, port: int, count: int, rate: int, seconds: i
         latencies = await paced(connected, rate, seconds)
         stop = True
     flooded = FLOOD_RATE * seconds * len(flooders) * FLOOD_BODY
-    say(
-        sent=rate * seconds, came=len(latencies), p50=median(latencies), p99=percentile(latencies, 99), flooded=flooded
-    )
+    say(sent=rate * seconds, came=len(latencies), p50=median(latencies), p99=percentile(latencies, 99), flooded=flooded)
 
 
 WHAT = {"throughput": throughput, "latency": latency, "connections": connections, "stalled": stalled}

@@ -88,7 +88,11 @@ def times(ratio: float) -> str:
 def conditions() -> str:
     """This machine and what runs on it, in one line."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
     packages = ", ".join(f"{name} {version(name)}" for name in ("aiortc", "aioice", "websockets", "uvicorn", "pynacl"))

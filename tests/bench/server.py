@@ -202,7 +202,16 @@ async def tables(*, quick: bool) -> list[Table]:
                 f"{IDLE:,} idle connections; then p99 at {RATE:,}/s, and how far memory grew, while ten others send "
                 f"3.2 MB/s to a client that does not read. Throughput is {times(ours.rate / bare.rate)} the bare relay's."
             ),
-            columns=("", "messages", "CPU each", "p99", "connections", "idle memory", "p99, stalled", "memory, stalled"),
+            columns=(
+                "",
+                "messages",
+                "CPU each",
+                "p99",
+                "connections",
+                "idle memory",
+                "p99, stalled",
+                "memory, stalled",
+            ),
             rows=[each.row(name) for name, each in figures.items()],
             targets=targets(figures),
             load=load,
