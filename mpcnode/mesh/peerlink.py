@@ -105,7 +105,10 @@ class PeerLink:
         """Begin to make the link."""
         now = self._host.now()
         self._change(LinkState.CONNECTING)
-        self._perform(self._negotiation.start(now))
+        try:
+            self._perform(self._negotiation.start(now))
+        except DecodeError as error:  # among what came early was what no honest node sends
+            self._cheated(str(error))
 
     def handle_signal(self, signal: Signal) -> None:
         """Take a signal of the peer, which the sealed relay vouches for."""

@@ -76,6 +76,8 @@ class _Conversation:
     windows: dict[tuple[IdentityKey, str], _Window] = field(default_factory=dict)
     """Of every pair there was under our present nonce: the server may bring an old hello back, and its seals after."""
     hellos: deque[float] = field(default_factory=deque)
+    spoken: set[str] = field(default_factory=set)
+    """The sessions of ``recent`` in which the peer said something in its present life."""
 
 
 class SealedRelay:
@@ -220,6 +222,11 @@ class SealedRelay:
         """Talk with another key, or another life of it, from now on; nothing it sealed before is taken again."""
         if conversation.key not in {None, key}:
             conversation.recent.clear()  # what was meant for one key is never sealed to another
+        # A life that has begun a session cannot go on with it in the next: told of it again, it would begin it anew.
+        kept = [(e, m) for e, m in conversation.recent if m.session_id not in conversation.spoken or _outlives(m)]
+        conversation.recent.clear()
+        conversation.recent.extend(kept)
+        conversation.spoken.clear()
         if (key, nonce) not in conversation.windows:
             if len(conversation.windows) >= PAIRS_A_NONCE:
                 # A nonce that nobody knows yet: no old seal opens any more, so their numbers need not be kept.
@@ -269,6 +276,8 @@ class SealedRelay:
         if envelope.expires < self._now() - CLOCK_SKEW:
             _log.warning("a message from %s had expired; are the clocks right?", sender)
             return None
+        conversation.spoken &= {said.session_id for _, said in conversation.recent}
+        conversation.spoken.add(envelope.message.session_id)
         return Opened(sender, conversation.key, envelope.message)
 
     @staticmethod
@@ -282,6 +291,11 @@ class SealedRelay:
             oldest = sequence - REORDER_WINDOW
             window.seen = {number for number in window.seen if number > oldest}
         return True
+
+
+def _outlives(message: wire.RelayMessage) -> bool:
+    """Whether ``message`` is about a wallet and not about the session that made it."""
+    return isinstance(message, wire.CertificateRequest | wire.CertificateReply)
 
 
 def _hello_input(sender: PeerId, to: PeerId, nonce: str, answering: str | None, version: int) -> bytes:

@@ -225,6 +225,24 @@ def test_a_sender_that_restarts_is_understood_at_once(introduced: Post) -> None:
     assert told(introduced, BEN) == [message(7)]
 
 
+def test_a_recipient_that_restarts_is_not_told_again_of_a_session_that_it_had_begun(introduced: Post) -> None:
+    ana, ben = introduced.relays[ANA], introduced.relays[BEN]
+    begun, other = message(1), SessionCancel("0f" * 16, "internal", "of another session")
+    wallet = CertificateRequest(begun.session_id)
+    for one in (begun, other, wallet):
+        ana.send(BEN, one, expires=LATER)
+    introduced.carry()
+    ben.send(ANA, message(2), expires=LATER)
+    introduced.carry()
+    ana.rejoined(BEN)
+    introduced.carry()
+    assert told(introduced, BEN).count(begun) == 2  # the same life may have lost it
+    introduced.start(BEN)
+    introduced.relays[BEN].introduce(ANA)
+    introduced.carry()
+    assert told(introduced, BEN) == [other, wallet]
+
+
 def test_a_peer_that_is_back_is_told_again_what_was_lost_on_the_way(introduced: Post) -> None:
     introduced.relays[ANA].send(BEN, message(), expires=LATER)
     introduced.waiting.clear()
