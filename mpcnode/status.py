@@ -70,7 +70,11 @@ class PeerView(_Value, frozen=True):
 
 
 class WalletView(_Value, frozen=True, kw_only=True):
-    """A wallet without its secret; a pending one shows no public key, because nothing may be sent to it yet."""
+    """A wallet without its secret; a pending one shows no public key, because nothing may be sent to it yet.
+
+    ``opened`` says that the passphrase vouched for all of it. Without, it is what the file says to anybody, and there
+    are no ``addresses`` (by chain) in it.
+    """
 
     wallet_id: str
     name: str
@@ -89,6 +93,8 @@ class WalletView(_Value, frozen=True, kw_only=True):
     created: int
     group_public_keys: dict[str, str] = {}
     verifying_shares: dict[str, dict[str, str]] = {}
+    opened: bool = False
+    addresses: dict[str, str] = {}
 
 
 class SignView(_Value, frozen=True):

@@ -30,6 +30,7 @@ def wallet_lines(wallet: status.WalletView) -> list[str]:
         f"passphrase    {escape(wallet.kdf)}",
     ]
     lines += [f"public key    {key}  {escape(suite)}" for suite, key in sorted(wallet.group_public_keys.items())]
+    lines += [f"address       {escape(text)}  {escape(chain)}" for chain, text in sorted(wallet.addresses.items())]
     return lines
 
 

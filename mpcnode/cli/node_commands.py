@@ -14,7 +14,7 @@ from mpcnode.cli.talk import log_to_stderr
 from mpcnode.cli.text import columns, escape
 from mpcnode.control.client import ControlClient
 from mpcnode.control.lines import CreateWalletArguments, Result, SignArguments, error_of
-from mpcnode.errors import KeystoreAbsent, KeystoreUnwritable, NoTerminal, UsageError
+from mpcnode.errors import KeystoreUnwritable, NoTerminal, UsageError
 from mpcnode.keystore.store import Home
 from mpcnode.types import check_threshold
 
@@ -179,27 +179,6 @@ def list_wallets(home: Path, *, json: bool, verbose: bool) -> None:
         for error in unreadable[1:]:
             say(f"warning: {escape(error.message)}")
         raise error_of(unreadable[0])
-
-
-def show_wallet(home: Path, wanted: str, *, json: bool, verbose: bool) -> None:
-    """Print one wallet.
-
-    Raises:
-        KeystoreAbsent: no wallet is called that.
-        UsageError: several are.
-    """
-    log_to_stderr(verbose=verbose)
-    wallets, _ = _wallets(home)
-    found = [one for one in wallets if one.name == wanted or (len(wanted) >= 4 and one.wallet_id.startswith(wanted))]
-    if not found:
-        raise KeystoreAbsent(f"there is no wallet {wanted!a} here", hint="see 'mpcnode wallets list'")
-    if len(found) > 1:
-        ids = ", ".join(one.wallet_id for one in found)
-        raise UsageError(f"{len(found)} wallets are called {wanted!a}", hint=f"give the beginning of an id: {ids}")
-    if json:
-        print_json(found[0])
-    else:
-        print_data(*wallet_lines(found[0]))
 
 
 def _wallets(home: Path) -> tuple[list[status.WalletView], list[status.ErrorView]]:
