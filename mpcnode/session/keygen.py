@@ -234,11 +234,17 @@ class KeygenSession:
 
     def _take_cancel(self, sender: PeerId, cancel: wire.SessionCancel) -> None:
         """A cancel that says what this node sees too is that; otherwise it is only its sender's word."""
-        silent = set(cancel.culprits) & set(self._agreement.missing) - {self._me}
-        if cancel.code == ParticipantSilent.code and silent:
-            names = ", ".join(sorted(silent))
-            raise ParticipantSilent(f"no answer to the proposal from {names}", culprits=map(PeerId, silent))
+        unheard = {*self._agreement.missing, *self._unlinked()} - {self._me, sender}
+        silent = [name for name in sorted(unheard) if name in cancel.culprits]
+        if cancel.code in {ParticipantSilent.code, LinkFailed.code} and silent:
+            raise ParticipantSilent(f"neither {sender} nor this node reaches {', '.join(silent)}", culprits=silent)
         raise ParticipantAborted(f"{sender} gave the session up: {cancel.reason!a}", culprits=[sender])
+
+    def _unlinked(self) -> set[PeerId]:
+        """To whom this node has no link, where it should have one to everybody."""
+        if self._state.state is not State.CONNECTING:
+            return set()
+        return {name for pair in self._mesh.topology.broken if self._me in pair for name in pair}
 
     async def _generate(self) -> KeygenResult:
         self._descriptor = descriptor = descriptor_of(self._proposal, self._agreement.fresh)
