@@ -244,8 +244,19 @@ class Session(Generic[T]):
         if isinstance(error, ParticipantCheated) and not error.culprits:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeouts.evidence):
-                    await self._listen(closed=isinstance(error, InconsistentBroadcast))
+                    closed = isinstance(error, InconsistentBroadcast)
+                    if not closed:
+                        self._look_at_what_waits()
+                    await self._listen(closed=closed)
         raise error
+
+    def _look_at_what_waits(self) -> None:
+        """Have what came early for the next round checked now, where this node was busy asking or storing.
+
+        It need not do either any more: nothing of what follows from it is sent.
+        """
+        if self._execution.checkpoint is not None and self._execution.phase != LAST_ROUND:
+            self._execution.confirm()
 
     async def _listen(self, *, closed: bool) -> None:
         """Hear what is still said until it proves somebody a liar; a ``closed`` execution hears aborts alone."""

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import cast
@@ -293,6 +294,14 @@ async def test_a_wrong_ready_names_its_sender_everywhere_and_nothing_becomes_act
     await table.run()
     assert ended(table) == everywhere(CAUGHT)
     assert {tuple(table[name].home.states) for name in HONEST} == {("pending",)}
+
+
+async def test_a_wrong_ready_names_its_sender_also_where_the_disk_is_slower_than_the_news() -> None:
+    table = Table(*HONEST, MAL)
+    cheat(table, MAL, on(Ready)(flip(-1, "signature")))
+    table[ANA].home.before_save = lambda _state: time.sleep(0.5)
+    await table.run()
+    assert ended(table) == everywhere(CAUGHT)
 
 
 async def test_a_wrong_ready_for_one_stays_pending_there_and_says_so() -> None:
