@@ -291,13 +291,14 @@ class Stranger:
     def say(self, to: str, message: RelayMessage) -> None:
         self.relay.send(PeerId(to), message, expires=2**40)
 
-    async def hears(self, kind: type[T]) -> T:
-        """Wait for a sealed message of this kind."""
+    async def hears(self, kind: type[T], count: int = 1) -> T:
+        """Wait for the ``count``-th sealed message of this kind."""
         async with asyncio.timeout(DEADLINE):
             while True:
-                for heard in self.heard:
-                    if isinstance(heard, Opened) and isinstance(heard.message, kind):
-                        return heard.message
+                opened = [heard.message for heard in self.heard if isinstance(heard, Opened)]
+                found = [message for message in opened if isinstance(message, kind)]
+                if len(found) >= count:
+                    return found[count - 1]
                 self._news.clear()
                 await self._news.wait()
 
