@@ -119,7 +119,6 @@ class GuardedSctpTransport(RTCSctpTransport):
     on_message: Callable[[bytes], None]
     on_violation: Callable[[str], None]
     on_broken: Callable[[str], None]
-    max_message_size: int
 
     async def _handle_data(self, data: bytes) -> None:
         """Take a packet; one that stock aiortc trips over ends the link and blames nobody, for it may be its own fault.
@@ -143,8 +142,6 @@ class GuardedSctpTransport(RTCSctpTransport):
     async def _data_channel_receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
         if stream_id != CHANNEL_ID or pp_id not in {_TEXT, _BINARY}:
             self.on_violation("it sends what is no message on the data channel")
-        elif len(data) > self.max_message_size:
-            self.on_violation("it sends a message above the size agreed on")
         else:
             self.on_message(data)
 
@@ -189,7 +186,6 @@ def sctp_transport(
     on_message: Callable[[bytes], None],
     on_violation: Callable[[str], None],
     on_broken: Callable[[str], None],
-    max_message_size: int,
 ) -> RTCSctpTransport:
     """Make the SCTP transport of a link.
 
@@ -204,5 +200,4 @@ def sctp_transport(
     made.on_message = on_message
     made.on_violation = on_violation
     made.on_broken = on_broken
-    made.max_message_size = max_message_size
     return made

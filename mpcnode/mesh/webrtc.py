@@ -173,7 +173,7 @@ class WebRtcLink:
         gatherer = tuning.gatherer(self._connector.servers, self._connector.addresses(), controlling=controlling)
         ice = RTCIceTransport(gatherer)
         dtls = tuning.dtls_transport(ice, self._connector.certificate)
-        sctp = tuning.sctp_transport(dtls, self._received, self._violated, self._lost, FRAME_SIZE)
+        sctp = tuning.sctp_transport(dtls, self._received, self._violated, self._lost)
         parameters = RTCDataChannelParameters(label=LABEL, negotiated=True, id=tuning.CHANNEL_ID, ordered=True)
         channel = RTCDataChannel(sctp, parameters)
         self._stack = _Stack(gatherer, ice, dtls, sctp, channel)

@@ -148,12 +148,13 @@ async def test_a_peer_that_was_released_may_leave() -> None:
     network = MemoryNetwork()
     async with meshes([ONE, TWO, THREE], network.connector) as made:
         await made.open()
-        for node in (TWO, THREE):
-            made[node].release(ONE)
-        await made[ONE].close()
+        for node in (ONE, TWO):
+            made[node].release(THREE)
+        await made[THREE].close()
         await asyncio.sleep(FAST.dead * 1.5)
-        made[TWO].send(THREE, digest(b"we go on"))
-        assert await made[THREE].receive() == (TWO, digest(b"we go on"))
+        made[ONE].send(TWO, digest(b"we go on"))
+        assert await made[TWO].receive() == (ONE, digest(b"we go on"))
+        assert {signal.attempt for _, _, signal in made.signals} == {1}, "nobody tries to reach who left"
 
 
 async def test_a_released_peer_still_hears_what_is_sent_to_it() -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,7 @@ from tests.helpers.meshes import (
     outcome_of,
     share,
     signer,
+    until,
 )
 
 ONE, TWO, THREE = names(3)
@@ -119,9 +121,9 @@ async def test_a_link_that_falls_silent_is_built_again() -> None:
             assert await made[TWO].receive() == (ONE, share(b"into the void"))
 
 
-async def test_a_dead_peer_is_named_by_everybody_in_time() -> None:
+async def dies(times: MeshTimeouts) -> None:
     network = MemoryNetwork()
-    async with meshes([ONE, TWO, THREE], network.connector) as made:
+    async with meshes([ONE, TWO, THREE], network.connector, timeouts=times) as made:
         await made.open()
         made.tamper = lambda sender, to, signal: None if TWO in {sender, to} else signal
         network.silence(TWO, [ONE, THREE])
@@ -129,7 +131,14 @@ async def test_a_dead_peer_is_named_by_everybody_in_time() -> None:
             error = await failure(made, node)
             assert isinstance(error, ParticipantSilent)
             assert error.culprits == (TWO,)
-    assert MeshTimeouts().dead + MeshTimeouts().tick < 10
+
+
+async def test_a_dead_peer_is_named_by_everybody_although_tries_are_left() -> None:
+    await dies(replace(FAST, attempt=60.0))
+
+
+async def test_a_dead_peer_is_not_taken_for_a_broken_link_when_no_try_is_left() -> None:
+    await dies(replace(FAST, attempt=0.1, dead=60.0))
 
 
 async def test_what_a_peer_could_not_say_while_this_process_stood_still_is_excused() -> None:
@@ -263,6 +272,30 @@ async def test_a_message_said_twice_names_the_sender() -> None:
 )
 async def test_a_mesh_message_that_cannot_be_names_the_sender(message: PeerMessage) -> None:
     await cheats("mesh_ready" if isinstance(message, MeshReady) else "announcement", wire.encode(message, "2"))
+
+
+async def test_a_first_mesh_ready_of_another_session_names_the_sender() -> None:
+    network = MemoryNetwork()
+    network.refuse(ONE, THREE)
+    async with meshes([ONE, TWO, THREE], network.connector, timeouts=replace(FAST, announce=60.0)) as made:
+        opening = asyncio.gather(*(mesh.open() for mesh in made.nodes.values()), return_exceptions=True)
+        await until(lambda: link(made, ONE, TWO).verified and link(made, TWO, ONE).verified)
+        number = link(made, ONE, TWO).delivery._sent + 1
+        inject(made, ONE, TWO, wire.encode(MeshReady("6f" * 16), str(number)))
+        error = await failure(made, TWO)
+        assert isinstance(error, ParticipantCheated)
+        assert "mesh_ready" in str(error)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+
+
+async def test_an_early_signal_that_cannot_be_names_the_sender() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        made[ONE].handle_signal(TWO, Answer("x", 1))
+        with pytest.raises(ParticipantCheated) as caught:
+            await made[ONE].open()
+        assert caught.value.culprits == (TWO,)
 
 
 async def test_a_flood_names_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:

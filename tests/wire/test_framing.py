@@ -67,6 +67,7 @@ FIRST, MIDDLE, LAST = split(message(2 * FRAME_SIZE + 100))
         [b""],
         [b"{" + bytes(FRAME_SIZE)],
         [MIDDLE],
+        [b"\x02"],
         [LAST],
         [FIRST, FIRST],
         [FIRST, b"{}"],
