@@ -109,21 +109,37 @@ def states(nodes: dict[PeerId, Node]) -> list[State | None]:
     return [node.state for node in nodes.values()]
 
 
-@pytest.mark.parametrize("first", Dies)
-@pytest.mark.parametrize("second", Dies)
-async def test_once_they_meet_all_are_active_or_somebody_never_had_a_share(first: Dies, second: Dies) -> None:
-    for third in Dies if first is not Dies.BEFORE_PENDING else [Dies.AFTER_PENDING, Dies.AFTER_ACTIVE]:
-        nodes = await die(first, second, third)
-        durable = Dies.BEFORE_PENDING not in {first, second, third}
-        if not durable:
-            assert State.ACTIVE not in states(nodes)
-        await Meeting(nodes, *NAMES).hold()
-        if durable:
-            assert states(nodes) == [State.ACTIVE] * 3, (first, second, third)
-        else:
-            assert set(states(nodes)) <= {State.PENDING, None}, (first, second, third)
-        for when, node in zip((first, second, third), nodes.values(), strict=True):
-            assert (node.state is None) == (when is Dies.BEFORE_PENDING)
+async def check(*when: Dies) -> None:
+    nodes = await die(*when)
+    durable = Dies.BEFORE_PENDING not in when
+    if not durable:
+        assert State.ACTIVE not in states(nodes)
+    await Meeting(nodes, *NAMES).hold()
+    if durable:
+        assert states(nodes) == [State.ACTIVE] * 3
+    else:
+        assert set(states(nodes)) <= {State.PENDING, None}
+    for one, node in zip(when, nodes.values(), strict=True):
+        assert (node.state is None) == (one is Dies.BEFORE_PENDING)
+
+
+@pytest.mark.parametrize("when", list(itertools.combinations_with_replacement(Dies, 3)))
+async def test_once_they_meet_all_are_active_or_somebody_never_had_a_share(when: tuple[Dies, ...]) -> None:
+    await check(*when)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", list(itertools.product(Dies, repeat=3)))
+async def test_whoever_of_them_died_when(when: tuple[Dies, ...]) -> None:
+    await check(*when)
+
+
+@pytest.mark.parametrize("who", range(3))
+@pytest.mark.parametrize("others", [Dies.AFTER_PENDING, Dies.BEFORE_ACTIVE])
+async def test_a_promise_that_reached_one_alone_is_a_promise(who: int, others: Dies) -> None:
+    when = [others] * 3
+    when[who] = Dies.READY_HALF_SENT
+    await check(*when)
 
 
 async def test_an_active_wallet_has_the_share_it_was_stored_with() -> None:
@@ -177,6 +193,22 @@ async def test_nothing_is_handed_on_to_who_has_left() -> None:
     meeting.catch_ups[ANA].met(BEN)
     await meeting.settle()
     assert not [letter for letter in meeting.post.carried if letter.to == CLEO]
+
+
+@pytest.mark.parametrize("parted", [False, True])
+async def test_who_hears_of_a_third_hands_it_on_to_those_who_are_there(*, parted: bool) -> None:
+    nodes = await die(Dies.AFTER_PENDING, Dies.AFTER_PENDING, Dies.AFTER_PENDING)
+    meeting = Meeting(nodes, *NAMES)
+    for name, other in ((ANA, BEN), (BEN, ANA)):
+        meeting.catch_ups[name].met(other)
+    await meeting.settle()
+    assert states(nodes) == [State.PENDING] * 3
+    if parted:
+        meeting.catch_ups[ANA].parted(BEN)
+    meeting.catch_ups[ANA].met(CLEO)  # and ben never meets her
+    await meeting.settle()
+    assert nodes[ANA].state is State.ACTIVE
+    assert nodes[BEN].state is (State.PENDING if parted else State.ACTIVE)
 
 
 async def test_what_changed_is_told_once() -> None:

@@ -72,7 +72,7 @@ async def test_everything_comes_twice(place: Nodes, server: LyingServer) -> None
         assert len(running.of(status.Proposed)) == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_everything_comes_late_and_in_another_order(place: Nodes, server: LyingServer, seed: int) -> None:
     rng = random.Random(seed)
     server.lies.append(lies.delay(server, lambda: rng.random() * 0.1))
@@ -80,7 +80,7 @@ async def test_everything_comes_late_and_in_another_order(place: Nodes, server: 
     assert (await soon(making(ana, replace(WALLET, total=3)))).state == "active"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_what_was_said_before_is_said_again_and_again(place: Nodes, server: LyingServer, seed: int) -> None:
     server.lies.append(lies.replay(server, seed))
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
@@ -181,9 +181,8 @@ async def test_what_is_dropped_is_silence(
     assert error.culprits == (culprit,)
 
 
-@pytest.mark.parametrize("at", [0, 40, -1])
-async def test_tampered_seals_are_silence_and_no_endless_talk(place: Nodes, server: LyingServer, at: int) -> None:
-    server.lies.append(lies.tamper(at=at))
+async def test_tampered_seals_are_silence_and_no_endless_talk(place: Nodes, server: LyingServer) -> None:
+    server.lies.append(lies.tamper())
     ana, ben = await place.all("ana", "ben", **HASTE)
     error = await failing(ana)
     assert isinstance(error, ParticipantSilent)
