@@ -76,7 +76,8 @@ async def tables(*, quick: bool) -> list[Table]:
             title="Soak",
             conditions=(
                 f"{total} key generations one after the other in one server and three nodes, each proposing in turn, "
-                f"XX
+                f"real WebRTC; each process is asked after every {total // 10} what it holds. Growth is from the first "
+                f"time, the warm-up, to the last. Each wallet is deleted after its session."
             ),
             columns=("after", "server", "files", "tasks", "a node", "files", "tasks", "session, median"),
             rows=shown(result),
