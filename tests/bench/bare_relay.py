@@ -1,4 +1,4 @@
-"""The bare relay: what one writes with ``websockets`` in an afternoon. ``python -m tests.bench.bare_relay [uvloop]``."""
+"""A relay as one writes it with ``websockets`` in an afternoon: ``python -m tests.bench.bare_relay [uvloop]``."""
 
 import asyncio
 import json

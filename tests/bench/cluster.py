@@ -62,8 +62,8 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        ends = [lines[-1]["at"] for lines in self.lines.values()]
-        return max(ends) - min(lines[0]["at"] for lines in self.lines.values())
+        end = max(lines[-1]["at"] for lines in self.lines.values())
+        return float(end - min(lines[0]["at"] for lines in self.lines.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
+
+MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from tests.bench.child import Child, Line
 from tests.bench.cluster import cluster
-from tests.bench.report import Table, Target, median, ms, watched_load
-
-MIB = 1024 * 1024
+from tests.bench.report import MIB, Table, Target, median, ms, watched_load
 
 
 @dataclass(frozen=True, slots=True)

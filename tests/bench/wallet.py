@@ -26,8 +26,8 @@ def moments(lines: Sequence[Line], start: float, end: float) -> dict[str, float]
     """When each thing happened for the first time, by its name."""
     found = {"start": start, "end": end}
     for line in lines:
-        name = line.get("mark") or line.get("phase") or line.get("event")
-        found.setdefault({"modules loaded": "loaded"}.get(name, name), line["at"])
+        name = str(line.get("mark") or line.get("phase") or line.get("event"))
+        found.setdefault("loaded" if name == "modules loaded" else name, line["at"])
     found.setdefault("unlocked", max(found["argon2id ended"], found["aiortc ended"]))
     return found
 
@@ -62,8 +62,8 @@ async def tables(*, quick: bool) -> list[Table]:
         Table(
             title="`create-wallet`, 2 of 3, end to end",
             conditions=(
-                f"The command as a process, its home already there and under the default passphrase protection, with two "
-                f"registered nodes and a server, one process each; medians of {runs} runs after a warm-up, which makes "
+                f"The command as a process, its home already there and under the default passphrase protection, with "
+                f"two registered nodes and a server, one process each; medians of {runs} runs after a warm-up, which makes "
                 f"the home. `--yes`: nobody compares words."
             ),
             columns=("phase", "time"),
