@@ -19,12 +19,14 @@ from mpcnode.protocols.frost.broadcast import SignedDigest, digest_of, echo_of, 
 from mpcnode.protocols.frost.packages import Round1Package
 from mpcnode.scenario.faults import Cheat, put_in_place_of
 from mpcnode.types import Identifier, PeerId, SuiteId
+from mpcnode.wire.framing import FRAME_SIZE
 from mpcnode.wire.peer import Commitment, CommitmentDigest, PeerMessage, Ready, Share, WalletCreated, type_name
 
 Commit = Callable[[AnySuite, Identifier, int, Rng], tuple[Polynomial[Any, Any], Round1Package]]
 
 _OTHER_SESSION: Final = "0f" * 16
-_LONG: Final = b'{"type":"' + b"x" * 900_000 + b'"}'
+_LONG: Final = b"\x01" + (900_000).to_bytes(4, "big") + b"{" * (FRAME_SIZE - 5)
+"""The first piece of what would be 900 kilobytes."""
 _BIT_IN: Final = {"ready": "signature", "wallet_created": "pubkey"}
 _commit: Final = pedpop.commit
 _deal: Final = pedpop.deal
@@ -187,7 +189,7 @@ class _CheatingMesh(Mesh):
                 super().send(to, message)
 
     def _send_long(self, to: PeerId) -> None:
-        # No codec of ours makes such a frame, so it goes past all of them.
+        # Our own framing does not make it, so it goes past that.
         attempt = self._links[to]._attempt  # noqa: SLF001 -- see above
         if attempt is not None:
             attempt.send(_LONG)

@@ -41,6 +41,8 @@ class Process:
         self.lines: list[Line] = []
         self.on_line: Callable[[Line], None] = lambda _: None
         self.paused = False
+        self.will_die = False
+        """Whether it was started to die by itself."""
         self._directory = directory
         self._changed = asyncio.Condition()
         self._talk: deque[str] = deque(maxlen=_TAIL)
@@ -50,6 +52,7 @@ class Process:
 
     async def start(self, *arguments: str, faults: Faults | None = None) -> None:
         """Start ``mpcnode`` with ``arguments``; where there are ``faults``, by the only entry that knows any."""
+        self.will_die = faults is not None and faults.dies_at is not None
         program = "mpcnode" if faults is None else "mpcnode.cli.faulty"
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", program, *arguments),

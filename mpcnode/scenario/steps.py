@@ -72,10 +72,7 @@ async def _act(world: "World", step: Step) -> None:
         case model.CreateWallet():
             await _create_wallet(world, action, step.expect)
         case model.Start():
-            if (process := world.nodes.get(action.node)) is not None and process.running:
-                raise UsageError(f"{action.node} runs already", hint="stop or kill it first")
-            faults = Faults(dies_at=action.dies_at) if action.dies_at is not None else None
-            await world.start(action.node, passphrase=action.passphrase, faults=faults)
+            await _start(world, action)
         case model.Register():
             world.peer_ids[action.node] = PeerId(action.peer_id)
             await world.start(action.node)
@@ -91,6 +88,19 @@ async def _act(world: "World", step: Step) -> None:
             await _peers(world, action.node, step.expect)
         case _:
             assert_never(action)
+
+
+async def _start(world: "World", action: model.Start) -> None:
+    process = world.nodes.get(action.node)
+    if process is not None and process.running:
+        if not process.will_die:
+            raise UsageError(f"{action.node} runs already", hint="stop or kill it first")
+        try:
+            await process.wait(deadline=END_DEADLINE)
+        except TimeoutError:
+            raise NotAsWritten(f"{action.node} did not die where it should") from None
+    faults = Faults(dies_at=action.dies_at) if action.dies_at is not None else None
+    await world.start(action.node, passphrase=action.passphrase, faults=faults)
 
 
 # ---- the node's own commands ----
