@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,7 @@ async def test_a_cancel_is_believed_as_far_as_this_node_sees_the_same(answered: 
     say(table, ANA, BEN, SessionCancel(SESSION, "participant_silent", "cleo is \x07 silent", ("cleo", "nobody")))
     await running
     assert ana.error == ((ParticipantAborted, (BEN,)) if answered else (ParticipantSilent, (CLEO,)))
+    assert "\x07" not in str(ana.outcome)
 
 
 async def test_two_answers_of_one_name_it() -> None:
@@ -282,17 +284,26 @@ async def test_a_share_that_cannot_be_stored_ends_it_for_all_and_no_promise_is_m
     assert next(m for sender, m in mesh.heard if sender == BEN and isinstance(m, Abort)).code == "unwritable"
 
 
-async def test_a_certificate_that_one_cannot_store_stops_nobody_else() -> None:
-    """Everybody has everybody's promise: whoever cannot write it down now asks for it later."""
+@pytest.mark.parametrize("slow", [ANA, BEN])
+async def test_a_certificate_that_one_cannot_store_stops_nobody_else(slow: PeerId) -> None:
+    """Everybody has everybody's promise: whoever cannot write it down now asks for it later.
+
+    Ben says that he stops while ana still writes, or while ana and cleo wait for his last words.
+    """
     table = Table(*NAMES)
-    table[BEN].home.before_save = full("active")
     gate = threading.Event()
 
-    def slow_disk(state: str) -> None:
-        if state == "active":
-            gate.wait(0.3)  # ben's abort comes meanwhile
+    def disk(name: PeerId) -> Callable[[str], None]:
+        def before_save(state: str) -> None:
+            if state == "active" and name == slow:
+                gate.wait(0.3)
+            if state == "active" and name == BEN:
+                raise KeystoreUnwritable("no space left")
 
-    table[ANA].home.before_save = slow_disk
+        return before_save
+
+    for name in (ANA, BEN):
+        table[name].home.before_save = disk(name)
     began = asyncio.get_running_loop().time()
     outcomes = await table.run()
     assert table[BEN].error == (KeystoreUnwritable, ())
@@ -392,6 +403,12 @@ async def test_ctrl_c_in_the_middle_is_told_and_leaves_nothing_behind(phase: str
 
 async def test_ctrl_c_while_the_last_words_are_said_undoes_nothing() -> None:
     table = Table(*NAMES)
+
+    def slow_disk(state: str) -> None:
+        if state == "active":
+            time.sleep(0.3)  # so that ben waits for cleo's last words
+
+    table[CLEO].home.before_save = slow_disk
     await cancel_at(table, BEN, "leaving")
     assert isinstance(table[BEN].outcome, asyncio.CancelledError)
     assert {tuple(table[name].home.states) for name in NAMES} == {("active",)}
