@@ -52,7 +52,7 @@ from tests.helpers.cheat import (
 )
 from tests.helpers.meshes import FAST
 from tests.helpers.relays import ANA, BEN, CLEO, key_of
-from tests.helpers.sessions import HASTY, SESSION, Table, for_ever
+from tests.helpers.sessions import HASTY, SESSION, STEADY, Table, for_ever
 
 MAL = PeerId("mal")
 HONEST = (ANA, BEN, CLEO)
@@ -477,6 +477,20 @@ async def test_silence_towards_one_is_not_taken_for_the_silence_of_that_one() ->
     await table.run()
     assert ended(table) == everywhere((ParticipantAborted, (ANA,)), ana=SILENT)
     assert nothing_is_active(table)
+
+
+async def test_who_was_left_out_is_heard_before_patience_with_it_ends() -> None:
+    patient = replace(STEADY, linger=1)  # long enough for the last words on such a network
+    table = Table(*HONEST, MAL, timeouts=replace(HASTY, round=2), mesh_timeouts=patient)
+    cheat(table, MAL, on(CommitmentDigest, Abort, to=ANA)(drop))
+
+    def slow_down(_to: PeerId, message: PeerMessage) -> Iterable[Said]:
+        table.network.delay = 0.2  # for what ana says when she gives up, too
+        return [message]
+
+    overhear(table, BEN, on(Commitment)(slow_down))
+    await table.run()
+    assert ended(table) == everywhere((ParticipantAborted, (ANA,)), ana=SILENT)
 
 
 async def test_a_process_that_was_killed_is_named_everywhere() -> None:
