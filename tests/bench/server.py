@@ -195,11 +195,11 @@ async def tables(*, quick: bool) -> list[Table]:
             title="Signaling server",
             conditions=(
                 f"`mpcnode serve` with every limit at its default, a 30-line relay on `websockets`, the same on "
-                f"uvloop, and the PeerJS server (npm `peer`): one process each, a load generator in another, the loopback "
-                f"address, 1 KB messages; medians of {1 if quick else 3} runs in turn. Throughput and the server's CPU "
-                f"for a message with {PAIRS} senders and as many receivers; p99 at {RATE:,}/s; memory of each of "
-                f"{IDLE:,} idle connections; then p99 at {RATE:,}/s, and how far memory grew, while ten others send "
-                f"3.2 MB/s to a client that does not read."
+                f"uvloop, and the PeerJS server (npm `peer`): one process each, a load generator in another, the "
+                f"loopback address, 1 KB messages; medians of {1 if quick else 3} runs in turn. Throughput and the "
+                f"server's CPU for a message with {PAIRS} senders and as many receivers; p99 at {RATE:,}/s; memory of "
+                f"each of {IDLE:,} idle connections; then p99 at {RATE:,}/s, and how far memory grew, while ten others "
+                f"send 3.2 MB/s to a client that does not read."
             ),
             columns=(
                 "",

@@ -63,8 +63,8 @@ async def tables(*, quick: bool) -> list[Table]:
             title="`create-wallet`, 2 of 3, end to end",
             conditions=(
                 f"The command as a process, its home already there and under the default passphrase protection, with "
-                f"two registered nodes and a server, one process each; medians of {runs} runs after a warm-up, which makes "
-                f"the home. `--yes`: nobody compares words."
+                f"two registered nodes and a server, one process each; medians of {runs} runs after a warm-up, which "
+                f"makes the home. `--yes`: nobody compares words."
             ),
             columns=("phase", "time"),
             rows=[*rows, ("all of it", ms(total))],
