@@ -211,10 +211,7 @@ def decode_line(line: bytes) -> Line:
     """
     if len(line) > MAX_LINE:
         raise msgspec.DecodeError(f"longer than {MAX_LINE} bytes")
-    try:
-        found = _lines.decode(line)
-    except RecursionError:
-        raise msgspec.DecodeError("nested too deep") from None
+    found = _lines.decode(line)
     if msgspec.json.encode(found) + b"\n" != line:
         raise msgspec.DecodeError("not the canonical form")
     if not _follows(line, found.number, found.previous):

@@ -223,7 +223,7 @@ def _field_of(message: str) -> tuple[str, str]:
     at = _AT.search(message)
     # Every complaint names its field: what has none was found before.
     assert at is not None
-    return at[1], ascii(message[:1].lower() + message[1 : at.start()])[1:-1]
+    return at[1], message[:1].lower() + message[1 : at.start()]
 
 
 def _invalid(field: str, what: str) -> NoReturn:

@@ -1,9 +1,11 @@
 """Lines of an audit log."""
 
 import json
+import os
 from typing import Any
 
 from mpcnode.keystore.audit_chain import GENESIS, Entry, encode_line
+from tests.helpers.filesystem import PowerCut, Step, WatchedFileSystem
 
 
 def entry(number: int = 1, **changes: Any) -> Entry:
@@ -36,3 +38,22 @@ def chained(*entries: Entry) -> list[bytes]:
 LINES = chained(*(entry(number) for number in range(1, 6)))
 WHOLE = b"".join(LINES)
 HEAD = json.loads(LINES[-1])["hash"]
+
+
+class Dying(WatchedFileSystem):
+    """Is gone before the call number ``last``; of a write, half reached the disk."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__(self._die)
+        self.last = last
+
+    def _die(self, step: Step) -> None:
+        if step.number >= self.last:
+            if step.operation == "write" and step.number == self.last:
+                os.write(step.args[0], step.args[1][: len(step.args[1]) // 2])
+            raise PowerCut
+
+    def bury(self) -> None:
+        """What the kernel does for a process that is gone."""
+        for fd in list(self._paths):
+            os.close(fd)

@@ -21,7 +21,7 @@ from mpcnode.errors import (
 from mpcnode.keystore import audit_chain
 from mpcnode.keystore.audit import AUDIT_LOG, AuditLog, read_log
 from mpcnode.keystore.audit_chain import Line, Verdict
-from tests.helpers.audit import HEAD, LINES, WHOLE, entry
+from tests.helpers.audit import HEAD, LINES, WHOLE, Dying, entry
 from tests.helpers.filesystem import (
     PowerCut,
     QuickFileSystem,
@@ -94,12 +94,14 @@ def test_what_was_appended_is_read_back_and_goes_on_after_a_restart(home: Path) 
 
 
 def test_a_log_is_for_its_owner_alone_whatever_the_umask_is(home: Path) -> None:
-    before = os.umask(0)
-    try:
-        opened(home).close()
-    finally:
-        os.umask(before)
-    assert (home / AUDIT_LOG).stat().st_mode & 0o777 == 0o600
+    for mask in (0, 0o777):
+        before = os.umask(mask)
+        try:
+            opened(home).close()
+        finally:
+            os.umask(before)
+        assert (home / AUDIT_LOG).stat().st_mode & 0o777 == 0o600
+        (home / AUDIT_LOG).unlink()
 
 
 def test_an_opened_log_hands_over_what_is_there(log: Path) -> None:
@@ -137,6 +139,17 @@ def test_a_torn_line_is_moved_aside_and_the_chain_goes_on(log: Path) -> None:
         assert found.torn is None
 
 
+def test_a_torn_line_is_cut_off_only_when_its_copy_is_durable(log: Path) -> None:
+    log.write_bytes(WHOLE[:-7])
+    files = WatchedFileSystem()
+    opened(log.parent, files).close()
+    steps = [(step.operation, step.path.name) for step in files.steps]
+    cut = steps.index(("truncate", AUDIT_LOG))
+    assert steps.index(("fsync", "audit.log.torn-1")) < cut
+    assert ("fsync", log.parent.name) in steps[steps.index(("close", "audit.log.torn-1")) : cut]
+    assert ("fsync", AUDIT_LOG) in steps[cut:]
+
+
 def test_a_last_line_of_zeros_is_moved_aside_too(log: Path) -> None:
     log.write_bytes(b"".join(LINES[:4]) + bytes(10) + LINES[4][10:])
     with opened(log.parent) as found:
@@ -172,7 +185,6 @@ def test_threads_append_one_after_the_other(home: Path) -> None:
 
 def test_a_closed_log_takes_nothing(home: Path) -> None:
     log = opened(home)
-    log.close()
     log.close()
     with pytest.raises(ValueError, match="closed"):
         log.append(entry())
@@ -334,7 +346,7 @@ def test_whenever_the_power_goes_what_was_appended_is_there_and_the_rest_is_kept
             path.unlink()
         (home / AUDIT_LOG).write_bytes(b"".join(LINES[:2]) + LINES[2][:50])
         (home / AUDIT_LOG).chmod(0o600)
-        files = _Dying(number)
+        files = Dying(number)
         appended = 2
         try:
             with opened(home, files) as found:
@@ -355,23 +367,6 @@ def test_whenever_the_power_goes_what_was_appended_is_there_and_the_rest_is_kept
         assert kept.count(LINES[2][:50]) >= 1
         number += 1
     assert number > 20
-
-
-class _Dying(WatchedFileSystem):
-    def __init__(self, last: int) -> None:
-        super().__init__(self._die)
-        self.last = last
-
-    def _die(self, step: Step) -> None:
-        if step.number >= self.last:
-            if step.operation == "write" and step.number == self.last:
-                os.write(step.args[0], step.args[1][: len(step.args[1]) // 2])
-            raise PowerCut
-
-    def bury(self) -> None:
-        """What the kernel does for a process that is gone."""
-        for fd in list(self._paths):
-            os.close(fd)
 
 
 @pytest.mark.process
