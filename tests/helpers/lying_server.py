@@ -284,6 +284,8 @@ class GoBetween:
         self._masks = {name: f"mask of {name}" for name in self._ends}
         """Whose identity each is shown for the other: the mask of ana is what ben takes for ana."""
         self._keys: dict[str, str] = {}
+        self._waiting: list[tuple[PeerId, PeerId, wire.RelayMessage]] = []
+        """What came before both were heard: what is said of their keys must be true for each."""
         self._hashes: dict[str, str] = {}
         self._relays = {mask_of: self._relay(server, mask_of) for mask_of in self._ends}
 
@@ -298,10 +300,15 @@ class GoBetween:
             self._relays[sender].introduce(to)
         if isinstance(taken, Opened):
             self.opened.append(taken)
-            changed = self._change(self._translated(sender, to, taken.message))
-            if changed is not None:
-                self._relays[sender].send(to, changed, expires=2**40)
+            self._waiting.append((sender, to, taken.message))
+        while self._waiting and len(self._keys) == len(self._ends):
+            self._hand_on(*self._waiting.pop(0))
         return []
+
+    def _hand_on(self, sender: PeerId, to: PeerId, message: wire.RelayMessage) -> None:
+        changed = self._change(self._translated(sender, to, message))
+        if changed is not None:
+            self._relays[sender].send(to, changed, expires=2**40)
 
     def _relay(self, server: LyingServer, mask_of: PeerId) -> SealedRelay:
         return SealedRelay(
