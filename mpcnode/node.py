@@ -368,7 +368,7 @@ class Node:
         if len(here) == wanted:
             return here
         chosen = await user.choose_peers(tuple(self._trusts.view(name) for name in here), wanted)
-        if len(set(chosen)) != wanted or not set(chosen) <= set(here):
+        if len(chosen) != wanted or len(set(chosen) & set(here)) != wanted:
             raise UsageError(f"choose {wanted} different peers of those who are there")
         return chosen
 
