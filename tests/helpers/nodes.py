@@ -88,6 +88,8 @@ class Running:
         self._stopping = asyncio.Event()
         self._ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
+        self.over = False
+        """Whether the test has seen its end."""
 
     @property
     def node(self) -> Node:
@@ -99,17 +101,20 @@ class Running:
         either: set[asyncio.Future[Any]] = {self.task, self._ready}
         await soon(asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED))
         if self.task.done():
+            self.over = True
             self.task.result()
 
     async def stop(self) -> None:
         """End it as Ctrl-C or SIGTERM does; raise what it ended with before."""
         self._stopping.set()
+        self.over = True
         assert self.task is not None
         await soon(self.task)
 
     async def ended(self) -> BaseException | None:
         """Wait until it has ended by itself, and give why."""
         assert self.task is not None
+        self.over = True
         await soon(asyncio.wait({self.task}))
         return self.task.exception()
 
@@ -237,10 +242,9 @@ async def nodes(path: Path, url: str) -> AsyncIterator[Nodes]:
         try:
             yield made
         finally:
-            for running in made.running:
-                if running.task is not None and not running.task.done():
-                    with contextlib.suppress(Exception):
-                        await running.stop()
+            await asyncio.gather(
+                *(running.stop() for running in made.running if running.task is not None and not running.over)
+            )
     assert not made.network.links
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, left
