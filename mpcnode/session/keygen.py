@@ -238,6 +238,13 @@ class KeygenSession:
         silent = [name for name in sorted(unheard) if name in cancel.culprits]
         if cancel.code in {ParticipantSilent.code, LinkFailed.code} and silent:
             raise ParticipantSilent(f"neither {sender} nor this node reaches {', '.join(silent)}", culprits=silent)
+        if cancel.code == IdentityCheckFailed.code and self._me in cancel.culprits:
+            # Two ends, and each sees something else of who stands between them; nobody can say that of another link.
+            raise IdentityCheckFailed(
+                f"{sender} finds that the channel between it and this node is not with this node",
+                peer=sender,
+                hint="compare fingerprints with it: somebody may stand between you",
+            )
         raise ParticipantAborted(f"{sender} gave the session up: {cancel.reason!a}", culprits=[sender])
 
     def _unlinked(self) -> set[PeerId]:
@@ -379,7 +386,7 @@ class KeygenSession:
         elif asked_only:
             stopped = isinstance(error, asyncio.CancelledError)
             message = self._agreement.refuse("this node was stopped" if stopped else "this node cannot take part")
-        elif isinstance(error, ProtocolAbort | LinkFailed):
+        elif isinstance(error, ProtocolAbort | LinkFailed | IdentityCheckFailed):
             message = wire.SessionCancel(self.session_id, error.code, error.message[:500], error.culprits)
         else:
             code = error.code if isinstance(error, MpcError) else Interrupted.code

@@ -65,29 +65,46 @@ def nothing_came_of_it(behind: Behind, *children: Child) -> None:
 
 
 def go_between(change: Change) -> Setting:
-    return lambda server: GoBetween(server, "cli2", "proposer", change)
+    return lambda server: GoBetween(server, *BOTH, change)
 
 
 def no_descriptions(message: RelayMessage) -> RelayMessage | None:
     return None if isinstance(message, Offer | Answer) else message
 
 
+BOTH = ("cli1", "cli2")
 IMPOSTURES: dict[str, Setting] = {
     "another key, properly signed, on both sides": go_between(lambda message: message),
     "another fingerprint": go_between(lies.with_another_fingerprint),
     "no fingerprint": go_between(lies.without_fingerprint),
-    "a key that did not sign": lambda _server: lies.forge_signature("cli2"),
 }
 
 
-@pytest.mark.parametrize("lie", IMPOSTURES)
-async def test_whoever_stands_between_two_nodes_is_found_out_before_the_first_byte(behind: Behind, lie: str) -> None:
-    behind.server.lies.append(IMPOSTURES[lie](behind.server))
-    (cli2,) = await behind.register("cli2")
-    proposer = await behind.create(by="proposer")  # it answers cli2's offer, and so sees what is wrong with that
+async def found_out(behind: Behind, *, by: str, other: str) -> None:
+    (peer,) = await behind.register(other)
+    proposer = await behind.create(by=by)
     error = proposer.error
-    assert (proposer.code, error.code, error.culprits) == (4, "identity_check_failed", ("cli2",)), proposer.talk
-    nothing_came_of_it(behind, proposer, cli2)
+    assert (proposer.code, error.code, error.culprits) == (4, "identity_check_failed", (other,)), proposer.talk
+    nothing_came_of_it(behind, proposer, peer)
+
+
+@pytest.mark.parametrize("offers", [pytest.param("the proposer", marks=pytest.mark.slow), "the other"])
+@pytest.mark.parametrize("lie", IMPOSTURES)
+async def test_whoever_stands_between_two_nodes_is_found_out_before_the_first_byte(
+    behind: Behind, lie: str, offers: str
+) -> None:
+    """What is wrong with a description shows at the other end first, and is named at both."""
+    behind.server.lies.append(IMPOSTURES[lie](behind.server))
+    first, last = BOTH  # the smaller name makes the offer
+    await found_out(
+        behind, by=first if offers == "the proposer" else last, other=last if offers == "the proposer" else first
+    )
+
+
+@pytest.mark.slow
+async def test_a_key_that_did_not_sign_is_found_out_at_once(behind: Behind) -> None:
+    behind.server.lies.append(lies.forge_signature("cli2"))
+    await found_out(behind, by="cli1", other="cli2")
 
 
 @pytest.mark.slow
@@ -137,7 +154,7 @@ async def test_what_is_dropped_or_torn_is_silence_within_the_deadline(behind: Be
 async def test_descriptions_that_never_arrive_are_silence_too(behind: Behind) -> None:
     behind.server.lies.append(go_between(no_descriptions)(behind.server))
     others = await behind.register("cli2")
-    proposer = await behind.create(by="proposer")
+    proposer = await behind.create()
     assert (proposer.code, proposer.error.culprits) == (6, ("cli2",)), proposer.talk
     nothing_came_of_it(behind, proposer, *others)
 
