@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from mpcnode.errors import MpcError, ParticipantSilent
 from mpcnode.session.sealed_relay import SealedRelay
 from mpcnode.types import IdentityKey, PeerId
+
+HELLO_AGAIN: Final = 2.0
+"""Seconds after which a hello that was not answered is said once more."""
 
 
 class Room:
@@ -51,6 +55,15 @@ class Room:
         self._news.clear()
         await self._news.wait()
 
+    async def _changed_or_again(self, missing: Iterable[PeerId], relay: SealedRelay) -> None:
+        """Wait for any news; where none comes, say hello again: a peer answers only so many in a while."""
+        try:
+            async with asyncio.timeout(HELLO_AGAIN):
+                await self.changed()
+        except TimeoutError:
+            for name in missing:
+                relay.introduce(name)
+
     async def introduce(
         self, peers: Iterable[PeerId], relay: SealedRelay, *, wait: float
     ) -> Mapping[PeerId, IdentityKey]:
@@ -76,7 +89,7 @@ class Room:
                     for name in missing:
                         if problem := self._problems.get(name):
                             raise problem
-                    await self.changed()
+                    await self._changed_or_again(missing, relay)
         except TimeoutError:
             names = ", ".join(missing)
             raise ParticipantSilent(f"no hello from {names}; are these mpcnode nodes?", culprits=missing) from None

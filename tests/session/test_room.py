@@ -1,12 +1,13 @@
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 
 from mpcnode.errors import ContactChanged, ParticipantSilent
 from mpcnode.session.room import Room
-from mpcnode.types import PeerId
+from mpcnode.session.sealed_relay import SealedRelay
+from mpcnode.types import IdentityKey, PeerId
 from tests.helpers.relays import ANA, BEN, CLEO, Post, key_of
 
 T = TypeVar("T")
@@ -94,6 +95,21 @@ async def test_whoever_says_no_hello_is_named() -> None:
     with pytest.raises(ParticipantSilent) as caught:
         await soon(task)
     assert caught.value.culprits == (CLEO,)
+
+
+async def test_a_hello_that_got_lost_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpcnode.session.room.HELLO_AGAIN", 0.01)
+    said: list[PeerId] = []
+
+    class Deaf:
+        def introduce(self, peer: PeerId) -> None:
+            said.append(peer)
+
+        def key_of(self, peer: PeerId) -> IdentityKey | None:
+            return key_of(peer) if len(said) > 1 else None
+
+    room = Room(ANA)
+    assert await soon(room.introduce([BEN], cast("SealedRelay", Deaf()), wait=10)) == {BEN: key_of(BEN)}
 
 
 async def test_whoever_is_not_who_it_should_be_ends_the_wait() -> None:
