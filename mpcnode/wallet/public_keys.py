@@ -102,7 +102,7 @@ def _read_der(der: bytes) -> PublicKey:
     # Nothing here takes foreign DER apart: the point is at the end, and the whole must be how that point is written.
     for name, curve, size, form in _FORMS:
         try:
-            key = VerifyingKey.from_string(der[-size:], curve=curve, valid_encodings=(form,))
+            key = VerifyingKey.from_string(der[-size:], curve=curve)
         except MalformedPointError:
             continue
         if der == key.to_der(form):

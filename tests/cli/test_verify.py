@@ -25,6 +25,8 @@ RFC8032_SIGNATURE = (
 BIP340 = VECTORS / "bip340/test-vectors.csv"
 BIP340_ROWS = list(csv.DictReader(BIP340.read_text("utf-8").splitlines())) if BIP340.is_file() else []
 
+BASE_X = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+
 SEEDED, _SECRET = crypto_sign_seed_keypair(b"\x07" * 32)
 KEY = SEEDED.hex()
 
@@ -70,6 +72,13 @@ def test_a_signature_that_is_not_valid_is_exit_4(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: the signature is not valid")
+
+
+def test_a_signature_of_another_length_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify("--pubkey", KEY, "--signature", "00" * 65, "--message", "") == 4
+    assert "it has 65 bytes, not 64" in capsys.readouterr().err
+    assert verify("--pubkey", "02" + BASE_X, "--signature", "00" * 63, "--message", "") == 4
+    assert "it has 63 bytes, not 64 or 65" in capsys.readouterr().err
 
 
 def test_json_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:

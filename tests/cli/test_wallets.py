@@ -13,6 +13,7 @@ from mpcnode.cli import app as cli
 from mpcnode.keystore.format import KdfPolicy, canonical
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
+from mpcnode.types import WalletId
 from mpcnode.wallet.addresses import BitcoinNetwork, solana_address, taproot_address
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
 from mpcnode.wallet.wallet import Wallet
@@ -47,7 +48,7 @@ def home(tmp_path: Path, active: Wallet) -> Path:
     """A home with the active wallet ``treasury`` and the pending one ``draft``."""
     home = Home.open(tmp_path / "home", create=True, files=QuickFileSystem())
     made = make_wallet()
-    draft = replace(made.wallet, name="draft", wallet_id="ef" * 16)  # type: ignore[arg-type]
+    draft = replace(made.wallet, name="draft", wallet_id=WalletId("ef" * 16))
     with Keyring(bytearray(PASSPHRASE)) as keyring:
         home.create_identity(keyring, KdfPolicy(8 << 20, 1))
         for wallet in (active, draft):
@@ -187,6 +188,21 @@ def test_der_does_not_go_to_a_terminal(
 def test_a_wallet_that_is_not_there_is_exit_3(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show(home, name) == 3
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_two_wallets_of_one_name_are_told_apart_by_their_ids(
+    home: Path, active: Wallet, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = replace(active, wallet_id=WalletId("cd" * 16))
+    with Keyring(bytearray(PASSPHRASE)) as keyring:
+        Home.open(home, create=False, files=QuickFileSystem()).save_wallet(
+            twin.wallet_id, twin.peer_id, twin.to_header(), make_wallet().secret.encode(), keyring
+        )
+    assert show(home, "treasury", *secret) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert twin.wallet_id in captured.err
+    assert show(home, "cdcd", *secret) == 0
 
 
 # --- addresses ---

@@ -92,6 +92,8 @@ ORDER_EIGHT = ED25519_START + bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2
         (PEM + PEM.replace("PUBLIC KEY", "CERTIFICATE")).encode(),
         PEM.replace("MCow", "MC*w").encode(),
         PEM.replace("uE=", "uE").encode(),
+        PEM.replace("uE=", "uE=\nQUJD").encode(),
+        (PEM + "#" * MAX_ENCODED).encode(),
         b"-----BEGIN PUBLIC KEY-----\n\n-----END PUBLIC KEY-----\n",
     ],
 )
