@@ -272,6 +272,7 @@ class Node:
             now=time.time,
             timeouts=self.config.timeouts,
             mesh_timeouts=self.config.mesh_timeouts,
+            away=lambda: self._room.away,
         )
         policy = Policy(accept=self.config.accept, contacts_only=self.config.contacts_only, yes=self.config.yes)
         self._sessions = Sessions(
@@ -314,6 +315,7 @@ class Node:
             case events.ServerSaid():
                 self._emit(Warned(f"the server says: {event.error}"))
             case events.Disconnected():
+                self._room.away = True
                 self._emit(Disconnected(event.reason, event.retry_in))
 
     def _met(self, peers: Iterable[PeerId]) -> None:

@@ -221,6 +221,8 @@ class KeygenSession:
             if not task.done():
                 raise self._nobody_answered()
             return task.result()
+        except MpcError as error:
+            raise self._services.explained(error) from error.__cause__
         finally:
             task.cancel()
             await see_end(task)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from mpcnode.errors import MpcError, ParticipantSilent
+from mpcnode.errors import MpcError, ParticipantSilent, ServerUnreachable
 from mpcnode.session.sealed_relay import SealedRelay
 from mpcnode.types import IdentityKey, PeerId
 
@@ -26,6 +26,8 @@ class Room:
         self._problems: dict[PeerId, MpcError] = {}
         self.present: tuple[PeerId, ...] = ()
         """Everybody, this node included, sorted; empty until this node is registered."""
+        self.away = False
+        """Whether the server cannot be reached just now; then ``present`` is who was there last."""
 
     def others_of(self, wanted: tuple[PeerId, ...]) -> tuple[PeerId, ...]:
         """Who of ``wanted`` is there; everybody else but this node where ``wanted`` is empty."""
@@ -34,6 +36,7 @@ class Room:
     def set(self, present: Iterable[PeerId]) -> None:
         """Take it that these are there."""
         self.present = tuple(sorted({*present, self._me}))
+        self.away = False
         self._news.set()
 
     def joined(self, peer: PeerId) -> None:
@@ -76,6 +79,7 @@ class Room:
 
         Raises:
             ParticipantSilent: somebody did not answer.
+            ServerUnreachable: nobody could, because the server is away.
             ContactChanged, IdentityCheckFailed, PeerIncompatible: somebody is not who it should be.
         """
         peers = tuple(peers)
@@ -91,6 +95,15 @@ class Room:
                             raise problem
                     await self._changed_or_again(missing, relay)
         except TimeoutError:
+            if self.away:
+                raise server_away() from None
             names = ", ".join(missing)
             raise ParticipantSilent(f"no hello from {names}; are these mpcnode nodes?", culprits=missing) from None
         return {name: key for name in peers if (key := relay.key_of(name)) is not None}
+
+
+def server_away() -> ServerUnreachable:
+    """Say that nobody can be reached because the server cannot."""
+    return ServerUnreachable(
+        "the server is away, and without it nobody can be reached", hint="start again when the server is back"
+    )

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from mpcnode.errors import LinkFailed, MpcError, ParticipantSilent
 from mpcnode.identity.identity import Identity
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, to_relay
+from mpcnode.session.room import server_away
 from mpcnode.session.sealed_relay import SealedRelay
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.wallets import Wallets
@@ -29,6 +31,7 @@ class Services:
         rng: gives that many random bytes.
         now: Unix time in seconds.
         timeouts, mesh_timeouts: see there.
+        away: says whether the server cannot be reached just now.
     """
 
     peer_id: PeerId
@@ -40,6 +43,13 @@ class Services:
     now: Callable[[], float]
     timeouts: SessionTimeouts
     mesh_timeouts: MeshTimeouts
+    away: Callable[[], bool] = lambda: False
+
+    def explained(self, error: MpcError) -> MpcError:
+        """Give the true reason of what failed before there was a mesh: where the server is away, nobody is silent."""
+        if isinstance(error, ParticipantSilent | LinkFailed) and self.away():
+            return server_away()
+        return error
 
     def mesh(
         self,
