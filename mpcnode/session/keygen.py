@@ -113,6 +113,7 @@ class KeygenSession:
         self._agreement = Agreement(proposal, me=self._me)
         self._state = SessionState(self.session_id)
         self._news = asyncio.Event()
+        self._began = asyncio.get_running_loop().time()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._mesh = services.mesh(self.session_id, self.roster, self._link_changed)
         self._descriptor: Descriptor | None = None
@@ -367,7 +368,8 @@ class KeygenSession:
         self._services.relay.send(to, message, expires=self._proposal.expires)
 
     def _time_left(self) -> float:
-        return max(0.0, self._proposal.expires - self._services.now())
+        """How long this node waits for answers, by its own clock alone: the proposer's may be minutes off."""
+        return max(0.0, self._began + self._services.timeouts.negotiate - asyncio.get_running_loop().time())
 
     def _link_changed(self, change: LinkChange) -> None:
         state = _LINKS.get(change.state)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -84,6 +85,15 @@ async def test_who_does_not_answer_in_time_is_named() -> None:
     await table.run()
     assert table[ANA].error == table[BEN].error == (ParticipantSilent, (CLEO,))
     assert table[CLEO].error[0] in {Refused, ParticipantAborted}
+
+
+@pytest.mark.parametrize("minutes", [-4, 4])
+async def test_clocks_may_differ_by_minutes(minutes: int) -> None:
+    table = Table(*NAMES)
+    session = table[BEN].session
+    session._services = replace(session._services, now=lambda: table.now() + 60 * minutes)
+    outcomes = await table.run()
+    assert [type(outcome) for outcome in outcomes.values()] == [WalletView] * 3
 
 
 async def test_who_is_not_there_is_named() -> None:
