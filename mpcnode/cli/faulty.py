@@ -4,6 +4,7 @@ No other way leads to them. ``mpcnode`` neither imports this file nor reads the 
 """
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -20,10 +21,14 @@ def main() -> NoReturn:
     except ConfigurationError as error:
         print(*error_lines(error), sep="\n", file=sys.stderr)  # noqa: T201 -- this is where errors are printed
         sys.exit(error.exit_code)
-    if asked.dies_at is not None:
+    if (step := asked.dies_at or asked.interrupted_at) is not None:
         from mpcnode.scenario import deaths  # noqa: PLC0415 -- loads the node
 
-        deaths.install(asked.dies_at)
+        deaths.install(step, signal.SIGKILL if asked.dies_at is not None else signal.SIGINT)
+    if asked.disk is not None:
+        from mpcnode.scenario import disks  # noqa: PLC0415 -- loads the keystore
+
+        disks.install(asked.disk)
     if asked.cheat is not None:
         from mpcnode.scenario import cheats  # noqa: PLC0415 -- same
 

@@ -1,10 +1,11 @@
-"""Processes that die at a named step, as by ``kill -9``: nothing is flushed, closed or said."""
+"""Processes that die at a named step, as by ``kill -9``: nothing is said. Or that hear Ctrl-C there."""
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Final, NoReturn
+from typing import ClassVar, Final
 
 from mpcnode.keystore.filesystem import FileSystem
 from mpcnode.node import CreateWallet, Node, NodeConfig, User
@@ -16,17 +17,19 @@ Emit = Callable[[Event], None]
 _WALLETS: Final = "wallets"
 
 
-def install(step: Step) -> None:
-    """Have this process die at ``step``; before anything of a node is made."""
-    _MortalNode.dies_at = _MortalFileSystem.dies_at = step
+def install(step: Step, number: signal.Signals) -> None:
+    """Have this process get a signal at ``step``; before anything of a node is made."""
+    _MortalNode.step = _MortalFileSystem.step = step
+    _MortalNode.number = _MortalFileSystem.number = number
     put_in_place_of(Node, _MortalNode)
     put_in_place_of(FileSystem, _MortalFileSystem)
 
 
-def die() -> NoReturn:
-    """End this process without a word."""
-    while True:
-        os.kill(os.getpid(), signal.SIGKILL)
+def strike(number: signal.Signals) -> None:
+    """Send this process a signal; of SIGKILL nobody comes back."""
+    os.kill(os.getpid(), number)
+    while number == signal.SIGKILL:
+        time.sleep(1)
 
 
 def step_of(event: Event) -> str | None:
@@ -41,9 +44,10 @@ def step_of(event: Event) -> str | None:
 
 
 class _MortalNode(Node):
-    """A node that dies as soon as it has told of the step."""
+    """A node that is struck as soon as it has told of the step."""
 
-    dies_at: ClassVar[Step]
+    step: ClassVar[Step]
+    number: ClassVar[signal.Signals]
 
     def __init__(self, config: NodeConfig, *, user: User, emit: Emit) -> None:
         super().__init__(config, user=user, emit=self._mortal(emit))
@@ -57,8 +61,8 @@ class _MortalNode(Node):
     def _mortal(self, emit: Emit) -> Emit:
         def tell(event: Event) -> None:
             emit(event)
-            if step_of(event) == self.dies_at:
-                die()
+            if step_of(event) == self.step:
+                strike(self.number)
 
         return tell
 
@@ -66,7 +70,8 @@ class _MortalNode(Node):
 class _MortalFileSystem(FileSystem):
     """The real file system, up to a step inside a save of a wallet's file."""
 
-    dies_at: ClassVar[Step]
+    step: ClassVar[Step]
+    number: ClassVar[signal.Signals]
 
     def __init__(self) -> None:
         self._save = ""
@@ -90,9 +95,10 @@ class _MortalFileSystem(FileSystem):
 
     def write(self, fd: int, data: bytes) -> int:
         """Write; half of it where that is the step."""
-        if fd == self._fd and self.dies_at == f"{self._save}-write":
-            super().write(fd, data[: len(data) // 2])
-            die()
+        if fd == self._fd and self.step == f"{self._save}-write":
+            written = super().write(fd, data[: max(1, len(data) // 2)])
+            strike(self.number)
+            return written
         return super().write(fd, data)
 
     def fsync(self, fd: int) -> None:
@@ -117,5 +123,5 @@ class _MortalFileSystem(FileSystem):
             self._renamed_in = target.parent
 
     def _come_to(self, operation: str) -> None:
-        if self.dies_at == f"{self._save}-{operation}":
-            die()
+        if self.step == f"{self._save}-{operation}":
+            strike(self.number)

@@ -34,7 +34,12 @@ Stored = Literal["wallet-pending", "wallet-active"]
 """The wallet was stored and read back, and the user interface was told; the others were not."""
 
 Step = Phase | Save | Stored
-"""Where a process can die: on entering a phase, inside a save, or right after one. All are places every node passes."""
+"""Where a process can die, or hear Ctrl-C: on entering a phase, inside a save, after one; every node passes there."""
+
+Disk = Literal[
+    "full",  # no wallet fits on it any more, and the last one only half
+    "read-only",  # what is there can be read
+]
 
 Kind = Literal["commitment_digest", "commitment", "share", "ready", "wallet_created"]
 How = Literal[
@@ -110,11 +115,19 @@ class Faults(_Part, frozen=True, rename="kebab"):
 
     Args:
         dies_at: where it dies, the first time it comes there.
+        interrupted_at: where it hears Ctrl-C, each time it comes there.
+        disk: what its disk is like.
         cheat: the lie it tells.
     """
 
     dies_at: Step | None = None
+    interrupted_at: Step | None = None
+    disk: Disk | None = None
     cheat: Cheat | None = None
+
+    def __post_init__(self) -> None:
+        if [self.dies_at, self.interrupted_at, self.disk].count(None) < 2:
+            raise ValueError("one death, interruption or disk at a time: each is a file system of its own")
 
 
 def encode(faults: Faults) -> str:

@@ -74,7 +74,7 @@ def parse(data: bytes, file: str) -> Scenario:
 
 
 def _nodes(file: str, tree: object) -> dict[str, NodeOptions]:
-    form = "nodes is a list of names, or NAME: {accept?, contacts-only?, room?, cheat?: {message, how, to?}, dies-at?}"
+    form = "nodes is a list of names, or NAME: {accept?, contacts-only?, room?, cheat?, dies-at?, disk?}"
     place = f"{file}: nodes"
     if isinstance(tree, list):
         if len(set(map(str, tree))) != len(tree):

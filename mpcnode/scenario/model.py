@@ -27,7 +27,7 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class NodeOptions(_Part, frozen=True, rename="kebab"):
     """How a node of the scenario is run; the names are those of the options of ``mpcnode register``.
 
-    The last two are faults of its first process; started again, the node is honest and lives.
+    The last three are faults of its first process; started again, the node is honest and lives.
     """
 
     accept: Literal["auto", "contacts", "none"] = "auto"
@@ -35,6 +35,16 @@ class NodeOptions(_Part, frozen=True, rename="kebab"):
     room: Name = "public"
     cheat: faults.Cheat | None = None
     dies_at: faults.Step | None = None
+    disk: Literal["full"] | None = None
+
+    @property
+    def faults(self) -> faults.Faults | None:
+        """What is wrong with its first process."""
+        asked = faults.Faults(cheat=self.cheat, dies_at=self.dies_at, disk=self.disk)
+        return None if asked == faults.Faults() else asked
+
+    def __post_init__(self) -> None:
+        self.faults  # noqa: B018 -- what does not fit together is found when it is made
 
 
 class Timeouts(_Part, frozen=True):

@@ -58,7 +58,7 @@ class World:
         await self._server.start("serve", "--port", "0", "--json", "--stop-with-stdin")
         serving = await self._server.wait_for(_serving, deadline=START_DEADLINE)
         self._url = f"ws://{serving.host}:{serving.port}"
-        starts = (self.start(name, faults=self._faults(name)) for name in self.scenario.nodes)
+        starts = (self.start(name, faults=options.faults) for name, options in self.scenario.nodes.items())
         results = await asyncio.gather(*starts, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -109,12 +109,6 @@ class World:
             await asyncio.gather(*(node.stop() for node in self.nodes.values()), return_exceptions=True)
         finally:
             await self._server.stop()
-
-    def _faults(self, name: str) -> Faults | None:
-        options = self.scenario.nodes[name]
-        if options.cheat is None and options.dies_at is None:
-            return None
-        return Faults(cheat=options.cheat, dies_at=options.dies_at)
 
     def _arguments(self, name: str, passphrase: str) -> Iterator[str]:
         options = self.scenario.nodes.get(name, NodeOptions())

@@ -1,0 +1,191 @@
+"""Faults: what they are called, that only one entry point knows them, and that each does what it says."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpcnode.errors import ConfigurationError
+from mpcnode.scenario import faults
+from mpcnode.scenario.faults import CHEATS, VARIABLE, Cheat, Faults, How, Kind, Save, Step, decode, encode
+from mpcnode.scenario.load import parse
+from tests.helpers.terminal import clean_environment
+
+KNOWS = re.compile(
+    rf"scenario import .*(faults|cheats|deaths|disks)|scenario\.(faults|cheats|deaths|disks)|faulty|{VARIABLE}"
+)
+PACKAGE = Path(faults.__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Faults(),
+        Faults(dies_at="wallet-pending"),
+        Faults(cheat=Cheat(message="share", how="off-curve", to="cli2"), dies_at="certifying"),
+        Faults(disk="full"),
+    ],
+)
+def test_faults_come_back_as_they_were_written(asked: Faults) -> None:
+    assert decode(encode(asked)) == asked
+
+
+def test_the_names_in_the_variable_are_those_of_a_scenario() -> None:
+    assert json.loads(encode(Faults(dies_at="storing"))) == {"dies-at": "storing"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"dies-at": "lunch"}',
+        '{"dies_at": "storing"}',
+        '{"dies-at": "storing", "disk": "full"}',
+        '{"cheat": {"message": "share"}}',
+        '{"cheat": {"message": "share", "how": "more-points"}}',
+        '{"cheat": {"message": "commitment", "how": "two-faced"}}',
+        '{"cheat": {"message": "commitment", "how": "more-points", "to": "cli2"}}',
+        '{"cheat": {"message": "share", "how": "flip", "to": "../x"}}',
+        "[" * 100_000,
+    ],
+)
+def test_what_names_no_faults_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=VARIABLE):
+        decode(text)
+
+
+@given(st.text(max_size=200))
+def test_whatever_the_text_only_a_configuration_error_escapes(text: str) -> None:
+    with contextlib.suppress(ConfigurationError):
+        decode(text)
+
+
+def test_every_lie_has_its_line_and_every_message_its_lies() -> None:
+    assert set(CHEATS) == set(get_args(How))
+    assert frozenset().union(*CHEATS.values()) == set(get_args(Kind))
+
+
+def run(module: str, *arguments: str, asked: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=clean_environment() | {VARIABLE: asked},
+    )
+
+
+def test_the_ordinary_command_does_not_read_them_and_the_other_insists() -> None:
+    assert run("mpcnode", "--version", asked="{").returncode == 0
+    assert run("mpcnode.cli.faulty", "--version", asked='{"dies-at": "storing"}').returncode == 0
+    refused = run("mpcnode.cli.faulty", "--version", asked="{")
+    assert refused.returncode == 3
+    assert refused.stderr.startswith(f"error: {VARIABLE} names no faults")
+
+
+def test_no_part_of_mpcnode_but_scenarios_knows_of_them() -> None:
+    knows = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if KNOWS.search(path.read_text())}
+    assert knows == {
+        "cli/faulty.py",
+        *(
+            f"scenario/{name}.py"
+            for name in ("cheats", "deaths", "disks", "faults", "model", "process", "runner", "steps")
+        ),
+    }
+
+
+def test_an_ordinary_command_loads_nothing_that_makes_faults() -> None:
+    program = """
+import sys
+import mpcnode.cli.app, mpcnode.cli.node_commands, mpcnode.node, mpcnode.control.server
+print(sorted(name for name in sys.modules if name.startswith("mpcnode.scenario") or name.endswith("faulty")))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+    assert done.stdout.strip() == b"[]"
+
+
+SAVES = """
+import json, os, sys
+from pathlib import Path
+from mpcnode.scenario import deaths
+import signal
+deaths.install(sys.argv[2], signal.Signals(int(sys.argv[3])))
+from mpcnode.keystore import store
+fs = store.FileSystem()
+directory = Path(sys.argv[1]) / "wallets" / "w"
+def save(target, data):
+    temporary = directory / ".cli1.json.0123456789abcdef.tmp"
+    fd = fs.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    while data:
+        data = data[fs.write(fd, data):]
+    fs.fsync(fd)
+    fs.close(fd)
+    fs.rename(temporary, target)
+    fd = fs.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    fs.fsync(fd)
+    fs.close(fd)
+save(directory / "cli1.json", b"pending")
+save(directory / "cli1.json", b"active!")
+"""
+
+
+def saved(path: Path, step: str, number: signal.Signals) -> tuple[int, dict[str, bytes]]:
+    directory = path / "wallets" / "w"
+    directory.mkdir(parents=True)
+    code = subprocess.run(
+        [sys.executable, "-c", SAVES, str(path), step, str(number.value)],
+        timeout=60,
+        check=False,
+        stderr=subprocess.DEVNULL,
+    ).returncode
+    return code, {name.name: name.read_bytes() for name in directory.iterdir()}
+
+
+TEMPORARY = ".cli1.json.0123456789abcdef.tmp"
+AFTER: dict[Step, dict[str, bytes]] = {
+    "pending-create": {TEMPORARY: b""},
+    "pending-write": {TEMPORARY: b"pen"},
+    "pending-fsync": {TEMPORARY: b"pending"},
+    "pending-rename": {"cli1.json": b"pending"},
+    "pending-sync": {"cli1.json": b"pending"},
+    "active-create": {"cli1.json": b"pending", TEMPORARY: b""},
+    "active-write": {"cli1.json": b"pending", TEMPORARY: b"act"},
+    "active-fsync": {"cli1.json": b"pending", TEMPORARY: b"active!"},
+    "active-rename": {"cli1.json": b"active!"},
+    "active-sync": {"cli1.json": b"active!"},
+}
+
+
+@pytest.mark.parametrize("step", get_args(Save))
+def test_a_death_inside_a_save_leaves_what_that_step_leaves(tmp_path: Path, step: Step) -> None:
+    assert saved(tmp_path, step, signal.SIGKILL) == (-signal.SIGKILL, AFTER[step])
+
+
+def test_a_process_that_does_not_come_to_the_step_lives(tmp_path: Path) -> None:
+    assert saved(tmp_path, "storing", signal.SIGKILL) == (0, {"cli1.json": b"active!"})
+
+
+@pytest.mark.parametrize("line", ["disk: wet", "dies-at: lunch", "cheat: {message: share, how: flip, to: nobody}"])
+def test_a_scenario_whose_faults_are_none_is_refused(line: str) -> None:
+    with pytest.raises(ConfigurationError, match="nodes: a"):
+        parse(f"nodes: {{a: {{{line}}}, b: }}\nsteps: [{{stop: {{node: a}}}}]".encode(), "x")
+
+
+def test_a_scenario_may_have_faults() -> None:
+    text = (
+        b"nodes: {a: {dies-at: storing, cheat: {message: share, how: flip, to: b}}, b: }\nsteps: [{start: {node: a}}]"
+    )
+    options: Any = parse(text, "x").nodes
+    assert options["a"].faults == Faults(dies_at="storing", cheat=Cheat(message="share", how="flip", to="b"))
+    assert options["b"].faults is None
