@@ -209,7 +209,8 @@ class Node:
             threshold=request.threshold,
             suites=request.suites,
             wallet_name=request.name,
-            expires=int(time.time() + self.config.timeouts.negotiate),
+            now=time.time(),
+            answer_within=self.config.timeouts.negotiate,
         )
         return await self._sessions.propose(proposal, user=user, emit=emit)
 

@@ -369,7 +369,7 @@ class KeygenSession:
 
     def _time_left(self) -> float:
         """How long this node waits for answers, by its own clock alone: the proposer's may be minutes off."""
-        return max(0.0, self._began + self._services.timeouts.negotiate - asyncio.get_running_loop().time())
+        return max(0.0, self._began + self._proposal.answer_within - asyncio.get_running_loop().time())
 
     def _link_changed(self, change: LinkChange) -> None:
         state = _LINKS.get(change.state)

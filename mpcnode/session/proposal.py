@@ -16,12 +16,11 @@ from mpcnode.types import (
     check_threshold,
 )
 from mpcnode.wallet.wallet import State, Wallet
-from mpcnode.wire.relay import MAX_REQUEST_BYTES, SessionProposal, SignRequest, encode_message
+from mpcnode.wire.relay import MAX_ANSWER_SECONDS, MAX_REQUEST_BYTES, SessionProposal, SignRequest, encode_message
 
 KEYGEN: Final = "keygen"
 SIGN: Final = "sign"
 CLOCK_SKEW: Final = 300
-MAX_LIFETIME: Final = 24 * 3600
 
 
 def propose_keygen(
@@ -31,7 +30,8 @@ def propose_keygen(
     threshold: int,
     suites: Collection[SuiteId],
     wallet_name: str,
-    expires: int,
+    now: float,
+    answer_within: float,
 ) -> SessionProposal:
     """Make a proposal for a new wallet.
 
@@ -41,7 +41,8 @@ def propose_keygen(
         threshold: how many signers will suffice.
         suites: the ciphersuites of the wallet.
         wallet_name: what the wallet will be called.
-        expires: Unix time in seconds after which nobody shall accept.
+        now: Unix time in seconds.
+        answer_within: seconds that answers are waited for, at most a day.
 
     Raises:
         ValueError: threshold and total do not fit.
@@ -57,7 +58,8 @@ def propose_keygen(
         public_keys=tuple(roster[name].hex() for name in names),
         suites=tuple(suites),
         wallet_name=wallet_name,
-        expires=expires,
+        expires=int(now + answer_within),
+        answer_within=float(answer_within),
     )
 
 
@@ -68,7 +70,8 @@ def propose_signing(
     asked: Collection[PeerId],
     suite: SuiteId,
     request: SignRequest,
-    expires: int,
+    now: float,
+    answer_within: float,
 ) -> SessionProposal:
     """Make a proposal to sign.
 
@@ -78,7 +81,8 @@ def propose_signing(
         asked: participants of it who are asked, this node included, at least its threshold.
         suite: one of its ciphersuites.
         request: what is signed.
-        expires: Unix time in seconds after which nobody shall accept.
+        now: Unix time in seconds.
+        answer_within: seconds that answers are waited for, at most a day.
 
     Raises:
         ValueError: too few are asked.
@@ -94,7 +98,8 @@ def propose_signing(
         public_keys=tuple(wallet.identity_keys[name].hex() for name in names),
         suites=(suite,),
         wallet_name=wallet.name,
-        expires=expires,
+        expires=int(now + answer_within),
+        answer_within=float(answer_within),
         sign=request,
     )
 
@@ -168,7 +173,10 @@ def check_proposal(
     _require(not unknown, f"ciphersuite {unknown[0] if unknown else ''} is not supported")
     _require(len(set(proposal.suites)) == len(proposal.suites), "a ciphersuite stands there twice")
     _require(proposal.expires > now - CLOCK_SKEW, "the proposal has expired; are the clocks right?")
-    _require(proposal.expires < now + MAX_LIFETIME, "the proposal is valid for more than a day; are the clocks right?")
+    _require(
+        proposal.expires < now + MAX_ANSWER_SECONDS + CLOCK_SKEW,
+        "the proposal is valid for more than a day; are the clocks right?",
+    )
     for name, key in roster_of(proposal).items():
         try:
             check_identity_key(key)

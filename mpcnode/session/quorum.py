@@ -154,7 +154,8 @@ class Quorum:
             asked=(self._me, *others),
             suite=suite,
             request=request,
-            expires=int(time.time() + negotiate),
+            now=time.time(),
+            answer_within=negotiate,
         )
         session = SigningSession(
             proposal,

@@ -88,6 +88,7 @@ class SigningSession:
         self._dismissed = False
         self._signals: list[tuple[PeerId, wire.Offer | wire.Answer | wire.IceCandidate]] = []
         self._news = asyncio.Event()
+        self._began = asyncio.get_running_loop().time()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connected = False
 
@@ -285,7 +286,7 @@ class SigningSession:
         """Await ``work`` unless the session fails first or the proposal expires."""
         task = asyncio.ensure_future(work)
         futures: set[asyncio.Future[Any]] = {task, self._failure}
-        left = max(0.0, self._proposal.expires - self._services.now())
+        left = max(0.0, self._began + self._proposal.answer_within - asyncio.get_running_loop().time())
         try:
             await asyncio.wait(futures, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if self._failure.done():

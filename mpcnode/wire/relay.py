@@ -19,6 +19,7 @@ MAX_MESSAGE_BYTES: Final = 8 * 1024
 MAX_REQUEST_BYTES: Final = 16 * 1024
 """The messages of one session together, so that their proposal fits the relay."""
 MAX_BATCH: Final = 250
+MAX_ANSWER_SECONDS: Final = 24 * 3600
 """How many messages one session signs; a longer batch is several sessions on one mesh."""
 
 MessageHex = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2})*\Z", max_length=2 * MAX_MESSAGE_BYTES)]
@@ -69,7 +70,11 @@ class SignRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=True):
-    """Propose a session to everybody in it; ``expires`` is Unix time in seconds."""
+    """Propose a session to everybody in it.
+
+    ``expires`` is Unix time in seconds and keeps an old proposal from being played again; ``answer_within`` is how many
+    seconds answers are waited for, each by its own clock, which may be minutes off.
+    """
 
     session_id: Hex16
     kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,20}\Z")]
@@ -80,6 +85,7 @@ class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=Tru
     suites: Annotated[tuple[SuiteName, ...], msgspec.Meta(min_length=1, max_length=4)]
     wallet_name: WalletName
     expires: int
+    answer_within: Annotated[float, msgspec.Meta(gt=0, le=MAX_ANSWER_SECONDS)]
     sign: SignRequest | None = None
 
 

@@ -143,7 +143,8 @@ class Table:
             threshold=threshold,
             suites=suites,
             wallet_name="treasury",
-            expires=int(NOW + 1000),
+            now=NOW + 1000 - timeouts.negotiate,
+            answer_within=timeouts.negotiate,
         )
         self._timeouts, self._mesh_timeouts = timeouts, mesh_timeouts
         self._seed = itertools.count()

@@ -18,7 +18,8 @@ def proposal(wallet_name: str = "treasury") -> SessionProposal:
         threshold=2,
         suites=(SuiteId("FROST-ED25519-SHA512-v1"),),
         wallet_name=wallet_name,
-        expires=1_800_000_000,
+        now=1_800_000_000,
+        answer_within=60,
     )
 
 
@@ -117,5 +118,6 @@ def test_a_proposal_that_is_none_can_be_refused() -> None:
         suites=("FROST-ED25519-SHA512-v1",),
         wallet_name="treasury",
         expires=0,
+        answer_within=60,
     )
     assert refusal(crooked, "no").accepted is False

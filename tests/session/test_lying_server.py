@@ -295,7 +295,8 @@ def proposal(number: int, bens: IdentityKey, **changes: Any) -> SessionProposal:
         threshold=2,
         suites=(SuiteId("FROST-ED25519-SHA512-v1"),),
         wallet_name=f"wallet{number}",
-        expires=int(time.time()) + 60,
+        now=time.time(),
+        answer_within=60,
     )
     return msgspec.structs.replace(made, **changes)
 

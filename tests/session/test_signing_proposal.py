@@ -29,7 +29,13 @@ def wallet() -> Wallet:
 
 def proposal(wallet: Wallet, *, asked: tuple[PeerId, ...] = ASKED, **changes: Any) -> SessionProposal:
     made = propose_signing(
-        session_id=SessionId("5e" * 16), wallet=wallet, asked=asked, suite=ED25519, request=REQUEST, expires=2**31
+        session_id=SessionId("5e" * 16),
+        wallet=wallet,
+        asked=asked,
+        suite=ED25519,
+        request=REQUEST,
+        now=2**31,
+        answer_within=60,
     )
     return msgspec.structs.replace(made, **changes)
 

@@ -41,6 +41,7 @@ NEGOTIATION: dict[str, PeerMessage] = {
         suites=(SUITE,),
         wallet_name="treasury",
         expires=1,
+        answer_within=60,
     ),
     "session_response": relay.SessionResponse(session_id=SESSION, accepted=False, proposal="00" * 32, reason="no"),
     "session_start": relay.SessionStart(session_id=SESSION, signers=("cli1", "cli2"), fresh={}, mesh=SESSION),

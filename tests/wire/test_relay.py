@@ -22,6 +22,7 @@ EVERY: list[RelayMessage] = [
         suites=("FROST-ED25519-SHA512-v1",),
         wallet_name="treasury",
         expires=1_900_000_000,
+        answer_within=60,
     ),
     relay.SessionResponse(session_id=SESSION, accepted=True, proposal="22" * 32, fresh="33" * 32),
     relay.SessionCancel(SESSION, "refused", "changed my mind", ("cli2",)),
@@ -41,6 +42,7 @@ EVERY: list[RelayMessage] = [
         suites=("FROST-ED25519-SHA512-v1",),
         wallet_name="treasury",
         expires=1_900_000_000,
+        answer_within=60,
         sign=relay.SignRequest("88" * 16, 0, "text", ("68656c6c6f",)),
     ),
 ]
@@ -132,3 +134,10 @@ def test_only_decode_errors_escape_whatever_comes(data: bytes) -> None:
     for decode in (relay.decode, relay.decode_envelope):
         with contextlib.suppress(DecodeError):
             decode(data)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "86401", "1e9", '"60"', "null"])
+def test_answers_are_waited_for_a_while_and_at_most_a_day(seconds: str) -> None:
+    data = sealed(EVERY[0]).replace(b'"answer_within":60', f'"answer_within":{seconds}'.encode())
+    with pytest.raises(DecodeError):
+        relay.decode_envelope(data)
