@@ -15,7 +15,6 @@ from typing import Any, Final, Self
 from mpcnode.errors import (
     AuthenticationError,
     DecodeError,
-    ParticipantSilent,
     PeerIncompatible,
     UsageError,
 )
@@ -26,6 +25,8 @@ from mpcnode.keystore.store import Home
 from mpcnode.mesh.transport import Connector, MeshTimeouts
 from mpcnode.session.catch_up import CatchUp
 from mpcnode.session.consent import Accept, Policy, User
+from mpcnode.session.journal import Journal
+from mpcnode.session.policy import load_policy
 from mpcnode.session.proposal import propose_keygen
 from mpcnode.session.quorum import Quorum
 from mpcnode.session.requests import CreateWallet, Sign
@@ -46,7 +47,6 @@ from mpcnode.status import (
     PeerView,
     Registered,
     SignatureView,
-    Waiting,
     WalletView,
     Warned,
 )
@@ -116,6 +116,10 @@ class Node:
     async def __aenter__(self) -> Self:
         self._home = await asyncio.to_thread(Home.open, self.config.home, create=True)
         self._resources.enter_context(self._home.lock())
+        journal = await asyncio.to_thread(
+            Journal, self.config.home, now=time.time, warn=lambda message: self._emit(Warned(message))
+        )
+        self._journal = self._resources.enter_context(journal)
         await self._tasks.__aenter__()
         return self
 
@@ -201,7 +205,9 @@ class Node:
             raise UsageError(f"there is a wallet named {request.name} already", hint="choose another --name")
         if self.peer_id in request.with_peers:
             raise UsageError(f"--with names {self.peer_id}, which is this node itself")
-        others = await self._gather(request, user or self._user, emit or self._emit)
+        others = await self._room.gather(
+            request, choose=(user or self._user).choose_peers, view=self._trusts.view, emit=emit or self._emit
+        )
         roster = await self._room.introduce(others, self._relay, wait=self.config.timeouts.introduce)
         proposal = propose_keygen(
             session_id=SessionId(secrets.token_hex(16)),
@@ -281,6 +287,8 @@ class Node:
             policy=policy,
             user=self._user,
             trusts=self._trusts,
+            journal=self._journal,
+            policy_of=lambda wallet: load_policy(self._home.path, wallet),
             emit=self._emit,
             negotiate=self._handle,
             warm=self.config.warm,
@@ -351,29 +359,6 @@ class Node:
         task = self._tasks.create_task(work)
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
-
-    async def _gather(self, request: CreateWallet, user: User, emit: Callable[[Event], None]) -> tuple[PeerId, ...]:
-        """Wait until enough peers are here, and have the user choose where there are more."""
-        wanted = request.total - 1
-        here: tuple[PeerId, ...] = ()
-        try:
-            async with asyncio.timeout(request.wait):
-                while len(here := self._room.others_of(request.with_peers)) < wanted:
-                    emit(Waiting(here, wanted - len(here)))
-                    await self._room.changed()
-        except TimeoutError:
-            missing = [name for name in request.with_peers if name not in here]
-            raise ParticipantSilent(
-                f"waited {request.wait:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
-                culprits=missing,
-                hint="start `mpcnode register` on the missing nodes, in the same --room",
-            ) from None
-        if len(here) == wanted:
-            return here
-        chosen = await user.choose_peers(tuple(self._trusts.view(name) for name in here), wanted)
-        if len(chosen) != wanted or len(set(chosen) & set(here)) != wanted:
-            raise UsageError(f"choose {wanted} different peers of those who are there")
-        return chosen
 
 
 def _connector(config: NodeConfig) -> Connector:

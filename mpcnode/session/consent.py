@@ -8,6 +8,8 @@ from mpcnode.status import PeerView, Proposed, SafetyWords
 from mpcnode.types import PeerId
 
 Accept = Literal["ask", "auto", "contacts", "none"]
+Approval = Literal["user", "policy"]
+"""Who says yes at a node: its user, or its options or a wallet's policy without asking."""
 
 
 class User(Protocol):
@@ -51,14 +53,18 @@ class Policy:
     yes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
-    """One session's questions, answered by the policy where it can and by the user where it cannot."""
+    """One session's questions, answered by the policy where it can and by the user where it cannot.
+
+    ``approved_by`` says afterwards who said yes.
+    """
 
     policy: Policy
     user: User
     proposal: Proposed
     verified: bool
+    approved_by: Approval | None = None
 
     async def approve(self) -> None:
         """Return to take part.
@@ -67,18 +73,36 @@ class Asked:
             Refused: the policy or the user says no.
             NoTerminal: there is nobody to ask.
         """
-        if self.policy.contacts_only and not self.verified:
-            raise Refused("this node takes part only with verified contacts (--contacts-only)")
+        self.require_open()
         match self.policy.accept:
-            case "none":
-                raise Refused("this node accepts no proposals (--accept none)")
             case "contacts" if not self.verified:
                 raise Refused("this node accepts proposals of verified contacts only (--accept contacts)")
             case "ask":
-                if not await self.user.approve(self.proposal):
-                    raise Refused("the user of this node said no")
+                await self.ask()
             case _:
-                return
+                self.approved_by = "policy"
+
+    def require_open(self) -> None:
+        """Refuse what this node's options refuse, whatever anything else says.
+
+        Raises:
+            Refused: they do.
+        """
+        if self.policy.contacts_only and not self.verified:
+            raise Refused("this node takes part only with verified contacts (--contacts-only)")
+        if self.policy.accept == "none":
+            raise Refused("this node accepts no proposals (--accept none)")
+
+    async def ask(self) -> None:
+        """Have the user say yes.
+
+        Raises:
+            Refused: the user says no.
+            NoTerminal: there is nobody to ask.
+        """
+        if not await self.user.approve(self.proposal):
+            raise Refused("the user of this node said no")
+        self.approved_by = "user"
 
     async def confirm_words(self, words: SafetyWords) -> bool:
         """Say whether people compared the words, now or before.

@@ -165,9 +165,14 @@ class Quorum:
             meshes=self._meshes,
             emit=emit,
         )
-        with self._sessions.tracked(session, self._sessions.shown(proposal, self._me), emit) as outcome:
-            outcome.signature = signature_view(wallet, await session.propose(self._preferred))
-        return outcome.signature
+        async with self._sessions.tracked(session, self._sessions.shown(proposal, self._me), emit) as told:
+            told.approved_by = "user"
+            try:
+                signed = await session.propose(self._preferred)
+            finally:
+                told.signers = session.signers
+            told.signature = signature_view(wallet, signed)
+        return told.signature
 
     def _preferred(self, accepted: Collection[PeerId]) -> list[PeerId]:
         """Sort by measured round-trip time; whoever has none yet comes after, in the order of the answers."""

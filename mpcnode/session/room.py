@@ -1,11 +1,13 @@
 """Who is in the room, as the server says it, and how participants are gathered from it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
-from mpcnode.errors import MpcError, ParticipantSilent, ServerUnreachable
+from mpcnode.errors import MpcError, ParticipantSilent, ServerUnreachable, UsageError
+from mpcnode.session.requests import CreateWallet
 from mpcnode.session.sealed_relay import SealedRelay
+from mpcnode.status import Event, PeerView, Waiting
 from mpcnode.types import IdentityKey, PeerId
 
 HELLO_AGAIN: Final = 2.0
@@ -66,6 +68,47 @@ class Room:
         except TimeoutError:
             for name in missing:
                 relay.introduce(name)
+
+    async def gather(
+        self,
+        request: CreateWallet,
+        *,
+        choose: Callable[[tuple[PeerView, ...], int], Awaitable[tuple[PeerId, ...]]],
+        view: Callable[[PeerId], PeerView],
+        emit: Callable[[Event], None],
+    ) -> tuple[PeerId, ...]:
+        """Wait until enough peers are here for a wallet, and have the user choose where there are more.
+
+        Args:
+            request: whom it names, or how many it needs.
+            choose: asks the user.
+            view: shows a peer.
+            emit: takes who is here and how many are missing.
+
+        Raises:
+            ParticipantSilent: they did not come.
+            UsageError: the user chose something else than was asked.
+        """
+        wanted = request.total - 1
+        here: tuple[PeerId, ...] = ()
+        try:
+            async with asyncio.timeout(request.wait):
+                while len(here := self.others_of(request.with_peers)) < wanted:
+                    emit(Waiting(here, wanted - len(here)))
+                    await self.changed()
+        except TimeoutError:
+            missing = [name for name in request.with_peers if name not in here]
+            raise ParticipantSilent(
+                f"waited {request.wait:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
+                culprits=missing,
+                hint="start `mpcnode register` on the missing nodes, in the same --room",
+            ) from None
+        if len(here) == wanted:
+            return here
+        chosen = await choose(tuple(view(name) for name in here), wanted)
+        if len(chosen) != wanted or len(set(chosen) & set(here)) != wanted:
+            raise UsageError(f"choose {wanted} different peers of those who are there")
+        return chosen
 
     async def introduce(
         self, peers: Iterable[PeerId], relay: SealedRelay, *, wait: float

@@ -4,9 +4,8 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from mpcnode.crypto.ciphersuite import SUITES
@@ -14,17 +13,21 @@ from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused, 
 from mpcnode.mesh.transport import from_relay
 from mpcnode.session.agreement import refusal
 from mpcnode.session.consent import Asked, Policy, User
+from mpcnode.session.cosigning import AskedToSign
+from mpcnode.session.journal import Journal, Told
 from mpcnode.session.keygen import KeygenSession
 from mpcnode.session.meshes import Meshes
 from mpcnode.session.phases import Phases
+from mpcnode.session.policy import WalletPolicy
 from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
 from mpcnode.session.signatory import signature_view
 from mpcnode.session.signing import SigningSession
 from mpcnode.session.trust import Trusts
-from mpcnode.status import Event, Proposed, SessionEnded, SignatureView, SignView, WalletView, Warned, error_view
+from mpcnode.status import Event, PeerView, Proposed, SessionEnded, SignView, WalletView, Warned, error_view
 from mpcnode.types import IdentityKey, PeerId, SessionId, WalletId
+from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
 
 MAX_SESSIONS: Final = 8
@@ -51,15 +54,6 @@ class RunningSession(Protocol):
         """End it from outside, where that is still possible."""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What a session has given so far; whoever runs it fills it in."""
-
-    wallet: WalletView | None = None
-    words: tuple[str, ...] = ()
-    signature: SignatureView | None = None
-
-
 class Sessions:
     """The sessions of one node.
 
@@ -68,6 +62,8 @@ class Sessions:
         policy: see there.
         user: who is asked.
         trusts: how well each participant is known, and who is pinned after a session.
+        journal: where each of them is written down.
+        policy_of: reads the policy of a wallet, if it has one; blocks.
         emit: takes progress.
         negotiate: takes what negotiates a session and came over a mesh; hands it back to ``handle``.
         warm: seconds a mesh stays open after a signature.
@@ -80,6 +76,8 @@ class Sessions:
         policy: Policy,
         user: User,
         trusts: Trusts,
+        journal: Journal,
+        policy_of: Callable[[Wallet], WalletPolicy | None],
         emit: Callable[[Event], None],
         negotiate: Callable[[Opened], None],
         warm: float,
@@ -89,6 +87,8 @@ class Sessions:
         self._policy = policy
         self._user = user
         self._trusts = trusts
+        self._journal = journal
+        self._policy_of = policy_of
         self._emit = emit
         self._running: dict[SessionId, RunningSession] = {}
         self._over: OrderedDict[SessionId, None] = OrderedDict()
@@ -157,15 +157,16 @@ class Sessions:
 
     async def answer(self, opened: Opened, proposal: wire.SessionProposal) -> None:
         """Run a session that somebody else proposed; its end is told as an event, whatever it is."""
+        writable = await self._journal.is_ready()
         if proposal.session_id in self._running or proposal.session_id in self._over:
             return  # the same proposal twice: one task is enough
         try:
             self._check(opened, proposal)
         except (Refused, IdentityCheckFailed) as error:
-            self._refuse(proposal, opened.sender, [opened.sender], error)
+            await self._refuse(proposal, opened.sender, [opened.sender], error)
             return
-        if reason := self._hindrance(proposal):
-            self._refuse(proposal, opened.sender, map(PeerId, proposal.participants), Refused(reason))
+        if reason := self._hindrance(proposal) if writable else "this node cannot write its audit log":
+            await self._refuse(proposal, opened.sender, map(PeerId, proposal.participants), Refused(reason))
             return
         try:
             if proposal.kind == SIGN:
@@ -204,7 +205,7 @@ class Sessions:
             return f"this node is making a wallet named {name} already"
         return None
 
-    def _refuse(
+    async def _refuse(
         self, proposal: wire.SessionProposal, proposer: PeerId, others: Iterable[PeerId], error: MpcError
     ) -> None:
         """Say no without a session; to everybody only where the roster was found to be one.
@@ -215,15 +216,9 @@ class Sessions:
         answer = refusal(proposal, error.message)
         for name in set(others) - {self.services.peer_id}:
             self.services.relay.send(name, answer, expires=self.services.now() + REFUSAL_LASTS)
-        self._emit(
-            SessionEnded(
-                session_id=proposal.session_id,
-                kind=proposal.kind,
-                proposer=proposer,
-                seconds={},
-                error=error_view(error),
-            )
-        )
+        told = Told()
+        await self._journal.record(_unchecked(proposal, proposer), told, error)
+        self._emit(_ended(_unchecked(proposal, proposer), {}, told, error))
 
     async def _generate(
         self, proposal: wire.SessionProposal, proposer: PeerId, *, user: User, emit: Callable[[Event], None]
@@ -233,13 +228,16 @@ class Sessions:
         asked = Asked(self._policy, user, shown, self._trusts.all_verified(roster))
         session = KeygenSession(proposal, services=self.services, asked=asked, emit=emit)
         self._being_made.add(proposal.wallet_name)
-        with self.tracked(session, shown, emit) as outcome:
-            try:
-                wallet = await session.run(propose=proposer == self.services.peer_id)
-            finally:
-                self._being_made.discard(proposal.wallet_name)
-                outcome.wallet, outcome.words = session.wallet, session.words
-            self._pin(roster, wallet, emit)
+        try:
+            async with self.tracked(session, shown, emit) as told:
+                try:
+                    wallet = await session.run(propose=proposer == self.services.peer_id)
+                finally:
+                    told.approved_by = asked.approved_by if proposer != self.services.peer_id else "user"
+                    told.wallet, told.words = session.wallet, session.words
+                self._pin(roster, wallet, emit)
+        finally:
+            self._being_made.discard(proposal.wallet_name)
         return wallet
 
     def _pin(self, roster: dict[PeerId, IdentityKey], wallet: WalletView, emit: Callable[[Event], None]) -> None:
@@ -254,7 +252,17 @@ class Sessions:
         wallet = self.services.wallets.find(WalletId(proposal.sign.wallet_id))
         assert wallet is not None
         shown = self.shown(proposal, proposer)
-        asked = Asked(self._policy, self._user, shown, self._trusts.all_verified(roster_of(proposal)))
+        roster = roster_of(proposal)
+        assert shown.sign is not None
+        asked = AskedToSign(
+            asked=Asked(self._policy, self._user, shown, self._trusts.all_verified(roster)),
+            wallet=wallet,
+            request=shown.sign,
+            policy_of=self._policy_of,
+            journal=self._journal,
+            me=self.services.peer_id,
+            known=proposer not in self._trusts.not_verified(roster),
+        )
         session = SigningSession(
             proposal,
             proposer=proposer,
@@ -263,22 +271,36 @@ class Sessions:
             meshes=self.meshes,
             emit=self._emit,
         )
-        with self.tracked(session, shown, self._emit) as outcome:
-            signed = await session.answer(asked)
-            outcome.signature = signature_view(wallet, signed) if signed else None
+        async with self.tracked(session, shown, self._emit) as told:
+            try:
+                signed = await session.answer(asked)
+            finally:
+                told.approved_by, told.signers = asked.asked.approved_by, session.signers
+            if signed is None:
+                told.unneeded = True
+                asked.release()
+            else:
+                told.signature = signature_view(wallet, signed)
 
-    @contextmanager
-    def tracked(self, session: RunningSession, shown: Proposed, emit: Callable[[Event], None]) -> Iterator[Outcome]:
-        """Give a session its messages for as long as it runs, and tell its beginning and its end."""
+    @asynccontextmanager
+    async def tracked(
+        self, session: RunningSession, shown: Proposed, emit: Callable[[Event], None]
+    ) -> AsyncIterator[Told]:
+        """Give a session its messages for as long as it runs; tell its beginning and its end, and write it down.
+
+        Raises:
+            KeystoreError: an earlier session could not be written down; this one does not begin.
+        """
         self._running[session.session_id] = session
         emit(shown)
         early, self._early = self._early, []
         for opened in early:
             self.handle(opened)
-        outcome = Outcome()
+        told = Told()
         error: MpcError | None = None
         try:
-            yield outcome
+            await self._journal.ready()
+            yield told
         except MpcError as raised:
             error = raised
             raise
@@ -288,18 +310,10 @@ class Sessions:
         finally:
             del self._running[session.session_id]
             self._remember(session.session_id)
-            emit(
-                SessionEnded(
-                    session_id=session.session_id,
-                    kind=shown.kind,
-                    proposer=shown.proposer,
-                    seconds=session.phases.seconds,
-                    words=outcome.words,
-                    wallet=outcome.wallet,
-                    signature=outcome.signature,
-                    error=error_view(error) if error else None,
-                )
-            )
+            try:
+                await self._journal.record(shown, told, error)
+            finally:
+                emit(_ended(shown, session.phases.seconds, told, error))
 
     def shown(self, proposal: wire.SessionProposal, proposer: PeerId) -> Proposed:
         """A proposal as people are shown it."""
@@ -330,4 +344,33 @@ def _sign_view(request: wire.SignRequest) -> SignView:
         reading=request.reading,
         messages=request.messages,
         hashes=tuple(hashlib.sha256(bytes.fromhex(message)).hexdigest() for message in request.messages),
+    )
+
+
+def _unchecked(proposal: wire.SessionProposal, proposer: PeerId) -> Proposed:
+    """A proposal of which nothing was found to hold, for the record: names, and nothing known of anybody."""
+    return Proposed(
+        session_id=proposal.session_id,
+        kind=proposal.kind,
+        proposer=proposer,
+        wallet=proposal.wallet_name,
+        threshold=proposal.threshold,
+        total=proposal.total,
+        participants=tuple(PeerView(name, "unknown") for name in proposal.participants),
+        suites=proposal.suites,
+        expires=proposal.expires,
+        sign=_sign_view(proposal.sign) if proposal.sign else None,
+    )
+
+
+def _ended(shown: Proposed, seconds: dict[str, float], told: Told, error: MpcError | None) -> SessionEnded:
+    return SessionEnded(
+        session_id=shown.session_id,
+        kind=shown.kind,
+        proposer=shown.proposer,
+        seconds=seconds,
+        words=told.words,
+        wallet=told.wallet,
+        signature=told.signature,
+        error=error_view(error) if error else None,
     )

@@ -92,6 +92,11 @@ class SigningSession:
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connected = False
 
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Who was chosen to sign, once that is known."""
+        return self._start.signers if self._start else ()
+
     # What comes in
 
     def handle(self, opened: Opened) -> None:

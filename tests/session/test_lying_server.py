@@ -365,4 +365,4 @@ async def test_more_sessions_than_a_node_can_hold_are_refused(place: Nodes, serv
             eve.say("ben", proposal(number, ben.node._identity.public_key))
         answer = await eve.hears(SessionResponse)
         assert answer.reason == "this node is busy with other sessions"
-        assert len(ben.of(status.SessionEnded)) == 1
+        assert (await ben.end_of_session()).error is not None
