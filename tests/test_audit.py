@@ -14,7 +14,7 @@ from mpcnode.keystore.audit_chain import Entry
 from mpcnode.node import Sign
 from mpcnode.session.policy import policy_path
 from mpcnode.types import PeerId, WalletId
-from tests.helpers.nodes import WALLET, Human, Nodes, Running, making, nodes, soon, why
+from tests.helpers.nodes import TREASURY3, WALLET, Human, Nodes, Running, making, nodes, soon, why
 from tests.helpers.server import running_server
 
 HELLO = Sign(wallet="treasury", messages=(b"hello",))
@@ -125,6 +125,22 @@ async def test_the_rate_of_a_policy_holds_over_a_restart(place: Nodes) -> None:
     await soon(ana.node.sign(HELLO))
     assert isinstance(await failing_to_sign(ana), ParticipantRefused)
     await soon(ben.node.sign(HELLO))  # its own proposals are its user's
+
+
+async def test_who_accepts_and_is_not_needed_keeps_its_place_for_the_next(place: Nodes) -> None:
+    ana, ben, cleo = await place.all("ana", "ben", "cleo")
+    await soon(making(ana, TREASURY3))
+    for running in (ben, cleo):
+        await running.end_of_session()
+        write_policy(running, "ask: never\nrate-per-hour: 1\n")
+    first = await soon(ana.node.sign(HELLO))
+    for running in (ben, cleo):
+        await running.end_of_session(2)
+    second = await soon(ana.node.sign(HELLO))
+    assert {*first.signers, *second.signers} == {"ana", "ben", "cleo"}
+    assert sorted(outcomes(ben)[1:] + outcomes(cleo)[1:], key=str)[0] == ("sign", "ana", "policy", "done")
+    unneeded = cleo if "ben" in first.signers else ben
+    assert outcomes(unneeded)[1] == ("sign", "ana", "policy", "unneeded")
 
 
 async def test_a_node_whose_log_cannot_be_written_makes_nothing_more_and_says_why(
