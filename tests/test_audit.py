@@ -138,7 +138,6 @@ async def test_who_accepts_and_is_not_needed_keeps_its_place_for_the_next(place:
         await running.end_of_session(2)
     second = await soon(ana.node.sign(HELLO))
     assert {*first.signers, *second.signers} == {"ana", "ben", "cleo"}
-    assert sorted(outcomes(ben)[1:] + outcomes(cleo)[1:], key=str)[0] == ("sign", "ana", "policy", "done")
     unneeded = cleo if "ben" in first.signers else ben
     assert outcomes(unneeded)[1] == ("sign", "ana", "policy", "unneeded")
 
