@@ -216,9 +216,9 @@ class Node:
             suites=request.suites,
             wallet_name=request.name,
             now=time.time(),
-            answer_within=self.config.timeouts.negotiate,
+            answer_within=request.answer_within or self.config.timeouts.negotiate,
         )
-        return await self._sessions.propose(proposal, user=user, emit=emit)
+        return await self._sessions.propose(proposal, yes=request.yes, user=user, emit=emit)
 
     async def sign(self, request: Sign, *, emit: Callable[[Event], None] | None = None) -> SignatureView:
         """Sign together with others; whoever asks for it has approved it.
@@ -234,7 +234,8 @@ class Node:
         """
         wallet = self._wallets.named(request.wallet)
         quorum = Quorum(self._sessions, me=self.peer_id, present=lambda: self._room.present)
-        return await quorum.sign(wallet, request, emit=emit or self._emit, negotiate=self.config.timeouts.negotiate)
+        answer_within = request.answer_within or self.config.timeouts.negotiate
+        return await quorum.sign(wallet, request, emit=emit or self._emit, negotiate=answer_within)
 
     # Start-up
 

@@ -16,8 +16,9 @@ from mpcnode.errors import (
 )
 from mpcnode.identity.contacts import Contacts
 from mpcnode.keystore.store import Home
+from mpcnode.node import Sign
 from mpcnode.types import PeerId
-from tests.helpers.nodes import QUICKLY, TREASURY3, WALLET, Nodes, failing, for_ever, making, nodes, soon, why
+from tests.helpers.nodes import QUICKLY, TREASURY3, WALLET, Human, Nodes, failing, for_ever, making, nodes, soon, why
 from tests.helpers.server import running_server
 
 
@@ -229,3 +230,28 @@ async def test_silence_names_the_silent(place: Nodes) -> None:
     assert error.culprits == ("ben",)
     assert why(await cleo.end_of_session()) == ("participant_silent", 6)
     assert (await ben.end_of_session()).error is not None
+
+
+async def test_a_request_can_say_that_nobody_compares_the_words_and_how_long_answers_are_waited_for(
+    place: Nodes,
+) -> None:
+    ana, ben = await place.all("ana", "ben")
+    view = await soon(making(ana, replace(WALLET, yes=True)))
+    assert ana.human.was_asked(status.SafetyWords) == 0
+    assert (ben.human.was_asked(status.SafetyWords), view.words_compared) == (1, False)
+    await ben.stop()
+    ben = await place.start("ben", Human(approves=for_ever), accept="ask")
+    await ana.knows("ben")
+    error = await failing(ana, replace(WALLET, name="second", answer_within=0.5))
+    assert (type(error), error.culprits) == (ParticipantSilent, ("ben",))
+    assert why(await ben.end_of_session()) in {("refused", 8), ("participant_aborted", 6)}  # whoever notices first
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 86401, float("nan")])
+def test_answers_are_waited_for_some_time_and_at_most_a_day(seconds: float) -> None:
+    for make in (
+        lambda: replace(WALLET, answer_within=seconds),
+        lambda: Sign(wallet="treasury", messages=(b"",), answer_within=seconds),
+    ):
+        with pytest.raises(UsageError, match="at most 86400 seconds"):
+            make()

@@ -67,6 +67,8 @@ def make_wallet(
         name=wallet_name(name, "--name"),
         with_peers=tuple(peer_id(other, "--with") for other in others),
         wait=wait,
+        yes=options.yes,
+        answer_within=options.answer_seconds,
     )
     _check_somebody_compares(options)
     wallet = run_orderly(lambda: _ask_running(options, arguments))

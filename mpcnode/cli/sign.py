@@ -131,6 +131,7 @@ def sign(
             parse_peer_id_option(peer, "--with") for part in with_peers or () for peer in part.split(",") if peer
         ),
         merkle_root=None if merkle_root is None else _hex(merkle_root, "--merkle-root").hex(),
+        answer_within=answer_seconds,
     )
     make_signatures(options, arguments, out=out)
 

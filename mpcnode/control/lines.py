@@ -67,6 +67,8 @@ class CreateWalletArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     with_peers: tuple[str, ...] = ()
     wait: float = 600
     suites: tuple[str, ...] = ()
+    yes: bool = False
+    answer_within: float | None = None
 
 
 class CreateWalletCommand(
@@ -86,6 +88,7 @@ class SignArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suite: str | None = None
     with_peers: tuple[str, ...] = ()
     merkle_root: str | None = None
+    answer_within: float | None = None
 
 
 class SignCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="sign"):

@@ -288,6 +288,7 @@ def sign_request(arguments: SignArguments) -> Sign:
             suite=SuiteId(arguments.suite) if arguments.suite is not None else None,
             with_peers=tuple(_peer_id(name) for name in arguments.with_peers),
             merkle_root=None if arguments.merkle_root is None else bytes.fromhex(arguments.merkle_root),
+            answer_within=arguments.answer_within,
         )
     except ValueError as error:
         raise UsageError("messages and a Merkle root are hexadecimal") from error
@@ -309,6 +310,8 @@ def create_wallet_request(arguments: CreateWalletArguments) -> CreateWallet:
         name=name,
         with_peers=tuple(_peer_id(peer) for peer in arguments.with_peers),
         wait=arguments.wait,
+        yes=arguments.yes,
+        answer_within=arguments.answer_within,
     )
     if not arguments.suites:
         return request

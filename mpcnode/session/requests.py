@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.errors import UsageError
 from mpcnode.types import PeerId, Reading, SuiteId, check_threshold, parse_wallet_name
-from mpcnode.wire.relay import MAX_BATCH, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SignRequest
+from mpcnode.wire.relay import MAX_ANSWER_SECONDS, MAX_BATCH, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SignRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,8 @@ class CreateWallet:
         with_peers: the other participants; empty: the other peers of the room.
         wait: seconds to wait for participants who are not there yet.
         suites: its ciphersuites.
+        yes: nobody compares safety words at this node; the wallet says so.
+        answer_within: seconds everybody has to answer; None: as the node is configured.
 
     Raises:
         UsageError: these cannot be meant together.
@@ -30,10 +32,13 @@ class CreateWallet:
     with_peers: tuple[PeerId, ...] = ()
     wait: float = 600.0
     suites: tuple[SuiteId, ...] = DEFAULT_SUITES
+    yes: bool = False
+    answer_within: float | None = None
 
     def __post_init__(self) -> None:
         try:
             check_threshold(self.threshold, self.total)
+            check_answer_seconds(self.answer_within)
             parse_wallet_name(self.name)
         except ValueError as error:
             raise UsageError(str(error)) from None
@@ -55,6 +60,7 @@ class Sign:
         suite: the ciphersuite; None: the wallet's first.
         with_peers: the other signers; empty: whoever accepts first.
         merkle_root: for Taproot, an additional BIP-341 tweak.
+        answer_within: seconds everybody has to answer; None: as the node is configured.
 
     Raises:
         UsageError: these cannot be meant.
@@ -66,8 +72,13 @@ class Sign:
     suite: SuiteId | None = None
     with_peers: tuple[PeerId, ...] = ()
     merkle_root: bytes | None = None
+    answer_within: float | None = None
 
     def __post_init__(self) -> None:
+        try:
+            check_answer_seconds(self.answer_within)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         if not self.messages:
             raise UsageError("there is nothing to sign")
         if any(len(message) > MAX_MESSAGE_BYTES for message in self.messages):
@@ -89,3 +100,13 @@ class Sign:
             SignRequest(wallet_id, epoch, self.reading, tuple(message.hex() for message in portion), root)
             for portion in portions
         ]
+
+
+def check_answer_seconds(seconds: float | None) -> None:
+    """Check how long answers are to be waited for.
+
+    Raises:
+        ValueError: it is nothing, or more than a day.
+    """
+    if seconds is not None and not 0 < seconds <= MAX_ANSWER_SECONDS:
+        raise ValueError(f"answers are waited for at most {MAX_ANSWER_SECONDS} seconds, and not {seconds:g}")

@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 from mpcnode.crypto.ciphersuite import SUITES
@@ -138,9 +139,20 @@ class Sessions:
                 session.lost(peers)
 
     async def propose(
-        self, proposal: wire.SessionProposal, *, user: User | None = None, emit: Callable[[Event], None] | None = None
+        self,
+        proposal: wire.SessionProposal,
+        *,
+        yes: bool = False,
+        user: User | None = None,
+        emit: Callable[[Event], None] | None = None,
     ) -> WalletView:
         """Run a session of this node's own.
+
+        Args:
+            proposal: what is proposed.
+            yes: nobody at this node compares the safety words.
+            user: who answers the questions of this session.
+            emit: takes what happens in it.
 
         Raises:
             UsageError: this node has a wallet of that name, or is making one.
@@ -153,7 +165,9 @@ class Sessions:
         if self._policy.contacts_only and strangers:
             names = ", ".join(strangers)
             raise Refused(f"not a verified contact: {names} (--contacts-only)", hint="pair with them first")
-        return await self._generate(proposal, self.services.peer_id, user=user or self._user, emit=emit or self._emit)
+        policy = replace(self._policy, yes=yes or self._policy.yes)
+        user, emit = user or self._user, emit or self._emit
+        return await self._generate(proposal, self.services.peer_id, policy=policy, user=user, emit=emit)
 
     async def answer(self, opened: Opened, proposal: wire.SessionProposal) -> None:
         """Run a session that somebody else proposed; its end is told as an event, whatever it is."""
@@ -172,7 +186,7 @@ class Sessions:
             if proposal.kind == SIGN:
                 await self._cosign(proposal, opened.sender)
             else:
-                await self._generate(proposal, opened.sender, user=self._user, emit=self._emit)
+                await self._generate(proposal, opened.sender, policy=self._policy, user=self._user, emit=self._emit)
         except MpcError as error:
             _log.info("session %s ended: %s", proposal.session_id, error.message)
 
@@ -221,11 +235,17 @@ class Sessions:
         self._emit(_ended(_unchecked(proposal, proposer), {}, told, error))
 
     async def _generate(
-        self, proposal: wire.SessionProposal, proposer: PeerId, *, user: User, emit: Callable[[Event], None]
+        self,
+        proposal: wire.SessionProposal,
+        proposer: PeerId,
+        *,
+        policy: Policy,
+        user: User,
+        emit: Callable[[Event], None],
     ) -> WalletView:
         roster = roster_of(proposal)
         shown = self.shown(proposal, proposer)
-        asked = Asked(self._policy, user, shown, self._trusts.all_verified(roster))
+        asked = Asked(policy, user, shown, self._trusts.all_verified(roster))
         session = KeygenSession(proposal, services=self.services, asked=asked, emit=emit)
         self._being_made.add(proposal.wallet_name)
         try:
