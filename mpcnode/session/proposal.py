@@ -1,6 +1,7 @@
 """A session's proposal: how it is made, what is checked when one arrives, and what everybody then agrees on."""
 
 import hashlib
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
@@ -58,7 +59,7 @@ def propose_keygen(
         public_keys=tuple(roster[name].hex() for name in names),
         suites=tuple(suites),
         wallet_name=wallet_name,
-        expires=int(now + answer_within),
+        expires=math.ceil(now + answer_within),
         answer_within=float(answer_within),
     )
 
@@ -98,7 +99,7 @@ def propose_signing(
         public_keys=tuple(wallet.identity_keys[name].hex() for name in names),
         suites=(suite,),
         wallet_name=wallet.name,
-        expires=int(now + answer_within),
+        expires=math.ceil(now + answer_within),
         answer_within=float(answer_within),
         sign=request,
     )
