@@ -149,6 +149,7 @@ def test_the_hash_covers_every_field() -> None:
         {"suites": DEFAULT_SUITES[::-1]},
         {"wallet_name": "other"},
         {"expires": EXPIRES + 1},
+        {"answer_within": 60.0},
         {"sign": SignRequest("88" * 16, 0, "text", ("68656c6c6f",))},
         {"sign": SignRequest("88" * 16, 0, "hex", ("68656c6c6f",))},
     ]
