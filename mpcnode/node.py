@@ -52,6 +52,7 @@ from mpcnode.status import (
 )
 from mpcnode.types import PeerId, SessionId, parse_peer_id
 from mpcnode.wire.relay import CertificateReply, CertificateRequest
+from mpcnode.wire.signaling import IceServer
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
 DEFAULT_ROOM: Final = "public"
@@ -70,7 +71,7 @@ class NodeConfig:
         room: whom it is among.
         accept, yes, contacts_only: what it takes part in, see ``Policy``.
         interactive_kdf: protect a new home lightly, for throw-away homes; an existing one stays as it is.
-        ice_servers: STUN and TURN URLs; nothing else is ever contacted.
+        ice_servers: STUN and TURN servers; nothing else is ever contacted.
         loopback: offer the loopback address alone: everybody is on this machine.
         ca_file: authorities to trust for ``wss``, in place of the system's.
         warm: seconds that a mesh stays open after a signature, for the next one; 0 keeps none.
@@ -85,7 +86,7 @@ class NodeConfig:
     yes: bool = False
     contacts_only: bool = False
     interactive_kdf: bool = False
-    ice_servers: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
     loopback: bool = False
     ca_file: Path | None = None
     warm: float = 300.0
@@ -363,10 +364,9 @@ class Node:
 
 
 def _connector(config: NodeConfig) -> Connector:
-    from mpcnode.mesh.webrtc import IceServer, WebRtcConnector  # noqa: PLC0415 -- aiortc takes half a second to load
+    from mpcnode.mesh.webrtc import WebRtcConnector  # noqa: PLC0415 -- aiortc takes half a second to load
 
-    servers = [IceServer(url) for url in config.ice_servers]
-    return WebRtcConnector(policy="loopback" if config.loopback else "auto", ice_servers=servers)
+    return WebRtcConnector(policy="loopback" if config.loopback else "auto", ice_servers=config.ice_servers)
 
 
 def _host_name() -> PeerId:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mpcnode import status
 from mpcnode.cli.describe import peer_row, signature_lines, wallet_lines, wallet_row
+from mpcnode.cli.ice import ice_servers
 from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.options import Accept, NodeOptions, home_or_default, peer_id, wallet_name
 from mpcnode.cli.output import Json, Output, open_output, print_data, print_json, say
@@ -255,9 +256,10 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
         yes=options.yes,
         contacts_only=options.contacts_only,
         interactive_kdf=options.kdf == "interactive",
-        ice_servers=options.ice_servers,
+        ice_servers=ice_servers(options.ice_servers),
         loopback=options.loopback,
         ca_file=options.ca_file.expanduser() if options.ca_file is not None else None,
+        warm=options.warm_seconds,
         timeouts=SessionTimeouts(
             introduce=min(SessionTimeouts().introduce, options.answer_seconds),
             negotiate=options.answer_seconds,

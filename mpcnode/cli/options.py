@@ -91,8 +91,9 @@ IceServerOption = Annotated[
     typer.Option(
         "--ice-server",
         envvar="MPCNODE_ICE_SERVERS",
-        metavar="URL",
-        help="A STUN or TURN server to reach peers through; may be repeated.",
+        metavar="URL|@FILE",
+        help="A STUN or TURN server to reach peers through, or a file of them with credentials, as a browser's "
+        "iceServers; may be repeated.",
         show_default="none",
     ),
 ]
@@ -144,6 +145,17 @@ RoundSecondsOption = Annotated[
         help="Time every participant has for one round of a session.",
     ),
 ]
+WarmSecondsOption = Annotated[
+    float,
+    typer.Option(
+        "--warm-seconds",
+        envvar="MPCNODE_WARM_SECONDS",
+        metavar="S",
+        min=0,
+        max=86400,
+        help="How long a mesh stays open after a signature, so that the next one needs no set-up; 0: not at all.",
+    ),
+]
 StopWithStdinOption = Annotated[
     bool,
     typer.Option("--stop-with-stdin", help="Stop when standard input ends, so that no supervisor leaves this behind."),
@@ -165,6 +177,7 @@ class NodeOptions:
     ca_file: Path | None
     answer_seconds: float = 120
     round_seconds: float = 60
+    warm_seconds: float = 300
     kdf: Kdf
     passphrase_file: Path | None
     passphrase_fd: int | None

@@ -24,6 +24,7 @@ from mpcnode.cli.options import (
     ServerOption,
     StopWithStdinOption,
     VerboseOption,
+    WarmSecondsOption,
     YesOption,
 )
 
@@ -57,6 +58,7 @@ def register(
     ca_file: CaFileOption = None,
     answer_seconds: AnswerSecondsOption = 120,
     round_seconds: RoundSecondsOption = 60,
+    warm_seconds: WarmSecondsOption = 300,
     kdf: KdfOption = "default",
     passphrase_file: PassphraseFileOption = None,
     passphrase_fd: PassphraseFdOption = None,
@@ -67,6 +69,9 @@ def register(
     """Run this node: register, stay, show peers, answer proposals.
 
     While it runs, every other command under the same home is carried out by it.
+
+    What a wallet may sign without a question, and for whom, can be said in a file of its own beside the wallet,
+    wallets/<wallet id>/policy.yaml; it then answers in place of --accept. See the README.
     """
     from mpcnode.cli.node_commands import run_node  # noqa: PLC0415 -- what is heavy waits for its command
 
@@ -82,6 +87,7 @@ def register(
         ca_file=ca_file,
         answer_seconds=answer_seconds,
         round_seconds=round_seconds,
+        warm_seconds=warm_seconds,
         kdf=kdf,
         passphrase_file=passphrase_file,
         passphrase_fd=passphrase_fd,

@@ -47,7 +47,7 @@ Proxies = Annotated[
     list[str] | None, _option("trusted_proxy", "A proxy whose X-Forwarded-For is believed; may be repeated.", "ADDRESS")
 ]
 IceServers = Annotated[
-    list[str] | None, _option("ice_server", "A STUN or TURN server to offer to nodes; may be repeated.", "URL")
+    list[str] | None, _option("ice_server", "A STUN or TURN server to offer to nodes; may be repeated.", "URL|@FILE")
 ]
 MessageBytes = Annotated[int | None, _limit("message_bytes", "The longest message.")]
 MessagesPerSecond = Annotated[float | None, _limit("messages_per_second", "Messages a second of one client, lasting.")]

@@ -5,16 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from mpcnode.cli.ice import ice_servers
 from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.output import print_json, say
 from mpcnode.cli.talk import log_to_stderr
 from mpcnode.control.lines import Serving
-from mpcnode.errors import UsageError
 from mpcnode.signaling.limits import Limits
 from mpcnode.signaling.server import ServerConfig, loop_factory, serve
-from mpcnode.wire.signaling import IceServer
 
 
 def server_config(
@@ -31,24 +28,18 @@ def server_config(
     """Make the server's configuration of the command's options.
 
     Args:
-        ice_urls: STUN and TURN servers to offer.
+        ice_urls: STUN and TURN servers to offer, as ``--ice-server`` names them.
         limits: those of ``Limits`` that were given.
 
     Raises:
         UsageError: a value cannot be meant.
         ConfigurationError: a limit is out of its range.
     """
-    try:
-        ice_servers = (msgspec.convert({"urls": ice_urls}, IceServer),) if ice_urls else ()
-    except msgspec.ValidationError as error:
-        raise UsageError(
-            "not ICE servers: at most 8 URLs of at most 256 characters", hint="see --ice-server"
-        ) from error
     return ServerConfig(
         host=host,
         port=port,
         limits=Limits(**limits),
-        ice_servers=ice_servers,
+        ice_servers=ice_servers(ice_urls),
         origins=origins,
         certificate=certificate,
         key=key,

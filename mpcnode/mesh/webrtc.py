@@ -7,7 +7,7 @@ The four transports it is made of are public; here they are started in one task 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from aiortc import (
@@ -28,20 +28,12 @@ from aiortc import (
 from mpcnode.mesh import addresses, sdp, tuning
 from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
 from mpcnode.wire.framing import FRAME_SIZE
+from mpcnode.wire.signaling import IceServer
 
 LABEL: Final = "mpcnode"
 _CANCEL_AGAIN: Final = 0.02
 _KEEP_ADDRESSES: Final = 5.0
 """Seconds for which the machine's addresses are taken to be the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class IceServer:
-    """A STUN or TURN server the user configured."""
-
-    url: str
-    username: str | None = None
-    credential: str | None = field(default=None, repr=False)
 
 
 class WebRtcConnector:
@@ -53,7 +45,7 @@ class WebRtcConnector:
     """
 
     def __init__(self, *, policy: addresses.AddressPolicy = "auto", ice_servers: Sequence[IceServer] = ()) -> None:
-        self.servers = [RTCIceServer(server.url, server.username, server.credential) for server in ice_servers]
+        self.servers = [RTCIceServer(list(one.urls), one.username, one.credential) for one in ice_servers]
         self.certificate = tuning.certificate()
         self.fingerprint = _sha256(self.certificate.getFingerprints())
         self._policy: addresses.AddressPolicy = policy

@@ -19,9 +19,10 @@ from aiortc import (
 from mpcnode.errors import DecodeError, MpcError, ParticipantCheated, ParticipantSilent
 from mpcnode.mesh import tuning, webrtc
 from mpcnode.mesh.transport import IceCandidate, MeshTimeouts, Offer, Signal
-from mpcnode.mesh.webrtc import IceServer, WebRtcConnector, WebRtcLink
+from mpcnode.mesh.webrtc import WebRtcConnector, WebRtcLink
 from mpcnode.types import PeerId
 from mpcnode.wire.framing import FRAME_SIZE
+from mpcnode.wire.signaling import IceServer
 from tests.helpers.meshes import Meshes, digest, failure, link, meshes, names, outcome_of, share, until
 
 pytestmark = pytest.mark.webrtc
@@ -317,7 +318,7 @@ async def test_a_machine_whose_sockets_cannot_be_had_says_so(monkeypatch: pytest
 async def test_a_silent_ice_server_is_said_in_the_hint() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        server = IceServer(f"stun:127.0.0.1:{silent.getsockname()[1]}")
+        server = IceServer((f"stun:127.0.0.1:{silent.getsockname()[1]}",))
         ours = WebRtcConnector(policy="loopback", ice_servers=[server]).link(Recorder())
         async with asyncio.timeout(10):
             await ours.offer()
@@ -330,7 +331,7 @@ async def test_a_link_closed_while_an_ice_server_is_asked_leaves_nothing_behind(
     tasks, before = asyncio.all_tasks(), sockets()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        server = IceServer(f"stun:127.0.0.1:{silent.getsockname()[1]}")
+        server = IceServer((f"stun:127.0.0.1:{silent.getsockname()[1]}",))
         ours = WebRtcConnector(policy="loopback", ice_servers=[server]).link(Recorder())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -357,7 +358,7 @@ async def test_a_task_that_forgets_it_was_cancelled_is_cancelled_again() -> None
 
 
 def test_a_credential_is_not_shown() -> None:
-    assert "secret" not in repr(IceServer("turn:192.0.2.1", "ana", "secret"))
+    assert "secret" not in repr(IceServer(("turn:192.0.2.1",), "ana", "secret"))
 
 
 async def test_auto_offers_real_addresses_or_the_loopback() -> None:
