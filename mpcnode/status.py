@@ -100,7 +100,8 @@ class WalletView(_Value, frozen=True, kw_only=True):
 class SignView(_Value, frozen=True):
     """What is to be signed, from this node's own copy; whoever shows the messages escapes them.
 
-    ``messages`` are hexadecimal, ``hashes`` their SHA-256; ``reading`` is how a person is shown them.
+    ``messages`` are hexadecimal, ``hashes`` their SHA-256; ``reading`` is how a person is shown them. ``merkle_root``
+    is the script tree of a Taproot key that is tweaked with one; empty for the key without any.
     """
 
     wallet_id: str
@@ -108,6 +109,7 @@ class SignView(_Value, frozen=True):
     reading: Reading
     messages: tuple[str, ...]
     hashes: tuple[str, ...]
+    merkle_root: str | None = None
 
 
 class SignatureView(_Value, frozen=True, kw_only=True):

@@ -1,7 +1,5 @@
 """Peers and wallets as text for people."""
 
-from typing import Final
-
 from mpcnode import status
 from mpcnode.cli.text import counted, escape, listed
 
@@ -34,21 +32,23 @@ def wallet_lines(wallet: status.WalletView) -> list[str]:
     return lines
 
 
-MESSAGES_SHOWN: Final = 10
-"""How many messages of a batch a person is asked to read at once; the rest is counted."""
-
-
 def message_lines(sign: status.SignView) -> list[str]:
-    """What is to be signed, from this node's own copy: each message escaped, with its hash."""
+    """What is to be signed, from this node's own copy: every message, whole and escaped, with its hash."""
     lines = []
-    for message, digest in list(zip(sign.messages, sign.hashes, strict=True))[:MESSAGES_SHOWN]:
-        if sign.reading == "text":
-            shown = escape(bytes.fromhex(message).decode("utf-8", errors="backslashreplace"), 2000)
-        else:
-            shown = f"{message}{' (the SHA-256 of a file)' if sign.reading == 'file' else ''}"
-        lines += [f"  {sign.reading}: {shown}", f"  sha-256: {digest}"]
-    if (more := len(sign.messages) - MESSAGES_SHOWN) > 0:
-        lines.append(f"  and {counted(more, 'more message')}")
+    for message, digest in zip(sign.messages, sign.hashes, strict=True):
+        match sign.reading:
+            case "text":
+                # Quoted, and its own backslashes doubled: a text that looks like an escaped one is not the same text.
+                text = bytes.fromhex(message).decode().replace("\\", "\\\\")
+                lines.append(f'  text: "{escape(text, len(text))}"')
+            case "file":
+                lines.append(f"  file: its SHA-256 is {message}")
+                continue
+            case "hex":
+                lines.append(f"  hex: {message or 'no bytes at all'}")
+        lines.append(f"  sha-256: {digest}")
+    if sign.merkle_root is not None:
+        lines.append(f"  for the key tweaked with the script tree {sign.merkle_root or '(none)'}")
     return lines
 
 

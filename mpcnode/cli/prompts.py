@@ -115,6 +115,7 @@ class TerminalUser:
         if proposal.sign is not None:
             messages = "\n".join(message_lines(proposal.sign))
             asks = f"{escape(proposal.proposer)} asks you to sign with the wallet {escape(proposal.wallet)}"
+            asks += f" ({listed(proposal.suites)})"
             return await self._yes(f"{asks}, among {names}:\n{messages}\nsign? [y/N] ", option="--accept")
         question = (
             f"{escape(proposal.proposer)} asks you to make the wallet {escape(proposal.wallet)} together, "

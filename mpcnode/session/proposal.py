@@ -17,7 +17,14 @@ from mpcnode.types import (
     check_threshold,
 )
 from mpcnode.wallet.wallet import State, Wallet
-from mpcnode.wire.relay import MAX_ANSWER_SECONDS, MAX_REQUEST_BYTES, SessionProposal, SignRequest, encode_message
+from mpcnode.wire.relay import (
+    MAX_ANSWER_SECONDS,
+    MAX_REQUEST_BYTES,
+    SessionProposal,
+    SignRequest,
+    check_reading,
+    encode_message,
+)
 
 KEYGEN: Final = "keygen"
 SIGN: Final = "sign"
@@ -125,6 +132,10 @@ def check_signing(proposal: SessionProposal, wallet: Wallet | None) -> Wallet:
     _require(not strangers, f"{', '.join(strangers)} is none of the wallet's participants under that key")
     taproot = proposal.suites[0] == Secp256k1Sha256Taproot.id
     _require(request.merkle_root is None or taproot, "only Taproot keys take an additional tweak")
+    try:
+        check_reading(request.reading, map(bytes.fromhex, request.messages))
+    except ValueError as error:
+        raise Refused(str(error)) from None
     size = sum(len(message) for message in request.messages) // 2
     _require(size <= MAX_REQUEST_BYTES, f"{size} bytes to sign in one session; {MAX_REQUEST_BYTES} are allowed")
     return wallet

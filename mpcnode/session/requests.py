@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.errors import UsageError
 from mpcnode.types import PeerId, Reading, SuiteId, check_threshold, parse_wallet_name
-from mpcnode.wire.relay import MAX_ANSWER_SECONDS, MAX_BATCH, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SignRequest
+from mpcnode.wire.relay import (
+    MAX_ANSWER_SECONDS,
+    MAX_BATCH,
+    MAX_MESSAGE_BYTES,
+    MAX_REQUEST_BYTES,
+    SignRequest,
+    check_reading,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +84,10 @@ class Sign:
     def __post_init__(self) -> None:
         try:
             check_answer_seconds(self.answer_within)
+            check_reading(self.reading, self.messages)
         except ValueError as error:
-            raise UsageError(str(error)) from None
+            hint = "bytes that are no text are signed with --hex" if self.reading == "text" else None
+            raise UsageError(str(error), hint=hint) from None
         if not self.messages:
             raise UsageError("there is nothing to sign")
         if any(len(message) > MAX_MESSAGE_BYTES for message in self.messages):

@@ -364,6 +364,7 @@ def _sign_view(request: wire.SignRequest) -> SignView:
         reading=request.reading,
         messages=request.messages,
         hashes=tuple(hashlib.sha256(bytes.fromhex(message)).hexdigest() for message in request.messages),
+        merkle_root=request.merkle_root,
     )
 
 

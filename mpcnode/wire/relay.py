@@ -4,6 +4,7 @@
 the seal is an ``Envelope``: the message, the session it belongs to, when it expires, and its place in the order.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -67,6 +68,25 @@ class SignRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reading: Reading
     messages: Annotated[tuple[MessageHex, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
     merkle_root: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] | None = None
+
+
+def check_reading(reading: Reading, messages: Iterable[bytes]) -> None:
+    """Check that messages can be read as they are said to be: nobody approves what it cannot be shown.
+
+    Args:
+        reading: ``text`` is UTF-8, ``file`` the 32 bytes of a SHA-256, ``hex`` anything.
+
+    Raises:
+        ValueError: one cannot.
+    """
+    for message in messages:
+        if reading == "file" and len(message) != 32:
+            raise ValueError(f"the SHA-256 of a file has 32 bytes, not {len(message)}")
+        if reading == "text":
+            try:
+                message.decode()
+            except UnicodeDecodeError:
+                raise ValueError("a text that is not UTF-8") from None
 
 
 class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=True):

@@ -75,6 +75,8 @@ MISFITS: dict[str, dict[str, Any]] = {
     "eve is none": {"participants": ("ana", "eve")},
     "cleo is none": {"public_keys": (make_wallet().identities[ASKED[0]].public_key.hex(), key_of("eve").hex())},
     "only Taproot": with_request(merkle_root=""),
+    "not UTF-8": with_request(messages=("68656c6c6f", "ff")),
+    "has 32 bytes, not 5": with_request(reading="file"),
     "bytes to sign": with_request(messages=("00" * (MAX_REQUEST_BYTES // 2),) * 3),
 }
 
