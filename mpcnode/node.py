@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from mpcnode.errors import (
     AuthenticationError,
     DecodeError,
+    MpcError,
     PeerIncompatible,
     UsageError,
 )
@@ -25,6 +26,7 @@ from mpcnode.keystore.store import Home
 from mpcnode.mesh.transport import Connector, MeshTimeouts
 from mpcnode.session.catch_up import CatchUp
 from mpcnode.session.consent import Accept, Policy, User
+from mpcnode.session.ending import see_end
 from mpcnode.session.journal import Journal
 from mpcnode.session.policy import load_policy
 from mpcnode.session.proposal import propose_keygen
@@ -111,6 +113,7 @@ class Node:
         self._tasks = asyncio.TaskGroup()
         self._answering: set[asyncio.Task[None]] = set()
         self._client: SignalingClient | None = None
+        self._composed = False
 
     # Life
 
@@ -148,15 +151,19 @@ class Node:
             ServerUnreachable, NameTaken, ServerRefused: the server does not take this node.
         """
         keyring = self._resources.enter_context(Keyring(passphrase))
-        # Argon2id is one second of another thread's time: what else start-up needs is loaded beside it.
-        identity, connector = await asyncio.gather(
-            asyncio.to_thread(self._unlock, keyring), asyncio.to_thread(_connector, self.config)
-        )
-        self._resources.callback(identity.wipe)
         self.peer_id = self.config.peer_id or self._home.load_settings().peer_id or _host_name()
         self._room = Room(self.peer_id)
-        self._client = self._compose(identity, connector, keyring)
-        self._running = self._tasks.create_task(self._client.run(), name="signaling")
+        self._unlocking = self._tasks.create_task(self._unlock(keyring), name="unlock")
+        self._client = SignalingClient(
+            url=self.config.server,
+            peer_id=self.peer_id,
+            room=self.config.room,
+            unlocked=lambda: asyncio.shield(self._unlocking),
+            rng=secrets.token_bytes,
+            on_event=self._on_event,
+            ca_file=self.config.ca_file,
+        )
+        self._running = self._tasks.create_task(self._stay(self._client), name="signaling")
         while not self._room.present:
             await self._room.changed()
         self._remember_name()
@@ -174,8 +181,9 @@ class Node:
         for task in self._answering:
             task.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
-        if self._client is not None:
+        if self._composed:
             await self._sessions.meshes.close()
+        if self._client is not None:
             await self._client.close()
 
     # What a user can ask
@@ -240,24 +248,34 @@ class Node:
 
     # Start-up
 
-    def _unlock(self, keyring: Keyring) -> Identity:
+    async def _unlock(self, keyring: Keyring) -> Identity:
+        """Open the home. Argon2id is most of a start: aiortc is loaded and the server dialled beside it."""
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open_identity, keyring))
+        try:
+            connector = await asyncio.to_thread(_connector, self.config)
+            identity = await opening
+        finally:
+            await see_end(opening)
+        self._resources.callback(identity.wipe)
+        assert self._client is not None
+        self._compose(self._client, identity, connector, keyring)
+        return identity
+
+    async def _stay(self, client: SignalingClient) -> None:
+        try:
+            await client.run()
+        except MpcError:
+            await asyncio.shield(self._unlocking)  # what is wrong with the home is certain, and is said first
+            raise
+
+    def _open_identity(self, keyring: Keyring) -> Identity:
         if self._home.identity_exists():
             return self._home.load_identity(keyring)
         policy = KdfPolicy.INTERACTIVE if self.config.interactive_kdf else KdfPolicy.DEFAULT
         return self._home.create_identity(keyring, policy)
 
-    def _compose(self, identity: Identity, connector: Connector, keyring: Keyring) -> SignalingClient:
+    def _compose(self, client: SignalingClient, identity: Identity, connector: Connector, keyring: Keyring) -> None:
         self._identity = identity
-        client = SignalingClient(
-            url=self.config.server,
-            peer_id=self.peer_id,
-            room=self.config.room,
-            public_key=identity.public_key,
-            sign=identity.sign,
-            rng=secrets.token_bytes,
-            on_event=self._on_event,
-            ca_file=self.config.ca_file,
-        )
         self._relay = SealedRelay(
             identity=identity,
             peer_id=self.peer_id,
@@ -295,7 +313,7 @@ class Node:
             negotiate=self._handle,
             warm=self.config.warm,
         )
-        return client
+        self._composed = True
 
     def _remember_name(self) -> None:
         settings = self._home.load_settings()

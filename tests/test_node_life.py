@@ -80,6 +80,12 @@ async def test_an_identity_that_starts_elsewhere_ends_the_node_it_takes_the_name
     assert isinstance(await ana.ended(), NameTaken)
 
 
+async def test_a_wrong_passphrase_is_said_even_where_the_server_is_away(tmp_path: Path) -> None:
+    async with nodes(tmp_path, "ws://127.0.0.1:9") as place:
+        with pytest.raises(WrongPassphrase):
+            await place.configured("ana").start(b"another")
+
+
 async def test_a_wrong_passphrase_opens_nothing_and_leaves_nothing(place: Nodes) -> None:
     ana = place.configured("ana")
     with pytest.raises(WrongPassphrase) as caught:

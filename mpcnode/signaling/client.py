@@ -7,9 +7,9 @@ else ends the connection.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -36,8 +36,21 @@ _FRAME_BYTES: Final = 1024 * 1024
 _PING_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 2.0
 _LASTED_SECONDS: Final = 10.0
+_WELCOME_SECONDS: Final = 5.0
+"""How old a welcome may be that is answered: servers wait ten seconds for a registration."""
 # What we keep below what the server allows, for what is already on its way.
 _MARGIN: Final = 0.9
+
+
+class Signer(Protocol):
+    """An identity that is open."""
+
+    @property
+    def public_key(self) -> IdentityKey:
+        """What others know it by."""
+
+    def sign(self, context: str, message: bytes) -> bytes:
+        """Make a signature of 64 bytes."""
 
 
 class SignalingClient:
@@ -47,8 +60,8 @@ class SignalingClient:
         url: ``ws://`` or ``wss://``.
         peer_id: the name to take.
         room: whom to be among.
-        public_key: the identity that protects the name.
-        sign: makes a signature of that identity: context, message -> 64 bytes.
+        unlocked: gives the identity that protects the name. It is waited for only when the server has said welcome,
+            so that the key may be derived while the connection is made; what it raises ends ``run``.
         rng: gives n random bytes; spreads the reconnections.
         on_event: is told everything, in order, from ``run``; what it raises ends ``run``.
         watch: be told who comes and goes.
@@ -67,8 +80,7 @@ class SignalingClient:
         url: str,
         peer_id: PeerId,
         room: str = wire.DEFAULT_ROOM,
-        public_key: IdentityKey,
-        sign: Callable[[str, bytes], bytes],
+        unlocked: Callable[[], Awaitable[Signer]],
         rng: Callable[[int], bytes],
         on_event: Callable[[ClientEvent], None],
         watch: bool = True,
@@ -84,8 +96,7 @@ class SignalingClient:
         self._ssl = tls_context(url, ca_file)
         self._peer_id = peer_id
         self._room = room
-        self._public_key = public_key
-        self._sign = sign
+        self._unlocked = unlocked
         self._rng = rng
         self._on_event = on_event
         self._watch = watch
@@ -172,9 +183,9 @@ class SignalingClient:
         since: float | None = None
         try:
             async with contextlib.AsyncExitStack() as stack:
+                socket, welcome, signer = await self._reach(stack)
                 async with asyncio.timeout(self._deadline) as self._attempt:
-                    socket = await stack.enter_async_context(self._dial())
-                    registered, early = await self._register(socket)
+                    registered, early = await self._register(socket, welcome, signer)
                 self._attempt = None
                 since = loop.time()
                 self._socket = socket
@@ -200,6 +211,20 @@ class SignalingClient:
             self._queue_changed.set()
         return reason, None if since is None else loop.time() - since
 
+    async def _reach(self, stack: contextlib.AsyncExitStack) -> tuple[ClientConnection, wire.Welcome | None, Signer]:
+        """Be welcomed by the server, and have the identity to answer with, whichever of the two comes first."""
+        loop = asyncio.get_running_loop()
+        while True:
+            async with asyncio.timeout(self._deadline) as self._attempt:
+                socket = await stack.enter_async_context(self._dial())
+                welcome = await self._welcome(socket)
+            welcomed = loop.time()
+            async with asyncio.timeout(None) as self._attempt:  # for close alone: a key takes as long as it takes
+                signer = await self._unlocked()
+            if loop.time() - welcomed < _WELCOME_SECONDS and socket.close_code is None:
+                return socket, welcome, signer
+            await stack.aclose()
+
     def _dial(self) -> connect:
         host = urlsplit(self._url).hostname or ""
         return connect(
@@ -216,16 +241,21 @@ class SignalingClient:
             max_size=_FRAME_BYTES,
         )
 
-    async def _register(self, socket: ClientConnection) -> tuple[Registered, list[wire.ServerMessage]]:
+    async def _welcome(self, socket: ClientConnection) -> wire.Welcome | None:
+        """Hear what the server offers; one of the source document says nothing."""
+        if socket.subprotocol != wire.SUBPROTOCOL:
+            return None
+        first = await _receive(socket)
+        if not isinstance(first, wire.Welcome):
+            raise refusal(first, self._peer_id)
+        self._limits = first.limits
+        return first
+
+    async def _register(
+        self, socket: ClientConnection, welcome: wire.Welcome | None, signer: Signer
+    ) -> tuple[Registered, list[wire.ServerMessage]]:
         """Take the name; give the event, and what came before the server's last answer."""
-        welcome: wire.Welcome | None = None
-        if socket.subprotocol == wire.SUBPROTOCOL:
-            first = await _receive(socket)
-            if not isinstance(first, wire.Welcome):
-                raise refusal(first, self._peer_id)
-            welcome = first
-            self._limits = welcome.limits
-        await socket.send(wire.encode(self._registration(welcome)), text=True)
+        await socket.send(wire.encode(self._registration(welcome, signer)), text=True)
         # Both questions go at once. A server of the source document may leave the first without an answer.
         watch = self._watch if welcome is not None else None
         await socket.send(wire.encode(wire.ListPeers(watch)), text=True)
@@ -242,7 +272,7 @@ class SignalingClient:
             if welcome is None or answers == 2:
                 return _registered(message, welcome), early
 
-    def _registration(self, welcome: wire.Welcome | None) -> wire.Register:
+    def _registration(self, welcome: wire.Welcome | None, signer: Signer) -> wire.Register:
         if welcome is None:
             return wire.Register(self._peer_id)
         statement = wire.register_statement(
@@ -251,8 +281,8 @@ class SignalingClient:
             room=self._room,
             peer_id=self._peer_id,
         )
-        signature = self._sign(wire.REGISTER_CONTEXT, statement)
-        return wire.Register(self._peer_id, self._room, self._public_key.hex(), signature.hex())
+        signature = signer.sign(wire.REGISTER_CONTEXT, statement)
+        return wire.Register(self._peer_id, self._room, signer.public_key.hex(), signature.hex())
 
     async def _pump(self, socket: ClientConnection) -> str:
         """Pass messages both ways until the connection ends; give why it did."""

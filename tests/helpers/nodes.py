@@ -267,8 +267,7 @@ class Stranger:
         self.client = SignalingClient(
             url=url,
             peer_id=self.name,
-            public_key=self.identity.public_key,
-            sign=self.identity.sign,
+            unlocked=self._unlocked,
             rng=random.Random(name).randbytes,
             on_event=self._on_event,
         )
@@ -280,6 +279,9 @@ class Stranger:
             now=lambda: 0.0,
             rng=random.Random(name).randbytes,
         )
+
+    async def _unlocked(self) -> Identity:
+        return self.identity
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -23,7 +23,9 @@ from mpcnode.errors import (
     ServerRefused,
     ServerUnreachable,
     UsageError,
+    WrongPassphrase,
 )
+from mpcnode.signaling import client as client_module
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.signaling.events import (
     ClientEvent,
@@ -44,20 +46,34 @@ from tests.helpers.server import DEADLINE, PlainClient, running_server
 CLI2 = PeerId("cli2")
 
 
+class Key:
+    """An identity."""
+
+    def __init__(self, seed: int) -> None:
+        self._key = SigningKey(bytes([seed]) * 32)
+
+    @property
+    def public_key(self) -> IdentityKey:
+        return IdentityKey(bytes(self._key.verify_key))
+
+    def sign(self, context: str, message: bytes) -> bytes:
+        return bytes(self._key.sign(signing_input(context, message)).signature)
+
+
 class Node:
     """A client, its key and what it was told."""
 
     def __init__(self, url: str, name: str = "cli1", *, seed: int = 1, **options: Any) -> None:
-        key = SigningKey(bytes([seed]) * 32)
+        async def unlocked() -> Key:
+            return Key(seed)
+
         self.events: asyncio.Queue[ClientEvent] = asyncio.Queue()
         self.client = SignalingClient(
             url=url,
             peer_id=PeerId(name),
-            public_key=IdentityKey(bytes(key.verify_key)),
-            sign=lambda context, message: key.sign(signing_input(context, message)).signature,
             rng=random.Random(seed).randbytes,
             on_event=self.events.put_nowait,
-            **{"retry_seconds": (0.01, 0.1), **options},
+            **{"retry_seconds": (0.01, 0.1), "unlocked": unlocked, **options},
         )
 
     async def next(self, kind: type[Any]) -> Any:
@@ -198,6 +214,61 @@ async def test_a_silent_host_is_given_up_after_the_deadline() -> None:
 async def test_close_ends_a_try_that_still_waits() -> None:
     async with false_server(lambda _: asyncio.sleep(0)) as url, running(url, first_try_deadline=1000):
         await asyncio.sleep(0.05)
+
+
+async def test_the_server_is_dialled_while_the_key_is_derived() -> None:
+    welcomed = asyncio.Event()
+
+    async def behave(socket: ServerConnection) -> None:
+        welcomed.set()
+        await socket.send('{"type":"peers","peers":[]}')
+
+    async def unlocked() -> Key:
+        await welcomed.wait()  # for ever, where the key is waited for first
+        return Key(1)
+
+    async with false_server(behave) as url, running(url, unlocked=unlocked) as node:
+        await node.next(Registered)
+
+
+@pytest.mark.parametrize(("patience", "welcome"), [(0.15, 5.0), (60.0, 0.2)])
+async def test_a_key_that_comes_late_is_no_error(
+    patience: float, welcome: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_WELCOME_SECONDS", welcome)
+    asked = 0
+
+    async def unlocked() -> Key:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.sleep(0.4)
+        return Key(1)
+
+    config = ServerConfig(port=0, limits=Limits(register_seconds=patience))
+    async with running_server(config) as server, running(server.url, unlocked=unlocked) as node:
+        assert isinstance(await node.next(Registered), Registered)
+        assert asked == 2  # the first welcome was too old, or its connection closed
+        assert node.events.empty()
+
+
+async def test_what_keeps_the_key_away_ends_the_first_try() -> None:
+    async def unlocked() -> Key:
+        raise WrongPassphrase("not this one")
+
+    async with running_server() as server:
+        assert isinstance(await failure(Node(server.url, unlocked=unlocked)), WrongPassphrase)
+        async with PlainClient.registered(server.url, "cli1"):
+            pass  # nobody has the name
+
+
+async def test_close_waits_for_no_key() -> None:
+    async def unlocked() -> Key:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with running_server() as server, running(server.url, unlocked=unlocked):
+        await asyncio.sleep(0.1)
 
 
 async def test_a_taken_name_is_an_error_of_ours() -> None:
