@@ -29,6 +29,8 @@ def moments(lines: Sequence[Line], start: float, end: float) -> dict[str, float]
         name = str(line.get("mark") or line.get("phase") or line.get("event"))
         found.setdefault("loaded" if name == "modules loaded" else name, line["at"])
     found.setdefault("unlocked", max(found["argon2id ended"], found["aiortc ended"]))
+    # A round that is complete before it is looked at was never waited for.
+    found.setdefault("certifying", found.get("leaving", found["session_ended"]))
     return found
 
 
