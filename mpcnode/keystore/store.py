@@ -39,7 +39,7 @@ from mpcnode.keystore.keyring import Keyring, new_kdf
 from mpcnode.keystore.lock import HomeLock
 from mpcnode.keystore.sealed import open_sealed, read_sealed, reading, write_sealed
 from mpcnode.keystore.settings import Settings
-from mpcnode.keystore.wallets import StoredWallet, list_wallets, read_wallet, wallet_directories, wallet_path
+from mpcnode.keystore.wallets import Seen, StoredWallet, list_wallets, read_wallet, wallet_directories, wallet_path
 from mpcnode.types import IdentityKey, PeerId, WalletId
 
 
@@ -60,6 +60,7 @@ class Home:
         self.path = path
         self._fs = files
         self._rng = rng
+        self._seen: Seen = {}
         self._lock = HomeLock(files, path / "lock", on_taken=self._sweep)
 
     @classmethod
@@ -226,7 +227,11 @@ class Home:
         Raises:
             KeystoreUnreadable: the directory of wallets itself cannot be read.
         """
-        return tuple(list_wallets(self._fs, self._wallets))
+        found = tuple(list_wallets(self._fs, self._wallets, self._seen))
+        there = {wallet_path(self._wallets, one.wallet_id, one.peer_id) for one in found if one.peer_id}
+        for path in self._seen.keys() - there:
+            self._seen.pop(path, None)
+        return found
 
     def save_wallet(
         self, wallet_id: WalletId, peer_id: PeerId, header: JsonObject, secret: bytearray, keyring: Keyring

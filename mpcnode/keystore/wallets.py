@@ -28,7 +28,7 @@ class StoredWallet:
         wallet_id: from the directory's name.
         peer_id: from the file's name; None where the directory itself cannot be read.
         kdf: how the file is protected; None where it cannot be read.
-        header: the caller's own; None where it cannot be read.
+        header: nobody's to change; None where it cannot be read.
         problem: why not.
     """
 
@@ -81,8 +81,17 @@ def read_wallet(fs: FileSystem, path: Path, wallet_id: WalletId, peer_id: PeerId
     return file
 
 
-def list_wallets(fs: FileSystem, wallets: Path) -> Iterator[StoredWallet]:
+Seen = dict[Path, tuple[tuple[int, ...], StoredWallet]]
+"""What was found in each file, and what the file looked like then."""
+
+
+def list_wallets(fs: FileSystem, wallets: Path, seen: Seen) -> Iterator[StoredWallet]:
     """Give every wallet file, those that cannot be read included, sorted by wallet id and peer id.
+
+    Args:
+        fs: the file system.
+        wallets: the directory of them all.
+        seen: filled, and asked before a file that has not changed is read again.
 
     Raises:
         KeystoreUnreadable: as ``wallet_directories``.
@@ -99,13 +108,42 @@ def list_wallets(fs: FileSystem, wallets: Path) -> Iterator[StoredWallet]:
             yield StoredWallet(wallet_id, None, None, None, failed)
         else:
             found = [parse_peer_id(match[1]) for name in names if (match := _WALLET_FILE.fullmatch(name))]
-            yield from (_look_at(fs, wallets, wallet_id, peer_id) for peer_id in found)
+            yield from (_look_at(fs, wallets, wallet_id, peer_id, seen) for peer_id in found)
 
 
-def _look_at(fs: FileSystem, wallets: Path, wallet_id: WalletId, peer_id: PeerId) -> StoredWallet:
+def _look_at(fs: FileSystem, wallets: Path, wallet_id: WalletId, peer_id: PeerId, seen: Seen) -> StoredWallet:
+    path = wallet_path(wallets, wallet_id, peer_id)
+    looks = _looks(fs, path)
+    known = seen.get(path)
+    if known is not None and known[0] == looks:
+        return known[1]
     # One bad file must not hide the others: what is wrong with it is what the list shows.
     try:
-        preamble = read_wallet(fs, wallet_path(wallets, wallet_id, peer_id), wallet_id, peer_id).preamble
+        preamble = read_wallet(fs, path, wallet_id, peer_id).preamble
     except (KeystoreError, KeystoreNewer) as problem:
         return StoredWallet(wallet_id, peer_id, None, None, problem)
-    return StoredWallet(wallet_id, peer_id, preamble.kdf, preamble.header)
+    stored = StoredWallet(wallet_id, peer_id, preamble.kdf, preamble.header)
+    if looks and looks == _looks(fs, path):
+        seen[path] = (looks, stored)
+    return stored
+
+
+def _looks(fs: FileSystem, path: Path) -> tuple[int, ...]:
+    """What changes with a file; empty where there is none to look at.
+
+    Every write here makes a new file. Whoever writes into one and sets its times back could do so only as its owner,
+    and what is signed with is opened and authenticated each time.
+    """
+    try:
+        found = fs.lstat(path)
+    except OSError:
+        return ()
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_mode,
+        found.st_uid,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )

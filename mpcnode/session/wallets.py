@@ -5,6 +5,7 @@ What blocks (disk, key derivation) runs in a worker thread, one at a time.
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 from mpcnode.crypto.ciphersuite import SUITES
@@ -39,6 +40,7 @@ class Wallets:
         self._keyring = keyring
         self._peer_id = peer_id
         self._one_at_a_time = asyncio.Lock()
+        self._read: dict[WalletId, tuple[StoredWallet, Wallet | MpcError]] = {}
 
     async def store_pending(self, record: StorePending, *, words_compared: bool, now: float) -> WalletView:
         """Make a new share durable: when this returns it was read back from the disk and opened.
@@ -115,7 +117,13 @@ class Wallets:
     def all(self) -> tuple[Wallet, ...]:
         """Give this node's readable wallets; headers only, which are authentic once opened."""
         own = [stored for stored in self._home.list_wallets() if stored.peer_id == self._peer_id]
-        return tuple(wallet for stored in own if isinstance(wallet := read_header(stored), Wallet))
+        # The home gives the same value for a file that has not changed.
+        self._read = {stored.wallet_id: self._read_once(stored) for stored in own}
+        return tuple(wallet for _, wallet in self._read.values() if isinstance(wallet, Wallet))
+
+    def _read_once(self, stored: StoredWallet) -> tuple[StoredWallet, Wallet | MpcError]:
+        known = self._read.get(stored.wallet_id)
+        return known if known is not None and known[0] is stored else (stored, read_header(stored))
 
     async def _locked(self, work: Callable[[], T]) -> T:
         async with self._one_at_a_time:
@@ -142,15 +150,14 @@ class Wallets:
         try:
             wallet.require_active()
             group, keys = SUITES[suite].group, wallet.keys(suite)
-            shares = {Identifier(i): group.decode_element(share) for i, share in enumerate(keys.verifying_shares, 1)}
-            public = PublicKeyPackage(
-                SUITES[suite], shares, group.decode_element(keys.group_public_key), wallet.threshold
-            )
+            public = _public_keys(keys, wallet.threshold)
             share = group.decode_scalar(secret.shares[suite])
         finally:
             secret.wipe()
         i = wallet.identifier
-        return KeyPackage(public.suite, i, share, shares[i], public.group_public_key, wallet.threshold), public
+        return KeyPackage(
+            public.suite, i, share, public.verifying_shares[i], public.group_public_key, wallet.threshold
+        ), public
 
     def _load(self, known: Wallet) -> tuple[Wallet, WalletSecret]:
         header, encoded = self._home.load_wallet(known.wallet_id, known.peer_id, self._keyring)
@@ -222,6 +229,14 @@ def view(wallet: Wallet, kdf: Kdf) -> WalletView:
         if active
         else {},
     )
+
+
+@lru_cache(maxsize=64)
+def _public_keys(keys: SuiteKeys, threshold: int) -> PublicKeyPackage:
+    """Decode public keys; the same for every signature with a wallet, and most of what opening a key costs."""
+    group = SUITES[keys.suite].group
+    shares = {Identifier(i): group.decode_element(share) for i, share in enumerate(keys.verifying_shares, 1)}
+    return PublicKeyPackage(SUITES[keys.suite], shares, group.decode_element(keys.group_public_key), threshold)
 
 
 def _suite_keys(suite: SuiteId, share: KeyShare) -> SuiteKeys:

@@ -280,3 +280,18 @@ def test_the_policies_are_what_the_design_says() -> None:
 def test_a_policy_out_of_bounds_cannot_be_made(bounds: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="kdf"):
         KdfPolicy(*bounds)
+
+
+@settings(max_examples=200)
+@given(st.dictionaries(st.text(max_size=5), json_values, max_size=4))
+def test_canonical_bytes_are_those_of_pythons_own_indentation(fields: dict[str, Any]) -> None:
+    assert canonical(fields) == json.dumps(fields, sort_keys=True, indent=2).encode("ascii") + b"\n"
+
+
+@pytest.mark.parametrize("header", [{"name": "\ud800"}, {"\udfff": 1}, {"names": ["a", ["\ud83d"]]}])
+def test_half_of_a_surrogate_pair_is_no_text(header: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        SealedFile(Preamble("mpcnode-wallet", FILE.preamble.kdf, bytes(16), header), bytes(24), bytes(16)).encode()
+    text = json.dumps({"header": header}).encode()
+    with pytest.raises(DecodeError):
+        parse_json(text)

@@ -228,3 +228,30 @@ def test_a_removed_wallet_is_gone_and_the_others_are_not(home: Home, keyring: Ke
     assert [entry.peer_id for entry in home.list_wallets()] == [cli2]
     home.delete_wallet(WALLET, cli2)
     assert list((home.path / "wallets").iterdir()) == []
+
+
+def test_a_list_reads_again_only_what_changed(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    (first,) = home.list_wallets()
+    (again,) = home.list_wallets()
+    assert again is first
+    save(home, keyring, name="renamed")
+    (changed,) = home.list_wallets()
+    assert changed.header is not None
+    assert changed.header["name"] == "renamed"
+    data = wallet_file(home).read_bytes()
+    wallet_file(home).write_bytes(data.replace(b"renamed", b"emanner"))  # in place, of the same length
+    (damaged,) = home.list_wallets()
+    assert damaged.problem is not None
+    wallet_file(home).write_bytes(data)
+    assert home.list_wallets()[0].problem is None
+    wallet_file(home).chmod(0o666)
+    assert home.list_wallets()[0].problem is not None
+
+
+def test_what_was_removed_is_forgotten(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    home.list_wallets()
+    home.delete_wallet(WALLET, CLI1)
+    assert home.list_wallets() == ()
+    assert not home._seen

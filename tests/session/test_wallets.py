@@ -15,10 +15,11 @@ from mpcnode.session.wallets import Wallets, read_header, view
 from mpcnode.status import error_view
 from mpcnode.types import PeerId, SessionId
 from mpcnode.wallet.secret import WalletSecret
-from mpcnode.wallet.wallet import State
+from mpcnode.wallet.wallet import State, Wallet
 from tests.helpers.filesystem import QuickFileSystem, full_disk
 from tests.helpers.relays import ANA, BEN, CLEO, NOW, identity
 from tests.helpers.sessions import SESSION, THREE, MemoryHome, run_until_pending, wallets_in
+from tests.helpers.wallets import make_wallet
 
 OTHER = SessionId("0f" * 16)
 
@@ -226,3 +227,23 @@ def test_an_error_is_shown_with_all_that_is_known_of_it() -> None:
     assert (shown.code, shown.exit_code, shown.fault) == ("participant_silent", 6, "peer")
     assert shown.culprits == (ANA, BEN)
     assert (shown.message, shown.hint, shown.saved) == ("no answer", "try again", "the share is stored")
+
+
+def test_wallets_that_did_not_change_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.open(tmp_path / "home", create=True, files=QuickFileSystem())
+    made = make_wallet()
+    with Keyring(bytearray(b"right")) as keyring:
+        home.create_identity(keyring, KdfPolicy(8 << 20, 1)).wipe()
+        wallet = made.wallet
+        secret = made.secret.encode()
+        home.save_wallet(wallet.wallet_id, wallet.peer_id, wallet.to_header(), secret, keyring)
+        wallets = Wallets(home, keyring, wallet.peer_id)
+        assert wallets.all() == (wallet,)
+        with monkeypatch.context() as patched:
+            patched.setattr(Wallet, "from_header", None)  # whoever reads again stumbles
+            assert wallets.all() == (wallet,)
+        active = wallet.merge(made.certificate)
+        home.save_wallet(wallet.wallet_id, wallet.peer_id, active.to_header(), secret, keyring)
+        assert wallets.all() == (active,)
+        home.delete_wallet(wallet.wallet_id, wallet.peer_id)
+        assert wallets.all() == ()
