@@ -20,13 +20,25 @@ from mpcnode.protocols.frost.packages import Round1Package
 from mpcnode.scenario.faults import Cheat, put_in_place_of
 from mpcnode.types import Identifier, PeerId, SuiteId
 from mpcnode.wire.framing import FRAME_SIZE
-from mpcnode.wire.peer import Commitment, CommitmentDigest, PeerMessage, Ready, Share, WalletCreated, type_name
+from mpcnode.wire.peer import (
+    Commitment,
+    CommitmentDigest,
+    CommitmentList,
+    PeerMessage,
+    Ready,
+    Share,
+    SignatureShare,
+    SigningCommitments,
+    WalletCreated,
+    type_name,
+)
 
 Commit = Callable[[AnySuite, Identifier, int, Rng], tuple[Polynomial[Any, Any], Round1Package]]
 
 _OTHER_SESSION: Final = "0f" * 16
 _LONG: Final = b"\x01" + (900_000).to_bytes(4, "big") + b"{" * (FRAME_SIZE - 5)
 """The first piece of what would be 900 kilobytes."""
+_SIGNING: Final = frozenset({"signing_commitments", "commitment_list", "signature_share"})
 _BIT_IN: Final = {"ready": "signature", "wallet_created": "pubkey"}
 _commit: Final = pedpop.commit
 _deal: Final = pedpop.deal
@@ -144,7 +156,7 @@ class _CheatingMesh(Mesh):
         cheat = self.liar.cheat
         if cheat.to not in {None, to}:
             super().send(to, message)
-        elif cheat.how == "early" and isinstance(message, CommitmentDigest):
+        elif cheat.how == "early" and isinstance(message, _first_of(cheat.message)):
             super().send(to, _made_up(cheat.message, message))
             super().send(to, message)
         elif cheat.how == "two-faced" and isinstance(message, CommitmentDigest | Commitment):
@@ -182,11 +194,19 @@ class _CheatingMesh(Mesh):
             case "900-kilobytes":
                 self._send_long(to)
             case "another's":
-                self._waiting_to_repeat.append(to)
+                self._repeat(to, message)
             case "never":
                 pass
             case _:
                 super().send(to, message)
+
+    def _repeat(self, to: PeerId, instead: PeerMessage) -> None:
+        """Say what another said in this session, or will have said."""
+        for _, heard in self._heard:
+            if type_name(heard) == type_name(instead) and _session(heard) == _session(instead):
+                super().send(to, heard)
+                return
+        self._waiting_to_repeat.append(to)
 
     def _send_long(self, to: PeerId) -> None:
         # Our own framing does not make it, so it goes past that.
@@ -235,12 +255,23 @@ def _flip(message: PeerMessage) -> PeerMessage:
     return msgspec.structs.replace(message, **{name: data.hex()})
 
 
-def _made_up(kind: str, like: CommitmentDigest) -> PeerMessage:
+def _first_of(kind: str) -> type[CommitmentDigest | SigningCommitments]:
+    """What begins the protocol that ``kind`` is of."""
+    return SigningCommitments if kind in _SIGNING else CommitmentDigest
+
+
+def _session(message: PeerMessage) -> str:
+    return getattr(message, "session_id", "")
+
+
+def _made_up(kind: str, like: CommitmentDigest | SigningCommitments) -> PeerMessage:
     """Make a message of ``kind`` that nobody could make so early."""
     made: dict[str, PeerMessage] = {
         "commitment": Commitment(like.session_id, like.suite, "00", "00" * 32),
         "share": Share(like.session_id, like.suite, "00"),
         "ready": Ready(like.session_id, "00" * 32, "00" * 64),
         "wallet_created": WalletCreated(like.session_id, "00", {SuiteId(like.suite): "00"}),
+        "commitment_list": CommitmentList(like.session_id, like.suite, "00"),
+        "signature_share": SignatureShare(like.session_id, like.suite, "00"),
     }
     return made[kind]

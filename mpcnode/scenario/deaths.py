@@ -10,7 +10,8 @@ from typing import ClassVar, Final
 from mpcnode.keystore.filesystem import FileSystem
 from mpcnode.node import CreateWallet, Node, NodeConfig, User
 from mpcnode.scenario.faults import Step, put_in_place_of
-from mpcnode.status import Event, Progress, WalletChanged, WalletView
+from mpcnode.session.requests import Sign
+from mpcnode.status import Event, Progress, SessionEnded, SignatureView, WalletChanged, WalletView
 
 Emit = Callable[[Event], None]
 
@@ -39,6 +40,8 @@ def step_of(event: Event) -> str | None:
             return phase
         case WalletChanged(wallet=wallet):
             return f"wallet-{wallet.state}"
+        case SessionEnded(signature=SignatureView()):
+            return "signed"
         case _:
             return None
 
@@ -57,6 +60,9 @@ class _MortalNode(Node):
     ) -> WalletView:
         mortal = self._mortal(emit) if emit is not None else None
         return await super().create_wallet(request, user=user, emit=mortal)
+
+    async def sign(self, request: Sign, *, emit: Emit | None = None) -> SignatureView:
+        return await super().sign(request, emit=self._mortal(emit) if emit is not None else None)
 
     def _mortal(self, emit: Emit) -> Emit:
         def tell(event: Event) -> None:

@@ -7,7 +7,7 @@ variable ``MPCNODE_FAULTS`` names; ``mpcnode`` itself never reads it, and nothin
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
@@ -33,15 +33,27 @@ Save = Literal[
 Stored = Literal["wallet-pending", "wallet-active"]
 """The wallet was stored and read back, and the user interface was told; the others were not."""
 
-Step = Phase | Save | Stored
-"""Where a process can die, or hear Ctrl-C: on entering a phase, inside a save, after one; every node passes there."""
+Signed = Literal["signed"]
+"""Every share is in and the signature is verified and written down; whoever asked for it was not told yet."""
+
+Step = Phase | Save | Stored | Signed
+"""Where a process can die, or hear Ctrl-C: on entering a phase, inside a save, after one, with a signature in hand."""
 
 Disk = Literal[
     "full",  # no wallet fits on it any more, and the last one only half
     "read-only",  # what is there can be read
 ]
 
-Kind = Literal["commitment_digest", "commitment", "share", "ready", "wallet_created"]
+Kind = Literal[
+    "commitment_digest",
+    "commitment",
+    "share",
+    "ready",
+    "wallet_created",
+    "signing_commitments",
+    "commitment_list",
+    "signature_share",
+]
 How = Literal[
     "flip",  # one bit of it is another
     "twice",
@@ -58,17 +70,18 @@ How = Literal[
     "off-curve",  # whole and well sealed, and not on the dealer's polynomial
 ]
 
-_ANY: Final = frozenset({"commitment_digest", "commitment", "share", "ready", "wallet_created"})
+_ANY: Final = frozenset(get_args(Kind))
 _COMMITMENT: Final = frozenset({"commitment"})
 CHEATS: Final[Mapping[How, frozenset[str]]] = MappingProxyType(
     {
         "flip": _ANY,
         "twice": _ANY,
-        "early": _ANY - {"commitment_digest"},
+        "early": _ANY - {"commitment_digest", "signing_commitments"},
         "never": _ANY,
         "other-session": _ANY,
         "900-kilobytes": _ANY,
-        "another's": frozenset({"commitment_digest", "commitment", "share", "ready"}),
+        # A commitment_list is the same from everybody, so that another's is no lie.
+        "another's": _ANY - {"wallet_created", "commitment_list"},
         "more-points": _COMMITMENT,
         "fewer-points": _COMMITMENT,
         "identity-point": _COMMITMENT,

@@ -113,8 +113,7 @@ def _check_names(file: str, nodes: dict[str, NodeOptions], steps: tuple[Step, ..
             if step.node in known:
                 _wrong(f"{file}: {step}", f"{step.node} is there already", "node: names a new node")
             known.add(step.node)
-        used = {step.node, *getattr(step.action, "with_peers", ()), *(step.expect.culprits or ())}
-        used |= set(step.expect.others.culprits or ()) if step.expect.others else set()
+        used = {step.node, *getattr(step.action, "with_peers", ()), *step.expect.names}
         if not used <= known:
             _wrong(
                 f"{file}: {step}", f"there is no node {min(used - known)!a}", f"the nodes: {', '.join(sorted(known))}"

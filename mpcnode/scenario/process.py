@@ -49,6 +49,7 @@ class Process:
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
         self._silent = False
+        self._waking: asyncio.TimerHandle | None = None
 
     async def start(self, *arguments: str, faults: Faults | None = None) -> None:
         """Start ``mpcnode`` with ``arguments``; where there are ``faults``, by the only entry that knows any."""
@@ -133,6 +134,20 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
+    def pause(self, seconds: float | None) -> None:
+        """Have it stand still, for so many seconds or until ``resume``."""
+        self.signal(signal.SIGSTOP)
+        self.paused = True
+        if seconds is not None:
+            self._waking = asyncio.get_running_loop().call_later(seconds, self.resume)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        if self._waking is not None:
+            self._waking.cancel()
+        self.signal(signal.SIGCONT)
+        self.paused = False
+
     async def stop(self) -> int | None:
         """Have it stop in order; kill it where it does not.
 
@@ -143,7 +158,7 @@ class Process:
             return None
         try:
             if self.paused:
-                self.signal(signal.SIGCONT)
+                self.resume()
             self.signal(signal.SIGTERM)
             return await self.wait(deadline=STOP_DEADLINE)
         except TimeoutError:

@@ -69,6 +69,7 @@ class World:
         name: str,
         *,
         passphrase: str = "right",  # noqa: S107 -- says which, and is none
+        accept: str | None = None,
         faults: Faults | None = None,
     ) -> None:
         """Start a node and wait until it is registered.
@@ -76,6 +77,7 @@ class World:
         Args:
             name: which.
             passphrase: the ``right`` or the ``wrong`` one.
+            accept: what it accepts; None: as the scenario says of the node.
             faults: of this process.
 
         Raises:
@@ -83,7 +85,7 @@ class World:
         """
         process = self.nodes[name] = Process(name, self._directory)
         process.on_line = lambda line: self._remember(name, line)
-        await process.start(*self._arguments(name, passphrase), faults=faults)
+        await process.start(*self._arguments(name, passphrase, accept), faults=faults)
         await process.wait_for(_registered, deadline=START_DEADLINE)
 
     def home(self, name: str) -> Path:
@@ -110,13 +112,13 @@ class World:
         finally:
             await self._server.stop()
 
-    def _arguments(self, name: str, passphrase: str) -> Iterator[str]:
+    def _arguments(self, name: str, passphrase: str, accept: str | None) -> Iterator[str]:
         options = self.scenario.nodes.get(name, NodeOptions())
         timeouts = self.scenario.timeouts
         yield from ("register", "--json", "--yes", "--loopback", "--stop-with-stdin", "--kdf", "interactive")
         yield from ("--home", str(self.home(name)), "--server", self._url, "--peer-id", self.peer_ids[name])
         yield from ("--passphrase-file", str(self._directory / f"passphrase-{passphrase}"))
-        yield from ("--accept", options.accept, "--room", options.room)
+        yield from ("--accept", accept or options.accept, "--room", options.room)
         yield from ("--answer-seconds", f"{timeouts.answer:g}", "--round-seconds", f"{timeouts.round:g}")
         if options.contacts_only:
             yield "--contacts-only"
@@ -178,6 +180,7 @@ async def _run_step(world: World, step: Step) -> tuple[StepReport, int]:
         seconds=round(time.monotonic() - begun, 3),
         problem=outcome.problem,
         ended=outcome.ended,
+        signed=outcome.signed,
     )
     if report.ok:
         return report, 0
