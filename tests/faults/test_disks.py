@@ -5,11 +5,11 @@ processes. DESIGN sections 6 and 7: every one of these is exit 3.
 """
 
 import asyncio
+import hashlib
+import json
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,89 +17,12 @@ import pytest
 import pytest_asyncio
 
 from mpcnode import status
-from mpcnode.control.lines import Failed
-from mpcnode.keystore.keyring import Keyring
-from mpcnode.keystore.store import Home
+from mpcnode.keystore.format import MAX_MEMORY, canonical
 from mpcnode.scenario.faults import Faults
-from tests.helpers.filesystem import QuickFileSystem
-from tests.helpers.processes import PASSPHRASE, Child, Processes, processes, result_of
-from tests.helpers.wallets import make_wallet
+from tests.helpers.homes import NODE, WALLET, Ended, Homes, Place, alone, check_talk, stored, whole_home
+from tests.helpers.processes import Child, Processes, processes, result_of
 
 pytestmark = pytest.mark.process
-
-WALLET: Final = f"wallets/{'ab' * 16}/ana.json"
-NODE: Final = ("register", "create-wallet", "sign")
-"""The commands that are a node, and lock the home."""
-CHANGING: Final = frozenset({"lock", "control.sock", "audit.log", "settings.json"})
-"""What any start of a node may make or write."""
-
-
-@dataclass
-class Place:
-    """A home with an identity and the active wallet ``treasury``, and commands under it."""
-
-    world: Processes
-    path: Path
-
-    def arguments(self, command: str) -> tuple[str, ...]:
-        """A command line; what waits for others waits for a second."""
-        home = ("--home", str(self.path), "--json")
-        passphrase = ("--passphrase-file", str(self.world.passphrase_file))
-        room = self.path.name.replace(" ", "-")
-        node = ("--server", self.world.url, "--loopback", "--peer-id", "ana", "--room", room, *passphrase, *home)
-        return {
-            "register": ("register", "--accept", "none", "--kdf", "interactive", *node),
-            "create-wallet": ("create-wallet", "-t", "2", "-n", "2", "--name", "new", "--wait", "1", "--yes", *node),
-            "sign": ("sign", "--wallet", "treasury", "-m", "hello", "--answer-seconds", "1", *node),
-            "wallets list": ("wallets", "list", *home),
-            "wallets show": ("wallets", "show", "treasury", *passphrase, *home),
-        }[command]
-
-    def start(self, command: str, *, faults: Faults | None = None, umask: int = 0o022) -> Child:
-        return self.world.start(self.path.name, *self.arguments(command), faults=faults, umask=umask)
-
-    async def fails(self, command: str, code: str, *, faults: Faults | None = None) -> status.ErrorView:
-        """Run a command that ends with exit 3 and this code, and changes nothing."""
-        before = stored(self.path)
-        child = self.start(command, faults=faults)
-        assert await child.ends() == 3, f"{command}: {child.talk}"
-        check_talk(child.talk)
-        assert child.error.code == code, f"{command}: {child.error}"
-        assert child.error.exit_code == 3
-        assert stored(self.path) == before, command
-        return child.error
-
-
-@dataclass
-class Homes:
-    """As many homes as a test needs, each a copy of one that is whole."""
-
-    world: Processes
-    path: Path
-    whole: Path
-
-    def copy(self, name: str) -> Place:
-        """A home of that name."""
-        return Place(self.world, Path(shutil.copytree(self.whole, self.path / name)))
-
-
-def stored(home: Path) -> Mapping[str, bytes | str]:
-    """Everything of value in a home, to the byte; and no half of anything."""
-    found: dict[str, bytes | str] = {}
-    for path in home.rglob("*"):
-        name = str(path.relative_to(home))
-        assert path.suffix != ".tmp", path
-        if path.is_symlink():
-            found[name] = str(path.readlink())
-        elif path.is_file() and name not in CHANGING:
-            found[name] = path.read_bytes()
-    return found
-
-
-def check_talk(talk: str) -> None:
-    assert "Traceback" not in talk
-    assert "bug" not in talk
-    assert talk.startswith("error: ")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -111,13 +34,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Proce
 
 @pytest.fixture(scope="module")
 def whole(world: Processes) -> Path:
-    path = world.home("whole")
-    made = make_wallet()
-    wallet = made.wallet.merge(made.certificate)
-    with Keyring(bytearray(PASSPHRASE)) as keyring:
-        home = Home.open(path, create=False, files=QuickFileSystem())
-        home.save_wallet(wallet.wallet_id, wallet.peer_id, wallet.to_header(), made.secret.encode(), keyring)
-    return path
+    return whole_home(world)
 
 
 @pytest.fixture
@@ -168,6 +85,14 @@ async def test_a_damaged_wallet_is_listed_as_what_it_is(homes: Homes, how: str) 
     assert WALLET in (await place.fails("wallets list", "unreadable")).message
 
 
+@pytest.mark.xfail(reason="a wallet whose file is damaged is said not to be there: see showing._find, Wallets.named")
+@pytest.mark.parametrize("command", ["wallets show", "sign"])
+async def test_a_damaged_wallet_that_is_asked_for_is_not_called_absent(homes: Homes, command: str) -> None:
+    place = homes.copy("home")
+    _flip(place.path / WALLET)
+    await place.fails(command, "unreadable")
+
+
 async def test_a_node_with_a_damaged_wallet_still_serves_the_others(homes: Homes) -> None:
     place = homes.copy("home")
     _flip(place.path / WALLET)
@@ -176,6 +101,45 @@ async def test_a_node_with_a_damaged_wallet_still_serves_the_others(homes: Homes
     await node.says(status.Registered)
     assert await node.stop() == 130
     assert stored(place.path) == before
+
+
+# --- key derivation that somebody else chose ---
+
+
+HOSTILE: Final = {
+    "a little too much memory": {"memory_bytes": MAX_MEMORY + 1024},
+    "all memory there is": {"memory_bytes": 2**62},
+    "passes without end": {"passes": 2**31},
+    "no memory": {"memory_bytes": 0},
+}
+
+
+def _forge(path: Path, kdf: Mapping[str, int]) -> None:
+    """What anybody can do who can write to the file: its checksum fits."""
+    fields = json.loads(path.read_bytes())
+    del fields["checksum"]
+    fields["kdf"] |= kdf
+    path.write_bytes(canonical(fields | {"checksum": hashlib.sha256(canonical(fields)).hexdigest()}))
+
+
+@pytest.mark.parametrize(
+    "how", [how if "little" in how or "end" in how else pytest.param(how, marks=pytest.mark.slow) for how in HOSTILE]
+)
+async def test_hostile_key_derivation_is_refused_before_any_memory_is_taken(homes: Homes, how: str) -> None:
+    """At once as well: a process that goes on for ``CPU_SECONDS`` is killed."""
+
+    async def run(command: str, file: str) -> None:
+        place = homes.copy(command)
+        _forge(place.path / file, HOSTILE[how])
+        before = stored(place.path)
+        ended = await alone(*place.arguments(command))
+        assert (ended.code, ended.error["code"]) == (3, "unreadable"), ended
+        assert f"{file}: refused before any memory was taken" in ended.talk
+        check_talk(ended.talk)
+        assert ended.peak < MAX_MEMORY // 2
+        assert stored(place.path) == before
+
+    await asyncio.gather(run("register", "identity.json"), run("wallets list", WALLET))
 
 
 # --- two processes ---
@@ -234,7 +198,7 @@ async def test_no_symbolic_link_in_a_home_is_followed(homes: Homes, name: str) -
         path.write_bytes(b"precious")
     _link(path, elsewhere)
     before = _files(elsewhere)
-    for command in (*NODE, *(["wallets list"] if name in {"", "wallets"} else [])):
+    for command in ("register", *(["wallets list"] if name in {"", "wallets"} else [])):
         error = await linked.fails(command, code)
         assert "symbolic link" in error.message
         assert str(path) in error.message
@@ -255,13 +219,49 @@ def _files(path: Path) -> Mapping[Path, bytes]:
     return {one: one.read_bytes() for one in (path, *path.rglob("*")) if one.is_file()}
 
 
+# --- files and homes that permissions keep us from ---
+
+
+async def test_a_file_that_may_not_be_read_is_neither_absent_nor_empty(homes: Homes) -> None:
+    async def run(command: str, file: str) -> None:
+        place = homes.copy(command)
+        before = stored(place.path)
+        (place.path / file).chmod(0)
+        ended = await alone(*place.arguments(command), bound=True)
+        assert (ended.code, ended.error["code"]) == (3, "unreadable"), ended
+        assert "permission denied" in ended.talk
+        assert str(place.path / file) in ended.talk
+        check_talk(ended.talk)
+        (place.path / file).chmod(0o600)
+        assert stored(place.path) == before
+
+    await asyncio.gather(run("register", "identity.json"), run("wallets list", WALLET))
+
+
+async def test_a_home_that_may_not_be_written_can_be_looked_at_and_no_node_runs(homes: Homes) -> None:
+    async def run(command: str) -> Ended:
+        place = homes.copy(command)
+        before = stored(place.path)
+        place.path.chmod(0o500)
+        ended = await alone(*place.arguments(command), bound=True)
+        assert place.path.stat().st_mode & 0o777 == 0o500
+        assert stored(place.path) == before
+        return ended
+
+    node, listing = await asyncio.gather(run("register"), run("wallets list"))
+    assert (node.code, node.error["code"]) == (3, "unwritable"), node
+    assert "check who owns the home" in node.talk
+    check_talk(node.talk)
+    assert (listing.code, "treasury" in listing.out) == (0, True)
+
+
 # --- disks that take nothing ---
 
 
 async def test_on_a_read_only_disk_a_home_can_be_looked_at_and_no_node_runs(homes: Homes) -> None:
     read_only = Faults(disk="read-only")
-    for command in NODE:
-        error = await homes.copy(command).fails(command, "unwritable", faults=read_only)
+    ends = (homes.copy(command).fails(command, "unwritable", faults=read_only) for command in NODE)
+    for error in await asyncio.gather(*ends):
         assert "read-only" in error.message
         assert "--home" in (error.hint or "")
     place = homes.copy("home")
@@ -311,14 +311,14 @@ async def test_a_disk_that_is_full_while_a_wallet_is_stored(homes: Homes, full: 
 
 @pytest.mark.webrtc
 async def test_with_umask_000_a_new_home_and_its_wallet_are_nobody_elses(homes: Homes) -> None:
-    async def modes(name: str, *command: str) -> Child:
+    def start(name: str, *command: str) -> Child:
         place = homes.path / "new" / name
-        options = ("--home", str(place), "--passphrase-file", str(homes.world.passphrase_file), "--peer-id", name)
-        options += ("--server", homes.world.url, "--room", "umask", "--loopback", "--kdf", "interactive", "--yes")
-        return homes.world.start(name, *command, *options, "--json", umask=0)
+        own = ("--home", str(place), "--passphrase-file", str(homes.world.passphrase_file), "--peer-id", name)
+        shared = ("--server", homes.world.url, "--room", "umask", "--loopback", "--kdf", "interactive", "--yes")
+        return homes.world.start(name, *command, *own, *shared, "--json", umask=0)
 
-    ben = await modes("ben", "register", "--accept", "auto")
-    ana = await modes("ana", "create-wallet", "-t", "2", "-n", "2")
+    ben = start("ben", "register", "--accept", "auto")
+    ana = start("ana", "create-wallet", "-t", "2", "-n", "2")
     assert await ana.ends() == 0, ana.talk
     wallet = f"wallets/{result_of(ana).wallet_id}"
     await ben.says(status.SessionEnded)
