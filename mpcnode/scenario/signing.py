@@ -8,8 +8,8 @@ from mpcnode.control.lines import Line, SignArguments
 from mpcnode.errors import MpcError
 from mpcnode.scenario import model
 from mpcnode.scenario.asking import NobodyToAsk, client_of
-from mpcnode.scenario.endings import END_DEADLINE, NotAsWritten, check_error
-from mpcnode.scenario.model import Expect
+from mpcnode.scenario.endings import END_DEADLINE, NotAsWritten, check_error, ending
+from mpcnode.scenario.model import Expect, Step
 from mpcnode.scenario.report import SignatureReport
 from mpcnode.scenario.verifying import SUITES, check_signatures
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from mpcnode.scenario.runner import World
 
 
-async def sign(world: "World", action: model.Sign, expect: Expect, *, tell: Callable[[SignatureReport], None]) -> None:
+async def sign(world: "World", step: Step, action: model.Sign, *, tell: Callable[[SignatureReport], None]) -> None:
     """Carry the step out.
 
     Args:
         world: the nodes.
-        action: the step.
-        expect: how it has to end.
+        step: the step, and how it has to end.
+        action: what it does.
         tell: takes what was signed, as soon as it is verified.
 
     Raises:
@@ -43,18 +43,41 @@ async def sign(world: "World", action: model.Sign, expect: Expect, *, tell: Call
         suite=SUITES[action.suite],
         with_peers=tuple(world.peer_ids[name] for name in action.with_peers),
     )
+    view: status.SignatureView | None = None
     try:
         async with await client_of(world, action.by) as client:
             view = await client.sign(arguments, user=NobodyToAsk(), emit=remember)
-    except MpcError:
-        if expect.error is not None:
-            await _check_ends(world, action, expect, proposed, tell=tell)
+    except MpcError as error:
+        if step.expect.error is not None:
+            await ending(world, step, error)  # whoever was killed is dead now, and asked nothing any more
+            await _check(world, step, action, proposed, None, tell=tell)
         raise
-    tell(await _verify(world, action, view))
-    _check_view(view, expect)
-    if expect.verified:
-        await _check_signers(world, action, view, _ids(proposed))
-    await _check_ends(world, action, expect, proposed, tell=lambda _: None)
+    await _check(world, step, action, proposed, view, tell=tell)
+
+
+async def _check(
+    world: "World",
+    step: Step,
+    action: model.Sign,
+    proposed: Collection[status.Proposed],
+    view: status.SignatureView | None,
+    *,
+    tell: Callable[[SignatureReport], None],
+) -> None:
+    sessions = frozenset(one.session_id for one in proposed)
+    try:
+        if view is not None:
+            tell(await _verify(world, action, view))
+            _check_view(view, step.expect)
+            if step.expect.verified:
+                await _check_signers(world, action, view, sessions)
+        for name, expected in (step.expect.ends or {}).items():
+            ended = await _ended(world, name, expected, sessions)
+            if ended.signature is not None:
+                tell(await _verify(world, action, ended.signature))
+    except MpcError as error:
+        # It is the run that met it, asking around: it must not be taken for the end of the step.
+        raise NotAsWritten(f"it cannot be checked: {error.message}") from error
 
 
 async def _verify(world: "World", action: model.Sign, view: status.SignatureView) -> SignatureReport:
@@ -120,21 +143,6 @@ async def _check_signers(
                 raise NotAsWritten(f"{name} holds {len(held & wanted)} of the {len(wanted)} signatures") from None
 
 
-async def _check_ends(
-    world: "World",
-    action: model.Sign,
-    expect: Expect,
-    proposed: Collection[status.Proposed],
-    *,
-    tell: Callable[[SignatureReport], None],
-) -> None:
-    """Find for each node a session of this step that ended for it as expected."""
-    for name, expected in (expect.ends or {}).items():
-        ended = await _ended(world, name, expected, _ids(proposed))
-        if ended.signature is not None:
-            tell(await _verify(world, action, ended.signature))
-
-
 async def _ended(
     world: "World", name: str, expected: model.EndExpect, sessions: Collection[str]
 ) -> status.SessionEnded:
@@ -168,7 +176,3 @@ def _compare(expected: model.EndExpect, ended: status.SessionEnded) -> None:
 
 def _codes(said: str | tuple[str, ...]) -> tuple[str, ...]:
     return (said,) if isinstance(said, str) else said
-
-
-def _ids(proposed: Collection[status.Proposed]) -> frozenset[str]:
-    return frozenset(one.session_id for one in proposed)

@@ -63,7 +63,7 @@ async def _act(world: "World", step: Step, signed: list[SignatureReport]) -> Non
         case model.CreateWallet():
             await _create_wallet(world, action, step.expect)
         case model.Sign():
-            await sign(world, action, step.expect, tell=signed.append)
+            await sign(world, step, action, tell=signed.append)
         case model.Start():
             await _start(world, action)
         case model.Register():
