@@ -43,6 +43,8 @@ class Process:
         self.paused = False
         self.will_die = False
         """Whether it was started to die by itself."""
+        self.unprintable: str | None = None
+        """The first line it wrote with anything in it that a terminal might obey, spelled out."""
         self._directory = directory
         self._changed = asyncio.Condition()
         self._talk: deque[str] = deque(maxlen=_TAIL)
@@ -182,6 +184,7 @@ class Process:
             while data := await stdout.readline():
                 kept.write(data)
                 kept.flush()
+                self._look_at(data)
                 try:
                     line = decode_line(data)
                 except DecodeError:
@@ -195,7 +198,13 @@ class Process:
         with (self._directory / f"{self.name}.stderr").open("ab") as kept:
             while data := await stderr.readline():
                 kept.write(data)
+                self._look_at(data)
                 self._talk.append(data.decode(errors="replace").rstrip())
+
+    def _look_at(self, data: bytes) -> None:
+        line = data.decode(errors="replace").rstrip("\n")
+        if self.unprintable is None and not line.isprintable():
+            self.unprintable = ascii(line[:200])
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -105,6 +105,12 @@ class World:
         async with client:
             return tuple(one for one in await client.wallets() if isinstance(one, status.WalletView))
 
+    @property
+    def unprintable(self) -> str | None:
+        """Which process wrote what a terminal might obey; None as it should be."""
+        wrote = ((one.name, one.unprintable) for one in (self._server, *self.nodes.values()))
+        return next((f"{name} wrote what a terminal might obey: {line}" for name, line in wrote if line), None)
+
     async def close(self) -> None:
         """Stop every process; none is left when this returns, however it returns."""
         try:
@@ -140,7 +146,7 @@ async def run_scenario(
     """
     begun = time.monotonic()
     steps: list[StepReport] = []
-    problem: MpcError | None = None
+    problem: str | None = None
     wallets: tuple[NodeWallet, ...] = ()
     exit_code = 0
     with _directory(keep) as directory:
@@ -155,9 +161,11 @@ async def run_scenario(
                     break
             wallets = await _held(world)
         except MpcError as error:
-            problem, exit_code = error, error.exit_code
+            problem, exit_code = error.message, error.exit_code
         finally:
             await world.close()
+        if exit_code == 0 and (problem := world.unprintable) is not None:
+            exit_code = EXPECTATION_NOT_MET
     return ScenarioReport(
         file=scenario.file,
         title=scenario.title,
@@ -166,7 +174,7 @@ async def run_scenario(
         seconds=round(time.monotonic() - begun, 3),
         steps=tuple(steps),
         wallets=wallets,
-        problem=problem.message if problem is not None else None,
+        problem=problem,
     )
 
 
