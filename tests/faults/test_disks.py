@@ -50,9 +50,10 @@ def _truncate(path: Path) -> None:
 
 
 def _flip(path: Path) -> None:
+    """Another digit, where any digit may be: nothing but a checksum shows it."""
     data = bytearray(path.read_bytes())
-    at = data.index(b'"sealed": "') + 20
-    data[at] ^= 1  # another hexadecimal digit, or none
+    sealed = data.index(b'"sealed": "') + len(b'"sealed": "')
+    data[next(at for at in range(sealed, len(data)) if chr(data[at]).isdigit())] ^= 1
     path.write_bytes(data)
 
 
