@@ -26,15 +26,15 @@ def check_signatures(view: status.SignatureView) -> str:
     """
     if len(view.signatures) != len(view.messages):
         raise NotAsWritten(f"there are {len(view.signatures)} signatures for {len(view.messages)} messages")
-    key = bytes.fromhex(view.public_key)
     for number, (message, signature) in enumerate(zip(view.messages, view.signatures, strict=True), 1):
-        if not _is_valid(view.suite, key, bytes.fromhex(message), bytes.fromhex(signature)):
+        if not _is_valid(view.suite, view.public_key, message, signature):
             raise NotAsWritten(f"{_LIBRARIES[view.suite]} finds signature {number} of {len(view.messages)} invalid")
     return _LIBRARIES[view.suite]
 
 
-def _is_valid(suite: str, key: bytes, message: bytes, signature: bytes) -> bool:
+def _is_valid(suite: str, *hexadecimal: str) -> bool:
     try:
+        key, message, signature = map(bytes.fromhex, hexadecimal)
         if suite == SUITES["ed25519"]:
             VerifyKey(key).verify(message, signature)
             return True

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpcnode import status
 from mpcnode.errors import ConfigurationError
 from mpcnode.scenario import faults
 from mpcnode.scenario.faults import CHEATS, VARIABLE, Cheat, Faults, How, Kind, Save, Step, decode, encode
@@ -32,6 +34,7 @@ PACKAGE = Path(faults.__file__).parents[1]
         Faults(dies_at="wallet-pending"),
         Faults(cheat=Cheat(message="share", how="off-curve", to="cli2"), dies_at="certifying"),
         Faults(disk="full"),
+        Faults(cheat=Cheat(message="signature_share", how="early"), dies_at="signed"),
     ],
 )
 def test_faults_come_back_as_they_were_written(asked: Faults) -> None:
@@ -56,6 +59,10 @@ def test_the_names_in_the_variable_are_those_of_a_scenario() -> None:
         '{"cheat": {"message": "commitment", "how": "two-faced"}}',
         '{"cheat": {"message": "commitment", "how": "more-points", "to": "cli2"}}',
         '{"cheat": {"message": "share", "how": "flip", "to": "../x"}}',
+        '{"cheat": {"message": "signing_commitments", "how": "early"}}',
+        '{"cheat": {"message": "commitment_list", "how": "another\'s"}}',
+        '{"cheat": {"message": "signature_share", "how": "off-curve"}}',
+        '{"cheat": {"message": "signing_commitments", "how": "two-faced", "to": "cli2"}}',
         "[" * 100_000,
     ],
 )
@@ -189,3 +196,12 @@ def test_a_scenario_may_have_faults() -> None:
     options: Any = parse(text, "x").nodes
     assert options["a"].faults == Faults(dies_at="storing", cheat=Cheat(message="share", how="flip", to="b"))
     assert options["b"].faults is None
+
+
+def test_a_process_can_die_with_a_signature_in_hand_and_only_then() -> None:
+    from mpcnode.scenario.deaths import step_of  # noqa: PLC0415 -- loads the node
+
+    view = status.SignatureView(wallet_id="", name="w", suite="", public_key="", messages=(), signatures=(), signers=())
+    over = status.SessionEnded(session_id="", kind="sign", proposer="a", seconds={})
+    assert step_of(over) is None
+    assert step_of(msgspec.structs.replace(over, signature=view)) == "signed"

@@ -1,5 +1,6 @@
 """The runner: failures are named, and nothing is left behind, however it ends."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mpcnode.scenario.process import Process
 from tests.helpers.terminal import clean_environment, mpcnode
 
 pytestmark = [pytest.mark.process]
@@ -58,6 +60,33 @@ def test_an_error_nobody_expected_gives_its_own_exit_code_and_a_json_report(tmp_
     assert report["ok"] is False
     assert report["exit_code"] == 6
     assert report["steps"][0]["ended"]["code"] == "participant_silent"
+
+
+@pytest.mark.slow
+def test_a_signature_that_comes_otherwise_than_written_fails_the_run(tmp_path: Path) -> None:
+    steps = "  - create-wallet: {by: a, threshold: 2, total: 2}\n"
+    steps += "  - sign: {by: a, wallet: wallet, message: hello}\n    expect: {failures: {b: participant_silent}}\n"
+    run = mpcnode("run", scenario(tmp_path / "x.yaml", steps))
+    assert run.returncode == 1
+    assert "step 2 (sign) at node a: as failed it names []" in run.stderr
+
+
+@pytest.mark.slow
+def test_a_wallet_that_is_not_there_signs_nothing(tmp_path: Path) -> None:
+    run = mpcnode("run", scenario(tmp_path / "x.yaml", "  - sign: {by: a, wallet: nowhere, message: hello}\n"))
+    assert run.returncode == 3
+    assert "step 1 (sign) at node a: it ended with" in run.stderr
+
+
+@pytest.mark.parametrize("bad", ["\x1b[2J", "a\rb", "\x9b2J", "\u202e", "\x00"])
+async def test_a_process_that_writes_what_a_terminal_obeys_is_found(tmp_path: Path, bad: str) -> None:
+    for line, found in (("as it should be\n", None), (f"before {bad} after\n", ascii(f"before {bad} after"))):
+        process = Process("a", tmp_path)
+        talk = asyncio.StreamReader()
+        talk.feed_data(line.encode())
+        talk.feed_eof()
+        await process._read_talk(talk)
+        assert process.unprintable == found
 
 
 def test_a_file_that_is_no_scenario_starts_nothing(tmp_path: Path) -> None:
