@@ -92,7 +92,7 @@ def test_every_clause_has_a_row_and_every_row_is_a_clause() -> None:
 
 
 @pytest.mark.parametrize("clause", CLAUSES)
-def test_the_functions_of_a_clause_exist_and_are_meant_to_pass(clause: str) -> None:
+def test_the_tests_of_a_clause_exist_and_are_meant_to_pass(clause: str) -> None:
     for file, name, scenario in table()[clause]:
         assert name in functions_of(file), f"{file} has no {name}"
         assert not re.search(r"\b(skip|xfail)\b", functions_of(file)[name]), f"{name} does not hold anything"
