@@ -199,7 +199,7 @@ def test_a_scenario_may_have_faults() -> None:
 
 
 def test_a_process_can_die_with_a_signature_in_hand_and_only_then() -> None:
-    from mpcnode.scenario.deaths import step_of  # noqa: PLC0415 -- loads the node
+    from mpcnode.scenario.deaths import step_of
 
     view = status.SignatureView(wallet_id="", name="w", suite="", public_key="", messages=(), signatures=(), signers=())
     over = status.SessionEnded(session_id="", kind="sign", proposer="a", seconds={})
