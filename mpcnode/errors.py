@@ -219,6 +219,7 @@ class ProtocolAbort(MpcError):
     Args:
         message: what happened.
         culprits: the peers to blame; empty only where it cannot be known.
+        suspects: the peers of whom one is to blame, where it is not known which; empty where it may be anybody.
     """
 
     fault = "peer"
@@ -228,11 +229,13 @@ class ProtocolAbort(MpcError):
         message: str,
         *,
         culprits: Iterable[PeerId] = (),
+        suspects: Iterable[PeerId] = (),
         hint: str | None = None,
         saved: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint, saved=saved)
         self._culprits = tuple(sorted(culprits))
+        self.suspects = frozenset(suspects)
 
     @property
     def culprits(self) -> tuple[PeerId, ...]:

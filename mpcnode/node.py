@@ -26,7 +26,7 @@ from mpcnode.keystore.store import Home
 from mpcnode.mesh.transport import Connector, MeshTimeouts
 from mpcnode.session.catch_up import CatchUp
 from mpcnode.session.consent import Accept, Policy, User
-from mpcnode.session.ending import see_end
+from mpcnode.session.ending import first_of, see_end
 from mpcnode.session.journal import Journal
 from mpcnode.session.policy import load_policy
 from mpcnode.session.proposal import propose_keygen
@@ -135,7 +135,7 @@ class Node:
             await self._tasks.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
             # One reason is enough to end, and it is the one to show: the rest was cancelled because of it.
-            first = _first(group)
+            first = first_of(group)
             raise first from first.__cause__
         finally:
             await self._resources.aclose()
@@ -241,9 +241,8 @@ class Node:
             UsageError: the request does not fit it.
             MpcError: why there is no signature.
         """
-        wallet = self._wallets.named(request.wallet)
-        quorum = Quorum(self._sessions, me=self.peer_id, present=lambda: self._room.present)
         answer_within = request.answer_within or self.config.timeouts.negotiate
+        wallet, quorum = self._wallets.named(request.wallet), Quorum(self._sessions)
         return await quorum.sign(wallet, request, emit=emit or self._emit, negotiate=answer_within)
 
     # Start-up
@@ -311,6 +310,7 @@ class Node:
             policy_of=lambda wallet: load_policy(self._home.path, wallet),
             emit=self._emit,
             negotiate=self._handle,
+            present=lambda: self._room.present,
             warm=self.config.warm,
         )
         self._composed = True
@@ -368,6 +368,8 @@ class Node:
         self._room.stir(sender)
         if isinstance(taken, Opened):
             self._handle(taken)
+        elif taken is not None:
+            self._sessions.introduced(taken.peer_id, taken.public_key)
 
     def _handle(self, opened: Opened) -> None:
         if isinstance(opened.message, CertificateRequest | CertificateReply):
@@ -391,10 +393,3 @@ def _host_name() -> PeerId:
     """This machine's name, made fit for a peer id."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64]
     return parse_peer_id(name or "node")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

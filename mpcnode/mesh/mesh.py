@@ -173,15 +173,17 @@ class Mesh:
 
     async def close(self) -> None:
         """Let the last words be taken, for a moment; then tear every link, task, timer and socket down."""
-        if not self._closed:
-            await self._linger()
-        self._closed = True
-        if self._ticker is not None:
-            self._ticker.cancel()
-        for link in self._links.values():
-            link.stop()
-        self._stirred.set()
-        await self._scope.join()
+        try:
+            if not self._closed:
+                await self._linger()
+        finally:  # cancelled in its last words or not, nothing of it is left
+            self._closed = True
+            if self._ticker is not None:
+                self._ticker.cancel()
+            for link in self._links.values():
+                link.stop()
+            self._stirred.set()
+            await self._scope.join()
 
     # What the links ask of the mesh.
 

@@ -22,3 +22,11 @@ async def see_end(*futures: asyncio.Future[Any] | None) -> None:
             future.exception()  # looked at: what it says matters no more
     if cancelled:
         raise asyncio.CancelledError
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the first error that is not a group itself: what went wrong before the rest was cancelled."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

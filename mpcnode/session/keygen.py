@@ -134,7 +134,7 @@ class KeygenSession:
                 )
             self._take(opened.sender, opened.message)
         except MpcError as error:
-            self.fail(error)
+            self.peer_failed(opened.sender, error)
         self._news.set()
 
     def _take(self, sender: PeerId, message: wire.RelayMessage) -> None:
@@ -149,8 +149,8 @@ class KeygenSession:
             case wire.SessionProposal() | wire.CertificateRequest() | wire.CertificateReply():
                 pass  # the same proposal once more, or what concerns the wallet and not this session
 
-    def fail(self, error: MpcError) -> None:
-        """End the session from outside; once everybody is in the mesh, only the mesh can."""
+    def peer_failed(self, _peer: PeerId, error: MpcError) -> None:
+        """End the session: everybody is needed. Once everybody is in the mesh, only the mesh can."""
         before_mesh = {State.PROPOSED, State.NEGOTIATING, State.CONNECTING}
         if self._state.state in before_mesh and not self._failure.done():
             self._failure.set_exception(error)

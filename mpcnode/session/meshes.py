@@ -23,6 +23,7 @@ NEGOTIATION: Final = (SessionProposal, SessionResponse, SessionStart, SessionCan
 IDLE: Final = "idle"
 MAX_EARLY: Final = 256
 """Messages of one mesh that may wait for their session to begin here."""
+MAX_OFFERED: Final = 64
 
 _log = logging.getLogger(__name__)
 
@@ -120,9 +121,14 @@ class SharedMesh:
         for channel in self.sessions.values():
             channel.stir()
 
+    @property
+    def usable(self) -> bool:
+        """Whether a session can begin on it."""
+        return self.opened and self.failure is None
+
     def reaches(self, peer: PeerId) -> bool:
         """Whether the link to ``peer`` is up, as far as this node knows."""
-        if not self.opened or self.failure is not None or peer not in self.roster:
+        if not self.usable or peer not in self.roster:
             return False
         return not any({peer, self.mesh.peer_id} == {one, other} for one, other in self.mesh.topology.broken)
 
@@ -161,16 +167,20 @@ class Meshes:
         """Give the mesh of that id, open or opening."""
         return self._meshes.get(mesh_id)
 
-    def warm(self, peers: frozenset[PeerId]) -> SharedMesh | None:
+    def warm(self, roster: Mapping[PeerId, IdentityKey]) -> SharedMesh | None:
         """Give an open mesh of exactly these nodes."""
-        return next(
-            (one for one in self._meshes.values() if one.opened and not one.failure and frozenset(one.roster) == peers),
-            None,
-        )
+        return next((one for one in self._meshes.values() if one.usable and one.roster == roster), None)
 
-    def link_to(self, peer: PeerId) -> SharedMesh | None:
-        """Give any open mesh whose link to ``peer`` is up."""
-        return next((one for one in self._meshes.values() if one.reaches(peer)), None)
+    def offered(self, peer: PeerId) -> tuple[SessionId, ...]:
+        """Name the open meshes that ``peer`` is on, and keep them for a while: it may choose one to sign on."""
+        shared = [one for one in self._meshes.values() if one.usable and peer in one.roster] if self._idle > 0 else []
+        for one in shared[:MAX_OFFERED]:
+            one.idle_since = asyncio.get_running_loop().time()
+        return tuple(one.id for one in shared[:MAX_OFFERED])
+
+    def link_to(self, peer: PeerId, key: IdentityKey) -> SharedMesh | None:
+        """Give any open mesh whose link to ``peer``, who has this identity key, is up."""
+        return next((one for one in self._meshes.values() if one.reaches(peer) and one.roster[peer] == key), None)
 
     def handle_signal(self, mesh_id: SessionId, sender: PeerId, key: IdentityKey, signal: Signal) -> bool:
         """Take a signal for a mesh; say whether there is such a mesh."""
@@ -212,9 +222,13 @@ class Meshes:
 
     async def _close(self, mesh_id: SessionId) -> None:
         keeper = self._keepers.pop(mesh_id, None)
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+        if keeper is None:
+            return
+        shared = self._meshes.get(mesh_id)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        if shared is not None and self._meshes.pop(mesh_id, None) is shared:
+            await shared.mesh.close()  # the keeper had not begun
 
     async def _keep(self, shared: SharedMesh) -> None:
         """Hand out what comes, until the mesh fails, somebody leaves it, or nobody used it for long enough."""
@@ -259,6 +273,6 @@ class Meshes:
         if isinstance(message, Abort) and message.session_id == shared.id and message.code == IDLE:
             raise LinkFailed(f"{sender} closed the mesh", peer=sender)
         if isinstance(message, NEGOTIATION):
-            self._negotiate(Opened(sender, shared.roster[sender], message))
+            self._negotiate(Opened(sender, shared.roster[sender], message, by_mesh=True))
         else:
             shared.route(sender, message)

@@ -4,40 +4,97 @@ Each attempt is a session of its own with fresh nonces; nothing of a failed one 
 """
 
 import asyncio
-import secrets
-import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from mpcnode.errors import LinkFailed, ParticipantRefused, ParticipantSilent, ProtocolAbort, UsageError
+from mpcnode.errors import (
+    IdentityCheckFailed,
+    LinkFailed,
+    MpcError,
+    ParticipantCheated,
+    ParticipantRefused,
+    ParticipantSilent,
+    ProtocolAbort,
+    UsageError,
+)
 from mpcnode.session.proposal import propose_signing
 from mpcnode.session.requests import Sign
 from mpcnode.session.sessions import Sessions
 from mpcnode.session.signatory import signature_view
 from mpcnode.session.signing import SigningSession
 from mpcnode.status import ErrorView, Event, SignatureView, error_view
-from mpcnode.types import PeerId, SessionId, SuiteId
+from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire.relay import SignRequest
 
 TRIES: Final = 4
 BACK_OFF: Final = 0.2
 """Seconds before the second try; each one after waits twice as long."""
+_HINT: Final = "start `mpcnode register` on another participant's node"
 
 
 @dataclass(slots=True)
 class _Trouble:
     """What went wrong so far, and with whom not to try again."""
 
-    excluded: set[PeerId] = field(default_factory=set)
-    failures: list[ErrorView] = field(default_factory=list)
+    errors: list[MpcError] = field(default_factory=list)
+    suspicion: Counter[PeerId] = field(default_factory=Counter)
+    """In how many failures somebody may have been the one to blame."""
 
-    def note(self, error: ProtocolAbort | LinkFailed) -> None:
-        self.excluded.update(error.culprits)
-        self.failures.append(error_view(error))
+    @property
+    def excluded(self) -> frozenset[PeerId]:
+        return frozenset(culprit for error in self.errors for culprit in error.culprits)
+
+    @property
+    def failures(self) -> tuple[ErrorView, ...]:
+        return tuple(map(error_view, self.errors))
+
+    def note(self, error: MpcError, signers: Collection[PeerId] = ()) -> None:
+        """Remember ``error``; where it names nobody, one of its suspects or of the ``signers`` is to blame."""
+        if error in self.errors:
+            return
+        self.errors.append(error)
+        if not error.culprits:
+            self.suspicion.update(getattr(error, "suspects", None) or signers)
+
+    def no_quorum(self, why: str) -> MpcError:
+        """Say that no quorum is left, as gravely as the gravest of what went wrong; whoever is to blame is named."""
+        message = "; ".join([why, *(error.message for error in self.errors)])
+        if any(isinstance(error, ParticipantCheated) for error in self.errors):
+            return ParticipantCheated(message, culprits=self.excluded, hint=_HINT)
+        for error in self.errors:
+            if isinstance(error, IdentityCheckFailed):
+                return IdentityCheckFailed(message, peer=error.peer, hint=_HINT)
+        last = self.errors[-1]
+        if isinstance(last, LinkFailed):
+            return LinkFailed(message, peer=last.peer, hint=last.hint)
+        return ParticipantSilent(message, culprits=self.excluded, hint=_HINT)
+
+    def refused(self, error: ParticipantRefused) -> ParticipantRefused:
+        """Say that too few are willing, and what happened to the others."""
+        message = "; ".join([error.message, *(earlier.message for earlier in self.errors)])
+        return ParticipantRefused(message, culprits={*error.culprits, *self.excluded}, hint=error.hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What stays the same from attempt to attempt."""
+
+    wallet: Wallet
+    suite: SuiteId
+    chosen: tuple[PeerId, ...]
+    """Who may sign, where the user says who; nobody replaces them."""
+    emit: Callable[[Event], None]
+    negotiate: float
+
+    @property
+    def needed(self) -> int:
+        """How many other signers it takes."""
+        return self.wallet.threshold - 1
 
 
 class Quorum:
@@ -45,15 +102,12 @@ class Quorum:
 
     Args:
         sessions: this node's.
-        me: this node's name.
-        present: gives who is in the room now.
     """
 
-    def __init__(self, sessions: Sessions, *, me: PeerId, present: Callable[[], Collection[PeerId]]) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._meshes = sessions.meshes
-        self._me = me
-        self._present = present
+        self._services = sessions.services
+        self._me = sessions.services.peer_id
 
     async def sign(
         self, wallet: Wallet, request: Sign, *, emit: Callable[[Event], None], negotiate: float
@@ -71,6 +125,20 @@ class Quorum:
             UsageError: the wallet has no such key or participant.
             ProtocolAbort: no quorum is left; the culprits of every attempt are in the error.
         """
+        order = self._order(wallet, request, emit=emit, negotiate=negotiate)
+        trouble = _Trouble()
+        views = [
+            await self._portion(order, portion, trouble) for portion in request.portions(wallet.wallet_id, wallet.epoch)
+        ]
+        return msgspec.structs.replace(
+            views[-1],
+            messages=tuple(message for view in views for message in view.messages),
+            signatures=tuple(signature for view in views for signature in view.signatures),
+            attempts=max(view.attempts for view in views),
+            failures=trouble.failures,
+        )
+
+    def _order(self, wallet: Wallet, request: Sign, *, emit: Callable[[Event], None], negotiate: float) -> _Order:
         wallet.require_active()
         suites = [keys.suite for keys in wallet.suites]
         suite = request.suite or suites[0]
@@ -83,101 +151,94 @@ class Quorum:
             raise UsageError(f"--with names {strangers[0]}, which is no other participant of {wallet.name}")
         if request.with_peers and len(set(request.with_peers)) < wallet.threshold - 1:
             raise UsageError(f"--with names too few: wallet {wallet.name} needs {wallet.threshold - 1} other signers")
-        views = [
-            await self._portion(wallet, suite, portion, request.with_peers, emit=emit, negotiate=negotiate)
-            for portion in request.portions(wallet.wallet_id, wallet.epoch)
-        ]
-        return msgspec.structs.replace(
-            views[-1],
-            messages=tuple(message for view in views for message in view.messages),
-            signatures=tuple(signature for view in views for signature in view.signatures),
-            attempts=max(view.attempts for view in views),
-            failures=tuple(failure for view in views for failure in view.failures),
-        )
+        return _Order(wallet=wallet, suite=suite, chosen=request.with_peers, emit=emit, negotiate=negotiate)
 
-    async def _portion(
-        self,
-        wallet: Wallet,
-        suite: SuiteId,
-        request: SignRequest,
-        chosen: tuple[PeerId, ...],
-        *,
-        emit: Callable[[Event], None],
-        negotiate: float,
-    ) -> SignatureView:
-        trouble = _Trouble()
+    async def _portion(self, order: _Order, request: SignRequest, trouble: _Trouble) -> SignatureView:
         for attempt in range(1, TRIES + 1):
-            others = self._reachable(wallet, chosen, trouble)
+            others = order.chosen or self._reachable(order.wallet, trouble)
             try:
-                view = await self._attempt(wallet, suite, request, others, emit=emit, negotiate=negotiate)
-            except ParticipantRefused:
-                raise  # everybody was asked, and too few are willing: asking again is no answer
-            except (ProtocolAbort, LinkFailed) as error:
-                if chosen or attempt == TRIES:
+                view = await self._attempt(order, request, others, trouble)
+            except ParticipantRefused as error:
+                raise trouble.refused(error) from error  # everybody was asked: asking again is no answer
+            except (ProtocolAbort, LinkFailed, IdentityCheckFailed) as error:
+                if order.chosen:
                     raise
                 trouble.note(error)
+                if attempt == TRIES:
+                    raise trouble.no_quorum(f"no signature in {TRIES} attempts") from error
                 await asyncio.sleep(BACK_OFF * 2 ** (attempt - 1))
             else:
-                return msgspec.structs.replace(view, attempts=attempt, failures=tuple(trouble.failures))
+                return msgspec.structs.replace(view, attempts=attempt)
         raise AssertionError("the last try returns or raises")
 
-    def _reachable(self, wallet: Wallet, chosen: tuple[PeerId, ...], trouble: _Trouble) -> tuple[PeerId, ...]:
-        """Who can be asked: chosen by the user, else everybody there who did not fail before."""
-        if chosen:
-            return chosen
-        here = [n for n in wallet.identity_keys if n != self._me and (n in self._present() or self._meshes.link_to(n))]
-        others = tuple(name for name in here if name not in trouble.excluded)
-        if len(others) < wallet.threshold - 1:
-            away = [name for name in wallet.identity_keys if name not in here and name != self._me]
-            said = "; ".join(failure.message for failure in trouble.failures)
-            raise ParticipantSilent(
-                f"{len(others)} other signers are left of the {wallet.threshold - 1} that are needed"
-                + (f": {said}" if said else f"; not here: {', '.join(away)}"),
-                culprits=trouble.excluded or away,
-                hint="start `mpcnode register` on another participant's node",
-            )
-        return others
+    def _reachable(self, wallet: Wallet, trouble: _Trouble) -> tuple[PeerId, ...]:
+        """Who can be asked: everybody there who did not fail before."""
+        others = {name: key for name, key in wallet.identity_keys.items() if name != self._me}
+        present, meshes = self._sessions.present(), self._sessions.meshes
+        here = [name for name, key in others.items() if name in present or meshes.link_to(name, key)]
+        left = tuple(name for name in here if name not in trouble.excluded)
+        needed = wallet.threshold - 1
+        if len(left) >= needed:
+            return left
+        why = f"{len(left)} other signers are left of the {needed} that are needed"
+        if trouble.errors:
+            raise trouble.no_quorum(why)
+        away = [name for name in others if name not in here]
+        silent = ParticipantSilent(f"{why}; not here: {', '.join(away)}", culprits=away, hint=_HINT)
+        raise self._services.explained(silent)
 
     async def _attempt(
-        self,
-        wallet: Wallet,
-        suite: SuiteId,
-        request: SignRequest,
-        others: tuple[PeerId, ...],
-        *,
-        emit: Callable[[Event], None],
-        negotiate: float,
+        self, order: _Order, request: SignRequest, others: tuple[PeerId, ...], trouble: _Trouble
     ) -> SignatureView:
         proposal = propose_signing(
-            session_id=SessionId(secrets.token_hex(16)),
-            wallet=wallet,
+            session_id=SessionId(self._services.rng(16).hex()),
+            wallet=order.wallet,
             asked=(self._me, *others),
-            suite=suite,
+            suite=order.suite,
             request=request,
-            now=time.time(),
-            answer_within=negotiate,
+            now=self._services.now(),
+            answer_within=order.negotiate,
         )
         session = SigningSession(
             proposal,
             proposer=self._me,
-            wallet=wallet,
-            services=self._sessions.services,
-            meshes=self._meshes,
-            emit=emit,
+            wallet=order.wallet,
+            services=self._services,
+            meshes=self._sessions.meshes,
+            emit=order.emit,
         )
-        async with self._sessions.tracked(session, self._sessions.shown(proposal, self._me), emit) as told:
+
+        def choose(accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:
+            return self._choose(accepted, trouble.suspicion, order, more=more)
+
+        async with self._sessions.tracked(session, self._sessions.shown(proposal, self._me), order.emit) as told:
             told.approved_by = "user"
             try:
-                signed = await session.propose(self._preferred)
+                signed = await session.propose(choose)
+            except ProtocolAbort as error:
+                trouble.note(error, [PeerId(name) for name in session.signers if name != self._me])
+                raise
             finally:
                 told.signers = session.signers
-            told.signature = signature_view(wallet, signed)
+                for distrusted in session.distrusted:
+                    trouble.note(distrusted)
+            told.signature = signature_view(order.wallet, signed)
         return told.signature
 
-    def _preferred(self, accepted: Collection[PeerId]) -> list[PeerId]:
-        """Sort by measured round-trip time; whoever has none yet comes after, in the order of the answers."""
-        return sorted(accepted, key=self._distance)
+    def _choose(
+        self, accepted: Collection[PeerId], suspicion: Mapping[PeerId, int], order: _Order, *, more: bool
+    ) -> list[PeerId]:
+        """Choose the least suspicious, among them those with the shortest measured round-trip time.
 
-    def _distance(self, peer: PeerId) -> float:
-        shared = self._meshes.link_to(peer)
+        Returns:
+            Who signs; nobody yet, where too few accepted, or where it takes a suspect and ``more`` may accept.
+        """
+        keys = order.wallet.identity_keys
+        ranked = sorted(accepted, key=lambda peer: (suspicion.get(peer, 0), self._distance(peer, keys[peer])))
+        best = ranked[: order.needed]
+        doubtful = more and any(suspicion.get(peer) for peer in best)
+        return best if len(best) == order.needed and not doubtful else []
+
+    def _distance(self, peer: PeerId, key: IdentityKey) -> float:
+        shared = self._sessions.meshes.link_to(peer, key)
         return shared.round_trip().get(peer, 1e6) if shared else 1e9

@@ -49,11 +49,21 @@ class Introduced:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A sealed message, from the holder of ``public_key``."""
+    """A message from the holder of ``public_key``, out of its seal or, ``by_mesh``, from a verified link."""
 
     sender: PeerId
     public_key: IdentityKey
     message: wire.RelayMessage
+    by_mesh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was said to a peer; ``key``, where there is one, is the only key it is ever sealed to."""
+
+    expires: int
+    message: wire.RelayMessage
+    key: IdentityKey | None
 
 
 @dataclass(slots=True)
@@ -72,7 +82,7 @@ class _Conversation:
     key: IdentityKey | None = None
     their_nonce: str | None = None
     sent: int = 0
-    recent: deque[tuple[int, wire.RelayMessage]] = field(default_factory=lambda: deque(maxlen=KEPT_FOR_RESENDING))
+    recent: deque[_Said] = field(default_factory=lambda: deque(maxlen=KEPT_FOR_RESENDING))
     windows: dict[tuple[IdentityKey, str], _Window] = field(default_factory=dict)
     """Of every pair there was under our present nonce: the server may bring an old hello back, and its seals after."""
     hellos: deque[float] = field(default_factory=deque)
@@ -121,20 +131,22 @@ class SealedRelay:
         if self.key_of(peer) is None:
             self._say_hello(peer, answering=None)
 
-    def send(self, to: PeerId, message: wire.RelayMessage, *, expires: float) -> None:
+    def send(self, to: PeerId, message: wire.RelayMessage, *, expires: float, key: IdentityKey | None = None) -> None:
         """Seal ``message`` for ``to``; kept until introductions are made, and until it expires for a restarted peer.
 
         Args:
             to: the recipient.
             message: what to say.
             expires: Unix time in seconds after which nobody shall act on it.
+            key: the recipient's; whoever goes by its name with another key does not get the message. None: any key.
         """
         conversation = self._conversation(to)
-        conversation.recent.append((int(expires), message))
+        said = _Said(int(expires), message, key)
+        conversation.recent.append(said)
         if conversation.key is None:
             self._say_hello(to, answering=None)
         else:
-            self._seal(to, conversation, int(expires), message)
+            self._seal(to, conversation, said)
 
     def receive(self, sender: PeerId, data: bytes) -> Introduced | Opened | None:
         """Take what the server says comes from ``sender``.
@@ -160,7 +172,7 @@ class SealedRelay:
             return
         if conversation.key is not None:
             self._resend(peer, conversation)
-        elif any(expires > self._now() for expires, _ in conversation.recent):
+        elif any(said.expires > self._now() for said in conversation.recent):
             self._say_hello(peer, answering=None)
 
     def _conversation(self, peer: PeerId) -> _Conversation:
@@ -223,7 +235,10 @@ class SealedRelay:
         if conversation.key not in {None, key}:
             conversation.recent.clear()  # what was meant for one key is never sealed to another
         # A life that has begun a session cannot go on with it in the next: told of it again, it would begin it anew.
-        kept = [(e, m) for e, m in conversation.recent if m.session_id not in conversation.spoken or _outlives(m)]
+        spoken = conversation.spoken
+        kept = [
+            said for said in conversation.recent if said.message.session_id not in spoken or _outlives(said.message)
+        ]
         conversation.recent.clear()
         conversation.recent.extend(kept)
         conversation.spoken.clear()
@@ -236,15 +251,17 @@ class SealedRelay:
         conversation.key, conversation.their_nonce = key, nonce
 
     def _resend(self, peer: PeerId, conversation: _Conversation) -> None:
-        for expires, message in tuple(conversation.recent):
-            if expires > self._now():
-                self._seal(peer, conversation, expires, message)
+        for said in tuple(conversation.recent):
+            if said.expires > self._now():
+                self._seal(peer, conversation, said)
 
-    def _seal(self, to: PeerId, conversation: _Conversation, expires: int, message: wire.RelayMessage) -> None:
+    def _seal(self, to: PeerId, conversation: _Conversation, said: _Said) -> None:
         assert conversation.key is not None
         assert conversation.their_nonce is not None
+        if said.key not in {None, conversation.key}:
+            return  # somebody else by the recipient's name
         conversation.sent += 1
-        envelope = wire.Envelope(SessionId(message.session_id), expires, conversation.sent, message)
+        envelope = wire.Envelope(SessionId(said.message.session_id), said.expires, conversation.sent, said.message)
         aad = _seal_aad(self._peer_id, to, conversation.nonce, conversation.their_nonce)
         body = self._identity.seal(conversation.key, wire.encode(envelope), aad, self._rng)
         self._hand_over(to, wire.encode(wire.Sealed(base64.b64encode(body).decode("ascii"))))
@@ -276,7 +293,7 @@ class SealedRelay:
         if envelope.expires < self._now() - CLOCK_SKEW:
             _log.warning("a message from %s had expired; are the clocks right?", sender)
             return None
-        conversation.spoken &= {said.session_id for _, said in conversation.recent}
+        conversation.spoken &= {said.message.session_id for said in conversation.recent}
         conversation.spoken.add(envelope.message.session_id)
         return Opened(sender, conversation.key, envelope.message)
 

@@ -7,7 +7,7 @@ from typing import Final
 from mpcnode.errors import LinkFailed, MpcError, ParticipantSilent
 from mpcnode.identity.identity import Identity
 from mpcnode.mesh.mesh import Mesh
-from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, to_relay
+from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, Signal, to_relay
 from mpcnode.session.room import server_away
 from mpcnode.session.sealed_relay import SealedRelay
 from mpcnode.session.timeouts import SessionTimeouts
@@ -58,13 +58,18 @@ class Services:
         on_link: Callable[[LinkChange], None] = lambda _change: None,
     ) -> Mesh:
         """Make a mesh, not yet open, whose links are made through the sealed relay."""
+
+        def signal(to: PeerId, said: Signal) -> None:
+            message = to_relay(mesh_id, said)
+            self.relay.send(to, message, expires=self.now() + SIGNAL_LASTS, key=roster[to])
+
         return Mesh(
             peer_id=self.peer_id,
             session_id=mesh_id,
             roster=roster,
             sign=self.identity.sign,
             connector=self.connector,
-            signal=lambda to, signal: self.relay.send(to, to_relay(mesh_id, signal), expires=self.now() + SIGNAL_LASTS),
+            signal=signal,
             on_link=on_link,
             timeouts=self.mesh_timeouts,
         )

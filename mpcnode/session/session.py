@@ -230,7 +230,9 @@ class Session(Generic[T]):
         accused = ", ".join(abort.culprits) or "nobody"
         said = f"{sender} stopped ({abort.code}, accuses {accused}): {abort.reason!a}"
         if abort.code in CHEATING:
-            raise ParticipantCheated(said, hint="this node saw no proof: the accuser or the accused is not honest")
+            suspects = [name for name in self._others if name == sender or name in abort.culprits]
+            hint = "this node saw no proof: the accuser or the accused is not honest"
+            raise ParticipantCheated(said, suspects=suspects, hint=hint)
         silent = [name for name in self._missing() if name in abort.culprits]
         if abort.code == ParticipantSilent.code and silent:
             raise ParticipantSilent(said, culprits=silent)
@@ -248,6 +250,9 @@ class Session(Generic[T]):
                     if not closed:
                         self._look_at_what_waits()
                     await self._listen(closed=closed)
+            if len(self._others) == 1:
+                # Between two, who knows that it did not lie itself knows who did.
+                raise ParticipantCheated(error.message, culprits=self._others)
         raise error
 
     def _look_at_what_waits(self) -> None:

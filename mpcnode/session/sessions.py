@@ -1,7 +1,6 @@
 """Every session of one node: who is asked about a proposal, and which session a relayed message belongs to."""
 
 import asyncio
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
@@ -23,10 +22,11 @@ from mpcnode.session.policy import WalletPolicy
 from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
+from mpcnode.session.shown import ended, sign_view, unchecked
 from mpcnode.session.signatory import signature_view
 from mpcnode.session.signing import SigningSession
 from mpcnode.session.trust import Trusts
-from mpcnode.status import Event, PeerView, Proposed, SessionEnded, SignView, WalletView, Warned, error_view
+from mpcnode.status import Event, Proposed, WalletView, Warned
 from mpcnode.types import IdentityKey, PeerId, SessionId, WalletId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
@@ -51,8 +51,8 @@ class RunningSession(Protocol):
     def handle(self, opened: Opened) -> None:
         """Take what another participant says."""
 
-    def fail(self, error: MpcError) -> None:
-        """End it from outside, where that is still possible."""
+    def peer_failed(self, peer: PeerId, error: MpcError) -> None:
+        """Count on ``peer`` no more: the relay to it cannot be trusted."""
 
 
 class Sessions:
@@ -67,6 +67,7 @@ class Sessions:
         policy_of: reads the policy of a wallet, if it has one; blocks.
         emit: takes progress.
         negotiate: takes what negotiates a session and came over a mesh; hands it back to ``handle``.
+        present: gives who is in the room now.
         warm: seconds a mesh stays open after a signature.
     """
 
@@ -81,16 +82,18 @@ class Sessions:
         policy_of: Callable[[Wallet], WalletPolicy | None],
         emit: Callable[[Event], None],
         negotiate: Callable[[Opened], None],
+        present: Callable[[], Collection[PeerId]],
         warm: float,
     ) -> None:
         self.services = services
-        self.meshes = Meshes(services.mesh, negotiate=negotiate, lost=self.lost, idle=warm)
+        self.meshes = Meshes(services.mesh, negotiate=negotiate, lost=self._lost, idle=warm)
         self._policy = policy
         self._user = user
         self._trusts = trusts
         self._journal = journal
         self._policy_of = policy_of
         self._emit = emit
+        self.present = present
         self._running: dict[SessionId, RunningSession] = {}
         self._over: OrderedDict[SessionId, None] = OrderedDict()
         self._early: list[Opened] = []
@@ -127,16 +130,22 @@ class Sessions:
         return None
 
     def peer_failed(self, peer: PeerId, error: MpcError) -> None:
-        """End what ``peer`` takes part in and is not yet connected: the relay to it cannot be trusted."""
+        """Have every session count on ``peer`` no more: the relay to it cannot be trusted."""
         for session in self._running.values():
             if peer in session.roster:
-                session.fail(error)
+                session.peer_failed(peer, error)
 
-    def lost(self, peers: Collection[PeerId]) -> None:
-        """Wait no more for an answer that was to come over a mesh from ``peers``."""
-        for session in self._running.values():
-            if isinstance(session, SigningSession):
-                session.lost(peers)
+    def introduced(self, peer: PeerId, key: IdentityKey) -> None:
+        """Tell whoever waits for an answer of ``peer`` with which key it is here."""
+        for session in self._signing():
+            session.introduced(peer, key)
+
+    def _lost(self, peers: Collection[PeerId]) -> None:
+        for session in self._signing():
+            session.lost(peers, self.present())
+
+    def _signing(self) -> list[SigningSession]:
+        return [session for session in self._running.values() if isinstance(session, SigningSession)]
 
     async def propose(
         self,
@@ -184,7 +193,7 @@ class Sessions:
             return
         try:
             if proposal.kind == SIGN:
-                await self._cosign(proposal, opened.sender)
+                await self._cosign(proposal, opened)
             else:
                 await self._generate(proposal, opened.sender, policy=self._policy, user=self._user, emit=self._emit)
         except MpcError as error:
@@ -231,8 +240,8 @@ class Sessions:
         for name in set(others) - {self.services.peer_id}:
             self.services.relay.send(name, answer, expires=self.services.now() + REFUSAL_LASTS)
         told = Told()
-        await self._journal.record(_unchecked(proposal, proposer), told, error)
-        self._emit(_ended(_unchecked(proposal, proposer), {}, told, error))
+        await self._journal.record(unchecked(proposal, proposer), told, error)
+        self._emit(ended(unchecked(proposal, proposer), {}, told, error))
 
     async def _generate(
         self,
@@ -267,8 +276,9 @@ class Sessions:
             # The wallet is active and durable: that the address book is not does not undo it.
             emit(Warned(f"wallet {wallet.name} is made, but its participants are not pinned as contacts: {error}"))
 
-    async def _cosign(self, proposal: wire.SessionProposal, proposer: PeerId) -> None:
+    async def _cosign(self, proposal: wire.SessionProposal, opened: Opened) -> None:
         assert proposal.sign is not None
+        proposer = opened.sender
         wallet = self.services.wallets.find(WalletId(proposal.sign.wallet_id))
         assert wallet is not None
         shown = self.shown(proposal, proposer)
@@ -286,6 +296,7 @@ class Sessions:
         session = SigningSession(
             proposal,
             proposer=proposer,
+            by_mesh=opened.by_mesh,
             wallet=wallet,
             services=self.services,
             meshes=self.meshes,
@@ -333,7 +344,7 @@ class Sessions:
             try:
                 await self._journal.record(shown, told, error)
             finally:
-                emit(_ended(shown, session.phases.seconds, told, error))
+                emit(ended(shown, session.phases.seconds, told, error))
 
     def shown(self, proposal: wire.SessionProposal, proposer: PeerId) -> Proposed:
         """A proposal as people are shown it."""
@@ -347,7 +358,7 @@ class Sessions:
             participants=tuple(self._trusts.view(name, key) for name, key in roster_of(proposal).items()),
             suites=proposal.suites,
             expires=proposal.expires,
-            sign=_sign_view(proposal.sign) if proposal.sign else None,
+            sign=sign_view(proposal.sign) if proposal.sign else None,
         )
 
     def _remember(self, session_id: SessionId) -> None:
@@ -355,43 +366,3 @@ class Sessions:
         self._over[session_id] = None
         while len(self._over) > MAX_REMEMBERED:
             self._over.popitem(last=False)
-
-
-def _sign_view(request: wire.SignRequest) -> SignView:
-    return SignView(
-        wallet_id=request.wallet_id,
-        epoch=request.epoch,
-        reading=request.reading,
-        messages=request.messages,
-        hashes=tuple(hashlib.sha256(bytes.fromhex(message)).hexdigest() for message in request.messages),
-        merkle_root=request.merkle_root,
-    )
-
-
-def _unchecked(proposal: wire.SessionProposal, proposer: PeerId) -> Proposed:
-    """A proposal of which nothing was found to hold, for the record: names, and nothing known of anybody."""
-    return Proposed(
-        session_id=proposal.session_id,
-        kind=proposal.kind,
-        proposer=proposer,
-        wallet=proposal.wallet_name,
-        threshold=proposal.threshold,
-        total=proposal.total,
-        participants=tuple(PeerView(name, "unknown") for name in proposal.participants),
-        suites=proposal.suites,
-        expires=proposal.expires,
-        sign=_sign_view(proposal.sign) if proposal.sign else None,
-    )
-
-
-def _ended(shown: Proposed, seconds: dict[str, float], told: Told, error: MpcError | None) -> SessionEnded:
-    return SessionEnded(
-        session_id=shown.session_id,
-        kind=shown.kind,
-        proposer=shown.proposer,
-        seconds=seconds,
-        words=told.words,
-        wallet=told.wallet,
-        signature=told.signature,
-        error=error_view(error) if error else None,
-    )

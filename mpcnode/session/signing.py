@@ -6,7 +6,7 @@ The proposer asks every participant it can reach, takes the first ``t`` that acc
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, Final, Protocol, TypeVar
 
 from mpcnode.errors import (
@@ -16,13 +16,14 @@ from mpcnode.errors import (
     MpcError,
     ParticipantAborted,
     ParticipantCheated,
-    ParticipantRefused,
     ParticipantSilent,
     ProtocolAbort,
     Refused,
 )
 from mpcnode.mesh.transport import from_relay
 from mpcnode.protocols.descriptor import FRESH_SIZE
+from mpcnode.session.agreement import refusal
+from mpcnode.session.answers import Answers
 from mpcnode.session.ending import see_end
 from mpcnode.session.meshes import Channel, Meshes, SharedMesh
 from mpcnode.session.phases import Phases
@@ -31,7 +32,7 @@ from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
 from mpcnode.session.signatory import Signatory, Signed, signing_descriptor
 from mpcnode.status import Answered, Event
-from mpcnode.types import PeerId, SessionId
+from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
 
@@ -39,6 +40,18 @@ T = TypeVar("T")
 
 NOT_NEEDED: Final = "not_needed"
 """Said to those who accepted and were not chosen: no failure of anybody's."""
+ASK_AGAIN: Final = 0.5
+"""Seconds after which who was asked over a link, and may have lost it without this node's knowledge, is asked again."""
+
+Decision = wire.SessionStart | wire.SessionCancel
+"""What a proposer says at last."""
+
+
+class Choose(Protocol):
+    """Who says which participants sign."""
+
+    def __call__(self, accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:
+        """Choose some of ``accepted``, or nobody yet; ``more``: others may still accept."""
 
 
 class Approver(Protocol):
@@ -54,6 +67,7 @@ class SigningSession:
     Args:
         proposal: checked, of kind ``sign``.
         proposer: who sent it.
+        by_mesh: whether it came over a mesh; then the answers go back that way.
         wallet: the key's; active.
         services: the node's.
         meshes: the node's shared meshes.
@@ -65,6 +79,7 @@ class SigningSession:
         proposal: wire.SessionProposal,
         *,
         proposer: PeerId,
+        by_mesh: bool = False,
         wallet: Wallet,
         services: Services,
         meshes: Meshes,
@@ -82,8 +97,10 @@ class SigningSession:
         self._meshes = meshes
         self._emit = emit
         self._me = services.peer_id
-        self._answers: dict[PeerId, bytes] = {}
-        self._refusals: dict[PeerId, str] = {}
+        self._others = tuple(name for name in self.roster if name != self._me)
+        self._answers = Answers(self._others, self._hash)
+        self._by_mesh = {proposer} if by_mesh else set[PeerId]()
+        """To whom there is a link that carried the last message."""
         self._start: wire.SessionStart | None = None
         self._dismissed = False
         self._signals: list[tuple[PeerId, wire.Offer | wire.Answer | wire.IceCandidate]] = []
@@ -97,63 +114,72 @@ class SigningSession:
         """Who was chosen to sign, once that is known."""
         return self._start.signers if self._start else ()
 
+    @property
+    def distrusted(self) -> Collection[MpcError]:
+        """Why some that were asked were left out, although they may have accepted."""
+        return self._answers.failures.values()
+
     # What comes in
 
     def handle(self, opened: Opened) -> None:
         """Take what another participant says, by relay or by mesh; what a stranger says has no effect."""
-        if opened.sender == self._me or opened.sender not in self.roster or self._connected:
+        if opened.sender not in self._others or self._connected:
             return
         try:
             if opened.public_key != self.roster[opened.sender]:
-                raise IdentityCheckFailed(
-                    f"{opened.sender} speaks with another identity key than the wallet's", peer=opened.sender
-                )
-            self._take(opened.sender, opened.message)
+                raise _another_key(opened.sender)
+            self._take(opened)
         except MpcError as error:
-            self.fail(error)
+            self.peer_failed(opened.sender, error)
         self._news.set()
 
-    def fail(self, error: MpcError) -> None:
+    def peer_failed(self, peer: PeerId, error: MpcError) -> None:
+        """Count on ``peer`` no more; where nobody else can do its part, the session ends."""
+        if peer in {self._proposer, *self.signers}:
+            self._fail(error)
+        elif self._proposer == self._me and self._start is None:
+            self._answers.distrust(peer, error)
+        self._news.set()
+
+    def introduced(self, peer: PeerId, key: IdentityKey) -> None:
+        """Take it that ``peer`` showed this key: with another than the wallet's it is somebody else."""
+        if self.roster.get(peer, key) != key:
+            self.peer_failed(peer, _another_key(peer))
+
+    def lost(self, peers: Collection[PeerId], present: Collection[PeerId]) -> None:
+        """Take it that the links to ``peers`` are gone; who is still in the room is asked again there."""
+        for name in self._by_mesh & set(peers):
+            self._by_mesh.discard(name)
+            if name not in present:
+                self._answers.lose(name)
+            elif name in self._answers.missing and self._proposer == self._me:
+                self._tell(name, self._proposal)
+        self._news.set()
+
+    def _fail(self, error: MpcError) -> None:
         """End the session from outside; once its signers are connected, only their channel can."""
         if not self._connected and not self._failure.done():
             self._failure.set_exception(error)
 
-    def lost(self, peers: Collection[PeerId]) -> None:
-        """Take it that these cannot answer any more."""
-        for name in peers:
-            if name in self.roster and name not in self._answers:
-                self._refusals.setdefault(name, "its link is gone")
-        self._news.set()
-
-    def _take(self, sender: PeerId, message: wire.RelayMessage) -> None:
-        match message:
-            case wire.SessionResponse() if self._proposer == self._me:
-                self._take_answer(sender, message)
-            case wire.SessionStart() if sender == self._proposer and self._start is None:
-                self._start = message
+    def _take(self, opened: Opened) -> None:
+        sender = opened.sender
+        match opened.message:
+            case wire.SessionResponse() as answer if self._proposer == self._me:
+                (self._by_mesh.add if opened.by_mesh else self._by_mesh.discard)(sender)
+                self._answers.take(sender, answer)
+                self._emit(Answered(self.session_id, sender, accepted=answer.accepted, reason=answer.reason))
+            case wire.SessionStart() as start if sender == self._proposer and self._start is None:
+                self._start = start
             case wire.SessionCancel(code=code) if code == NOT_NEEDED and sender == self._proposer:
                 self._dismissed = True
-            case wire.SessionCancel():
-                said = f"{sender} gave the session up: {message.reason!a}"
-                if sender == self._proposer or (self._start and sender in self._start.signers):
-                    raise ParticipantAborted(said, culprits=[sender])
-                self._refusals[sender] = message.reason
-            case wire.Offer() | wire.Answer() | wire.IceCandidate():
-                self._signals.append((sender, message))
+            case wire.SessionCancel(reason=reason):
+                if sender in {self._proposer, *self.signers}:
+                    raise ParticipantAborted(f"{sender} gave the session up: {reason!a}", culprits=[sender])
+                self._answers.give_up(sender, reason)
+            case wire.Offer() | wire.Answer() | wire.IceCandidate() as signal:
+                self._signals.append((sender, signal))
             case _:
                 pass
-
-    def _take_answer(self, sender: PeerId, answer: wire.SessionResponse) -> None:
-        if not answer.accepted:
-            self._refusals[sender] = answer.reason or "no reason given"
-            self._emit(Answered(self.session_id, sender, accepted=False, reason=answer.reason))
-            return
-        fresh = bytes.fromhex(answer.fresh or "")
-        if answer.proposal != self._hash or len(fresh) != FRESH_SIZE:
-            raise ParticipantCheated(f"{sender} accepted something else than was proposed", culprits=[sender])
-        if self._answers.setdefault(sender, fresh) != fresh:
-            raise ParticipantCheated(f"{sender} answered twice, differently", culprits=[sender])
-        self._emit(Answered(self.session_id, sender, accepted=True))
 
     # The two ways through
 
@@ -167,11 +193,11 @@ class SigningSession:
             MpcError: why there is no signature; the proposer was told.
         """
         try:
-            await self._unless_failed(approver.approve())
+            await self._unless_failed(approver.approve(), late=_not_approved)
             fresh = self._services.rng(FRESH_SIZE)
-            self._tell(self._proposer, self._response(fresh))
+            self._tell(self._proposer, self._acceptance(fresh))
             self.phases.enter("negotiating", (self._proposer,))
-            await self._unless_failed(self._until(lambda: self._start is not None or self._dismissed))
+            await self._unless_failed(self._chosen(), late=self._not_chosen)
             if self._start is None:
                 return None
             return await self._sign(self._checked(self._start, fresh))
@@ -181,56 +207,69 @@ class SigningSession:
         finally:
             self._close()
 
-    async def propose(self, preference: Callable[[Collection[PeerId]], list[PeerId]]) -> Signed:
+    async def propose(self, choose: Choose) -> Signed:
         """Ask everybody in the proposal, sign with the first that suffice.
 
         Args:
-            preference: sorts who accepted, the best first.
+            choose: says which of those who accepted sign with this node.
 
         Raises:
             ParticipantRefused, ParticipantSilent: too few accepted.
             MpcError: why there is no signature; whoever accepted was told.
         """
-        others = [name for name in self.roster if name != self._me]
-        needed = self._wallet.threshold - 1
         try:
-            for name in others:
+            self._by_mesh = {name for name in self._others if self._meshes.link_to(name, self.roster[name])}
+            for name in self._others:
+                self.introduced(name, self._services.relay.key_of(name) or self.roster[name])
                 self._tell(name, self._proposal)
-            await self._unless_failed(self._enough(others, needed))
-            chosen = sorted(preference(self._answers)[:needed])
-            fresh = {name: self._answers[name] for name in chosen} | {self._me: self._services.rng(FRESH_SIZE)}
-            signers = frozenset(fresh)
-            warm = self._meshes.warm(signers)
-            self._start = wire.SessionStart(
-                session_id=self.session_id,
-                signers=tuple(sorted(fresh)),
-                fresh={name: value.hex() for name, value in fresh.items()},
-                mesh=warm.id if warm else self.session_id,
-            )
+            chosen = await self._unless_failed(self._enough(choose), late=self._answers.too_late)
+            self._start = start = self._choice(chosen)
             for name in chosen:
-                self._tell(name, self._start)
-            for name in others:
-                if name not in signers:
+                self._tell(name, start)
+            for name in self._others:
+                if name not in chosen:
                     self._tell(name, wire.SessionCancel(self.session_id, NOT_NEEDED, "others sign"))
-            return await self._sign(self._start)
+            return await self._sign(start)
         except (MpcError, asyncio.CancelledError) as error:
-            self._give_up(error, others)
+            self._give_up(error, self._others)
             raise
         finally:
             self._close()
 
-    async def _enough(self, others: list[PeerId], needed: int) -> None:
-        while len(self._answers) < needed:
-            missing = [name for name in others if name not in self._answers and name not in self._refusals]
-            if len(self._answers) + len(missing) < needed:
-                said = ", ".join(f"{name} ({reason!a})" for name, reason in sorted(self._refusals.items()))
-                raise ParticipantRefused(f"too few agree to sign: {said}", culprits=self._refusals)
-            self.phases.enter("negotiating", tuple(missing))
+    async def _enough(self, choose: Choose) -> list[PeerId]:
+        """Wait until enough accepted; whose link says nothing may be back without it, and is asked by relay as well."""
+        answers = self._answers
+        again: float | None = self._began + ASK_AGAIN
+        while True:
+            if chosen := choose(answers.accepted, more=bool(answers.missing)):
+                return sorted(chosen)
+            if len(answers.accepted) + len(answers.missing) < self._wallet.threshold - 1 or not answers.missing:
+                raise answers.too_few()
+            self.phases.enter("negotiating", answers.missing)
             self._news.clear()
-            await self._news.wait()
+            try:
+                async with asyncio.timeout_at(again):
+                    await self._news.wait()
+            except TimeoutError:
+                again = None
+                for name in self._by_mesh.intersection(answers.missing):
+                    self._relay(name, self._proposal)
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
+    def _choice(self, chosen: Collection[PeerId]) -> wire.SessionStart:
+        answers = self._answers.accepted
+        fresh: dict[str, str] = {name: answers[name].fresh or "" for name in chosen}
+        fresh[self._me] = self._services.rng(FRESH_SIZE).hex()
+        warm = self._meshes.warm(self._roster_of(fresh))
+        known = warm is not None and all(warm.id in answers[name].meshes for name in chosen)
+        return wire.SessionStart(
+            session_id=self.session_id,
+            signers=tuple(sorted(fresh)),
+            fresh=fresh,
+            mesh=warm.id if warm and known else self.session_id,
+        )
+
+    async def _chosen(self) -> None:
+        while self._start is None and not self._dismissed:
             self._news.clear()
             await self._news.wait()
 
@@ -270,12 +309,11 @@ class SigningSession:
         others = tuple(PeerId(name) for name in start.signers if name != self._me)
         if start.mesh != self.session_id:
             shared = self._meshes.get(SessionId(start.mesh))
-            if shared is None or not shared.opened or set(shared.roster) != set(start.signers):
+            if shared is None or not shared.usable or shared.roster != self._roster_of(start.signers):
                 raise LinkFailed("the mesh this session was to use is gone", peer=self._proposer)
             return shared
         self.phases.enter("connecting", others)
-        roster = {PeerId(name): self.roster[PeerId(name)] for name in start.signers}
-        opening = asyncio.ensure_future(self._meshes.open(self.session_id, roster))
+        opening = asyncio.ensure_future(self._meshes.open(self.session_id, self._roster_of(start.signers)))
         await asyncio.sleep(0)
         for sender, signal in self._signals:
             self._meshes.handle_signal(self.session_id, sender, self.roster[sender], from_relay(signal))
@@ -285,52 +323,57 @@ class SigningSession:
             opening.cancel()
             await see_end(opening)
 
+    def _roster_of(self, signers: Iterable[str]) -> dict[PeerId, IdentityKey]:
+        return {PeerId(name): self.roster[PeerId(name)] for name in signers}
+
     # Around it
 
-    async def _unless_failed(self, work: Awaitable[T]) -> T:
-        """Await ``work`` unless the session fails first or the proposal expires."""
+    async def _unless_failed(self, work: Awaitable[T], *, late: Callable[[], MpcError] | None = None) -> T:
+        """Await ``work`` unless the session fails first; with ``late``, unless the proposal's time is over."""
         task = asyncio.ensure_future(work)
         futures: set[asyncio.Future[Any]] = {task, self._failure}
         left = max(0.0, self._began + self._proposal.answer_within - asyncio.get_running_loop().time())
         try:
-            await asyncio.wait(futures, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(futures, timeout=left if late else None, return_when=asyncio.FIRST_COMPLETED)
             if self._failure.done():
                 self._failure.result()
-            if not task.done():
-                raise self._nobody_answered()
+            if late and not task.done():
+                raise late()
             return task.result()
         finally:
             task.cancel()
             await see_end(task)
 
-    def _nobody_answered(self) -> MpcError:
-        if self._proposer != self._me:
-            return Refused("nobody at this node answered the proposal in time")
-        missing = [n for n in self.roster if n != self._me and n not in self._answers and n not in self._refusals]
-        return ParticipantSilent(f"no answer to the proposal from {', '.join(missing)}", culprits=missing)
+    def _not_chosen(self) -> MpcError:
+        return ParticipantSilent(f"{self._proposer} did not say who signs", culprits=[self._proposer])
 
-    def _response(self, fresh: bytes) -> wire.SessionResponse:
-        return wire.SessionResponse(session_id=self.session_id, accepted=True, proposal=self._hash, fresh=fresh.hex())
+    def _acceptance(self, fresh: bytes) -> wire.SessionResponse:
+        return wire.SessionResponse(
+            session_id=self.session_id,
+            accepted=True,
+            proposal=self._hash,
+            fresh=fresh.hex(),
+            meshes=self._meshes.offered(self._proposer),
+        )
 
-    def _tell(self, to: PeerId, message: wire.RelayMessage) -> None:
-        """Say ``message`` on a mesh that is open, else through the relay."""
-        shared = self._meshes.link_to(to)
-        if shared is not None and isinstance(
-            message, wire.SessionProposal | wire.SessionResponse | wire.SessionStart | wire.SessionCancel
-        ):
-            shared.mesh.send(to, message)
+    def _tell(self, to: PeerId, message: wire.SessionProposal | wire.SessionResponse | Decision) -> None:
+        """Say ``message`` over the link that ``to`` is known to have, else through the server."""
+        shared = self._meshes.link_to(to, self.roster[to]) if to in self._by_mesh else None
+        if shared is None:
+            self._relay(to, message)
         else:
-            self._services.relay.send(to, message, expires=self._proposal.expires)
+            shared.mesh.send(to, message)
+
+    def _relay(self, to: PeerId, message: wire.RelayMessage) -> None:
+        self._services.relay.send(to, message, expires=self._proposal.expires, key=self.roster[to])
 
     def _give_up(self, error: MpcError | asyncio.CancelledError, others: Collection[PeerId]) -> None:
         """Tell whoever waits why this node stops, where the channel did not do so already."""
         if self._connected:
             return
-        message: wire.RelayMessage
+        message: wire.SessionResponse | wire.SessionCancel
         if isinstance(error, Refused) and self._proposer != self._me:
-            message = wire.SessionResponse(
-                session_id=self.session_id, accepted=False, proposal=self._hash, reason=error.message[:200]
-            )
+            message = refusal(self._proposal, error.message)
         elif isinstance(error, ProtocolAbort | LinkFailed):
             message = wire.SessionCancel(self.session_id, error.code, error.message[:500], error.culprits)
         else:
@@ -345,3 +388,11 @@ class SigningSession:
             self._failure.cancel()
         elif not self._failure.cancelled():
             self._failure.exception()
+
+
+def _not_approved() -> MpcError:
+    return Refused("nobody at this node answered the proposal in time")
+
+
+def _another_key(peer: PeerId) -> MpcError:
+    return IdentityCheckFailed(f"{peer} speaks with another identity key than the wallet's", peer=peer)

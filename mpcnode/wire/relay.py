@@ -110,13 +110,17 @@ class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=Tru
 
 
 class SessionResponse(_Message, frozen=True, tag="session_response", kw_only=True):
-    """Yes or no, to every other participant; ``fresh`` is this participant's 32 bytes of the descriptor."""
+    """Yes or no, to every other participant; ``fresh`` is this participant's 32 bytes of the descriptor.
+
+    ``meshes``, where somebody asks for a signature: those open here that the proposer is on, and may name for it.
+    """
 
     session_id: Hex16
     accepted: bool
     proposal: Hex32
     fresh: Hex32 | None = None
     reason: Text | None = None
+    meshes: Annotated[tuple[Hex16, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class SessionStart(_Message, frozen=True, tag="session_start", kw_only=True):

@@ -25,7 +25,7 @@ from mpcnode.session.services import Services
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.wallets import Wallets
 from mpcnode.status import Event, SafetyWords, WalletView
-from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
+from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wire.relay import RelayMessage, SessionProposal
 from tests.helpers.relays import ANA, BEN, CLEO, NOW, identity, key_of
 
@@ -211,7 +211,8 @@ class _Relay:
     table: Table
     name: PeerId
 
-    def send(self, to: PeerId, message: RelayMessage, *, expires: float) -> None:
+    def send(self, to: PeerId, message: RelayMessage, *, expires: float, key: IdentityKey | None = None) -> None:
+        assert key in {None, key_of(to)}
         assert expires == self.table.proposal.expires or self.table.now() < expires < self.table.now() + 120
         self.table.carry(self.name, to, message)
 

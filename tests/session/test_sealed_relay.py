@@ -299,6 +299,16 @@ def test_a_contact_that_changes_in_the_middle_leaves_the_conversation_as_it_was(
     assert told(introduced, ANA) == [message()]
 
 
+def test_what_is_meant_for_one_key_waits_for_that_key_and_is_told_to_no_other(post: Post) -> None:
+    """The name of a participant whose key is known, and an impostor who is the first to answer to it."""
+    post.relays[ANA].send(BEN, message(1), expires=LATER, key=key_of(EVE))
+    post.relays[ANA].send(BEN, message(2), expires=LATER, key=key_of(BEN))
+    post.carry()
+    post.relays[ANA].send(BEN, message(3), expires=LATER, key=key_of(EVE))
+    post.carry()
+    assert told(post, BEN) == [message(2)]
+
+
 def test_what_was_said_to_one_key_is_never_said_to_another(introduced: Post) -> None:
     introduced.relays[BEN].send(ANA, message(1), expires=LATER)
     introduced.carry()

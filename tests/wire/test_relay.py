@@ -25,6 +25,9 @@ EVERY: list[RelayMessage] = [
         answer_within=60,
     ),
     relay.SessionResponse(session_id=SESSION, accepted=True, proposal="22" * 32, fresh="33" * 32),
+    relay.SessionResponse(
+        session_id=SESSION, accepted=True, proposal="22" * 32, fresh="33" * 32, meshes=("44" * 16, "55" * 16)
+    ),
     relay.SessionCancel(SESSION, "refused", "changed my mind", ("cli2",)),
     relay.Offer(SESSION, 1, "v=0"),
     relay.Answer(SESSION, 1, "v=0"),

@@ -1,0 +1,192 @@
+"""Meshes that stay open between signatures: reused, closed when idle, and never trusted beyond their roster."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from mpcnode.errors import MpcError
+from mpcnode.mesh.transport import MeshTimeouts
+from mpcnode.types import PeerId
+from mpcnode.wire.relay import RelayMessage, SessionStart
+from tests.helpers.quorums import NAMES, Seat, Table, hello, table
+from tests.helpers.sessions import DEADLINE, HASTY
+
+ANA, BEN, CLEO = NAMES[:3]
+PATIENT_LINK = MeshTimeouts(attempt=5, ping=1, quiet=20, dead=40, linger=0.1)
+"""A link that is dead and does not know it for as long as the test lasts."""
+QUICK = MeshTimeouts(attempt=0.3, tries=2, grace=0.3, ping=0.1, quiet=0.4, dead=0.8, linger=0.1)
+
+
+async def test_the_second_signature_uses_the_mesh_of_the_first_and_nothing_goes_through_the_server() -> None:
+    async with table(2, 2) as made:
+        await made.sign(ANA)
+        await made[BEN].ended()
+        relayed = len(made.relayed)
+        for proposer in (ANA, BEN, ANA):
+            await made.sign(proposer)
+        assert len(made.relayed) == relayed
+        assert [len(seat.made) for seat in made.seats.values()] == [1, 1]
+
+
+async def test_with_no_time_to_keep_it_each_signature_has_its_own_mesh() -> None:
+    async with table(2, 2, warm=0) as made:
+        for _ in range(2):
+            await made.sign(ANA)
+        await made[BEN].ended(2)
+        await _until(lambda: not made.network.links)
+        assert [len(seat.made) for seat in made.seats.values()] == [2, 2]
+
+
+async def test_an_idle_mesh_is_closed_and_the_next_signature_makes_another() -> None:
+    async with table(2, 2, warm=0.2) as made:
+        await made.sign(ANA)
+        await _until(lambda: not made.network.links)
+        await made.sign(ANA)
+        assert len(made[ANA].made) == 2
+
+
+async def test_every_quorum_has_a_mesh_of_its_own() -> None:
+    async with table(2, 3) as made:
+        await made.sign(ANA, hello(BEN))
+        await made.sign(ANA, hello(CLEO))
+        assert [len(made[name].made) for name in (ANA, BEN, CLEO)] == [2, 1, 1]
+        await made.sign(ANA, hello(BEN))
+        assert len(made[ANA].made) == 2
+
+
+async def test_without_a_server_warm_nodes_go_on_signing() -> None:
+    async with table(2, 2) as made:
+        await made.sign(ANA)
+        made.server_away = True
+        made.away.add(BEN)
+        view = await made.sign(ANA)
+        assert view.signers == (ANA, BEN)
+
+
+async def test_a_participant_that_restarted_is_reached_although_this_node_holds_its_old_link_for_good() -> None:
+    """Its process died without a word, and is back before anybody noticed."""
+    async with table(2, 2, mesh_timeouts=PATIENT_LINK) as made:
+        await made.sign(ANA)
+        restarted = await _restart(made, BEN)
+        view = await made.sign(ANA)
+        assert view.signers == (ANA, BEN)
+        assert len(restarted.made) == 1
+
+
+async def test_a_proposer_that_restarted_is_answered_although_the_signer_holds_its_old_link_for_good() -> None:
+    async with table(2, 2, mesh_timeouts=PATIENT_LINK) as made:
+        await made.sign(ANA)
+        await _restart(made, ANA)
+        view = await made.sign(ANA)
+        assert (view.signers, view.attempts) == ((ANA, BEN), 1)
+
+
+async def test_a_lost_link_is_asked_again_in_the_room_and_who_is_not_there_is_not_waited_for() -> None:
+    async with table(2, 2, mesh_timeouts=QUICK) as made:
+        await made.sign(ANA)
+        made.away.add(BEN)
+        made.network.silence(ANA, [BEN])
+        with pytest.raises(MpcError) as caught:
+            async with asyncio.timeout(DEADLINE):
+                await made.sign(ANA)
+        assert caught.value.code == "participant_silent"
+        assert caught.value.culprits == (BEN,)
+
+
+async def test_a_mesh_that_the_signer_does_not_know_is_not_chosen() -> None:
+    async with table(2, 2) as made:
+        await made.sign(ANA)
+        meshes: Any = made[BEN].sessions.meshes
+        meshes.offered = lambda _peer: ()
+        await made.sign(ANA)
+        assert len(made[ANA].made) == 2
+
+
+@pytest.mark.parametrize("mesh", ["unknown", "of others"])
+async def test_a_mesh_of_other_signers_than_were_chosen_is_not_signed_on(mesh: str) -> None:
+    async with table(2, 3, timeouts=HASTY) as made:
+        await made.sign(ANA, hello(BEN))
+        (of_ben,) = made[BEN].sessions.meshes.offered(ANA)
+
+        def lie(_sender: PeerId, _to: PeerId, message: RelayMessage) -> RelayMessage:
+            named = of_ben if mesh == "of others" else "99" * 16
+            return msgspec.structs.replace(message, mesh=named) if isinstance(message, SessionStart) else message
+
+        made.tamper = lie
+        with pytest.raises(MpcError):
+            await made.sign(BEN, hello(CLEO))
+        error = await made[CLEO].failure()
+        assert (error.code, error.culprits) == ("link_failed", (BEN,))
+
+
+async def test_a_link_to_the_same_name_with_another_key_is_no_link() -> None:
+    async with table(2, 2) as made:
+        await made.sign(ANA)
+        meshes = made[ANA].sessions.meshes
+        key = made[ANA].wallet.identity_keys[BEN]
+        assert meshes.link_to(BEN, key) is not None
+        assert meshes.link_to(BEN, type(key)(bytes(32))) is None
+        assert meshes.warm({**made[ANA].wallet.identity_keys, BEN: type(key)(bytes(32))}) is None
+
+
+async def test_a_message_for_a_session_that_has_not_begun_here_waits_and_strangers_push_nobody_out() -> None:
+    """The proposer may sign before the signer has read who signs."""
+    async with table(2, 2) as made:
+        await made.sign(ANA)
+
+        def late(_sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage | None:
+            if isinstance(message, SessionStart):
+                asyncio.get_running_loop().call_later(0.1, made.say, ANA, to, message)
+                return None
+            return message
+
+        made.tamper = late
+        meshes: Any = made[ANA].sessions.meshes
+        meshes.link_to = lambda _peer, _key: None
+        view = await made.sign(ANA)
+        assert view.signers == (ANA, BEN)
+        assert len(made[ANA].made) == 1
+
+
+async def test_a_mesh_closed_before_its_keeper_ran_leaves_nothing() -> None:
+    async with table(2, 2, timeouts=HASTY) as made:
+        meshes: Any = made[ANA].sessions.meshes
+        opening = meshes.open
+
+        async def open_and_close(*arguments: Any) -> Any:
+            shared = await opening(*arguments)
+            await meshes.close()
+            return shared
+
+        meshes.open = open_and_close
+        with pytest.raises(MpcError):
+            await made.sign(ANA)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.05, 0.1, 0.2, 0.3])
+async def test_nodes_that_stop_at_any_moment_of_a_signature_leave_nothing(seconds: float) -> None:
+    """What ``table`` checks at its end: no link, no task."""
+    async with table(2, 3, timeouts=HASTY) as made:
+        signing = asyncio.create_task(made.sign(ANA))
+        await asyncio.sleep(seconds)
+        signing.cancel()
+        await asyncio.gather(signing, return_exceptions=True)
+
+
+async def _restart(made: Table, name: PeerId) -> Seat:
+    """Have ``name`` begin anew, with nothing but its wallet; its old process says no more, and nobody heard it end."""
+    old = made.seats[name]
+    made.network.silence(name, [other for other in made.seats if other != name])
+    made.seats[name] = made._seat(name)
+    for other in made.seats:
+        made.network.heal(name, other)
+    made.ghosts.append(old)
+    return made.seats[name]
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.01)
