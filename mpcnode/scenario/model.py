@@ -12,6 +12,7 @@ import msgspec
 from mpcnode import status
 from mpcnode.scenario import faults
 from mpcnode.types import Reading, check_threshold, parse_wallet_name
+from mpcnode.wire.relay import MAX_BATCH
 
 NODE_DIED: Final = "node_died"
 """The ``error`` of a command whose node was killed while it carried it out."""
@@ -19,9 +20,6 @@ NODE_DIED: Final = "node_died"
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="a name: A-Z a-z 0-9 . _ -")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Accept = Literal["auto", "contacts", "none"]
-
-MAX_COUNT: Final = 1000
-"""Messages that ``count`` can make."""
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -202,8 +200,8 @@ class Sign(_Part, frozen=True, rename={"with_peers": "with"}):
     wallet: str
     message: str | None = None
     hex: str | None = None
-    batch: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
-    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)] | None = None
+    batch: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH)] | None = None
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_BATCH)] | None = None
     suite: Literal["ed25519", "taproot"] = "ed25519"
     with_peers: tuple[Name, ...] = ()
 
