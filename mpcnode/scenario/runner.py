@@ -153,19 +153,14 @@ async def run_scenario(
         world = World(scenario, directory)
         try:
             await world.open()
-            for step in scenario.steps:
-                report, exit_code = await _run_step(world, step)
-                steps.append(report)
-                on_step(report)
-                if exit_code:
-                    break
+            exit_code = await _run_steps(world, steps, on_step)
             wallets = await _held(world)
         except MpcError as error:
             problem, exit_code = error.message, error.exit_code
         finally:
             await world.close()
-        if exit_code == 0 and (problem := world.unprintable) is not None:
-            exit_code = EXPECTATION_NOT_MET
+        if exit_code == 0:
+            problem, exit_code = _look_at_output(world)
     return ScenarioReport(
         file=scenario.file,
         title=scenario.title,
@@ -176,6 +171,21 @@ async def run_scenario(
         wallets=wallets,
         problem=problem,
     )
+
+
+async def _run_steps(world: World, done: list[StepReport], on_step: Callable[[StepReport], None]) -> int:
+    for step in world.scenario.steps:
+        report, exit_code = await _run_step(world, step)
+        done.append(report)
+        on_step(report)
+        if exit_code:
+            return exit_code
+    return 0
+
+
+def _look_at_output(world: World) -> tuple[str | None, int]:
+    problem = world.unprintable
+    return problem, 0 if problem is None else EXPECTATION_NOT_MET
 
 
 async def _run_step(world: World, step: Step) -> tuple[StepReport, int]:
