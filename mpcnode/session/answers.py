@@ -1,4 +1,4 @@
-"""Who said what to one signing proposal, as its proposer hears it; a pure machine.
+"""Who said what to one signing proposal, as its proposer hears it, and what it may make of that; nothing here waits.
 
 One participant that refuses, cheats or is gone is left out, and ends nothing as long as enough others may still accept.
 """
@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 from mpcnode.errors import MpcError, ParticipantCheated, ParticipantRefused, ParticipantSilent
 from mpcnode.types import PeerId
-from mpcnode.wire.relay import SessionResponse
+from mpcnode.wallet.wallet import Wallet
+from mpcnode.wire.relay import SessionProposal, SessionResponse, SessionStart
 
 
 class Answers:
@@ -83,3 +84,31 @@ class Answers:
         """Why not enough accepted in time."""
         missing = sorted({*self.missing, *self.gone})
         return ParticipantSilent(f"no answer to the proposal from {', '.join(missing)}", culprits=missing)
+
+
+def check_choice(
+    start: SessionStart, proposal: SessionProposal, *, wallet: Wallet, me: tuple[PeerId, bytes], by: PeerId
+) -> None:
+    """Check the choice of a proposer; the messages are those of the proposal, which was approved here.
+
+    Args:
+        start: who signs.
+        proposal: what was proposed, to whom.
+        wallet: whose key.
+        me: this node, which accepted, and the fresh bytes it sent.
+        by: the proposer.
+
+    Raises:
+        ParticipantCheated: no honest proposer says so.
+    """
+    names, (name, fresh) = start.signers, me
+    honest = (
+        list(names) == sorted(set(names))
+        and set(names) <= set(proposal.participants)
+        and {name, by} <= set(names)
+        and len(names) >= wallet.threshold
+        and set(start.fresh) == set(names)
+        and start.fresh[name] == fresh.hex()
+    )
+    if not honest:
+        raise ParticipantCheated(f"{by} chose signers that cannot be meant", culprits=[by])

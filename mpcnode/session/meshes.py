@@ -210,9 +210,19 @@ class Meshes:
         self._keepers[mesh_id] = asyncio.create_task(self._keep(shared), name=f"mesh {mesh_id}")
         return shared
 
-    async def released(self, shared: SharedMesh) -> None:
-        """A session is done with ``shared``: where nothing is kept warm, its last words are heard and it is closed."""
+    async def released(self, shared: SharedMesh, *, deadline: float) -> None:
+        """A session is done with ``shared``: a mesh that is not kept is closed once its last words were heard.
+
+        A signer must not leave before its share was: the others cannot finish without it. On a mesh that stays open
+        it arrives by itself.
+
+        Args:
+            shared: the mesh.
+            deadline: seconds to wait for that at most.
+        """
         if self._idle <= 0 and not shared.sessions:
+            if shared.usable:
+                await shared.mesh.flush(deadline)
             await self._close(shared.id)
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ from mpcnode.session.keygen import KeygenSession
 from mpcnode.session.meshes import Meshes
 from mpcnode.session.phases import Phases
 from mpcnode.session.policy import WalletPolicy
-from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, roster_of
+from mpcnode.session.proposal import KEYGEN, check_proposal, check_signing, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
 from mpcnode.session.shown import ended, sign_view, unchecked
@@ -184,7 +184,7 @@ class Sessions:
         if proposal.session_id in self._running or proposal.session_id in self._over:
             return  # the same proposal twice: one task is enough
         try:
-            self._check(opened, proposal)
+            wallet = self._check(opened, proposal)
         except (Refused, IdentityCheckFailed) as error:
             await self._refuse(proposal, opened.sender, [opened.sender], error)
             return
@@ -192,14 +192,15 @@ class Sessions:
             await self._refuse(proposal, opened.sender, map(PeerId, proposal.participants), Refused(reason))
             return
         try:
-            if proposal.kind == SIGN:
-                await self._cosign(proposal, opened)
+            if wallet is not None:
+                await self._cosign(proposal, opened, wallet)
             else:
                 await self._generate(proposal, opened.sender, policy=self._policy, user=self._user, emit=self._emit)
         except MpcError as error:
             _log.info("session %s ended: %s", proposal.session_id, error.message)
 
-    def _check(self, opened: Opened, proposal: wire.SessionProposal) -> None:
+    def _check(self, opened: Opened, proposal: wire.SessionProposal) -> Wallet | None:
+        """Check a proposal; give the wallet it asks to sign with, if it does."""
         check_proposal(
             proposal,
             proposer=opened.sender,
@@ -211,8 +212,9 @@ class Sessions:
         )
         if roster_of(proposal)[opened.sender] != opened.public_key:
             raise IdentityCheckFailed(f"{opened.sender} proposes with a key not its own", peer=opened.sender)
-        if proposal.sign is not None:
-            check_signing(proposal, self.services.wallets.find(WalletId(proposal.sign.wallet_id)))
+        if proposal.sign is None:
+            return None
+        return check_signing(proposal, self.services.wallets.find(WalletId(proposal.sign.wallet_id)))
 
     def _hindrance(self, proposal: wire.SessionProposal) -> str | None:
         """Why this node cannot take part, whatever its user would say."""
@@ -276,11 +278,8 @@ class Sessions:
             # The wallet is active and durable: that the address book is not does not undo it.
             emit(Warned(f"wallet {wallet.name} is made, but its participants are not pinned as contacts: {error}"))
 
-    async def _cosign(self, proposal: wire.SessionProposal, opened: Opened) -> None:
-        assert proposal.sign is not None
+    async def _cosign(self, proposal: wire.SessionProposal, opened: Opened, wallet: Wallet) -> None:
         proposer = opened.sender
-        wallet = self.services.wallets.find(WalletId(proposal.sign.wallet_id))
-        assert wallet is not None
         shown = self.shown(proposal, proposer)
         roster = roster_of(proposal)
         assert shown.sign is not None

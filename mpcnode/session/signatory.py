@@ -13,6 +13,7 @@ from mpcnode.session.meshes import Channel
 from mpcnode.session.phases import Phases
 from mpcnode.session.services import Services
 from mpcnode.session.session import Session
+from mpcnode.session.wallets import OpenKey
 from mpcnode.status import Phase, SignatureView
 from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
@@ -47,10 +48,14 @@ class Signatory:
         wallet: whose key; this node's.
         services: the node's.
         phases: told how far it is.
+        key: opens this node's share of the key; whoever gave it wipes it.
     """
 
-    def __init__(self, descriptor: SigningDescriptor, *, wallet: Wallet, services: Services, phases: Phases) -> None:
+    def __init__(
+        self, descriptor: SigningDescriptor, *, wallet: Wallet, services: Services, phases: Phases, key: OpenKey
+    ) -> None:
         self._descriptor = descriptor
+        self._key = key
         self._wallet = wallet
         self._services = services
         self._phases = phases
@@ -65,29 +70,26 @@ class Signatory:
         """
         descriptor = self._descriptor
         me = self._wallet.identifier
-        key, public = await self._services.wallets.signing_key(self._wallet, descriptor.suite)
-        try:
-            script = sign(
-                descriptor=descriptor,
-                me=me,
-                key=key,
-                public=public,
-                signer=self._services.identity,
-                rng=self._services.rng,
-                process=os.getpid,
-            )
-            session = Session(
-                Execution(script, me=me, participants=descriptor.participants),
-                channel,
-                session_id=descriptor.session_id,
-                identifiers={name: identifier for identifier, name in descriptor.participants.items()},
-                me=self._me,
-                host=self,
-                timeouts=self._services.timeouts,
-            )
-            return Signed(descriptor, await session.run())
-        finally:
-            key.wipe()
+        key, public = await self._key()
+        script = sign(
+            descriptor=descriptor,
+            me=me,
+            key=key,
+            public=public,
+            signer=self._services.identity,
+            rng=self._services.rng,
+            process=os.getpid,
+        )
+        session = Session(
+            Execution(script, me=me, participants=descriptor.participants),
+            channel,
+            session_id=descriptor.session_id,
+            identifiers={name: identifier for identifier, name in descriptor.participants.items()},
+            me=self._me,
+            host=self,
+            timeouts=self._services.timeouts,
+        )
+        return Signed(descriptor, await session.run())
 
     # What the pump asks of its host
 

@@ -7,6 +7,7 @@ The proposer asks every participant it can reach, takes the first ``t`` that acc
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol, TypeVar
 
 from mpcnode.errors import (
@@ -15,7 +16,6 @@ from mpcnode.errors import (
     LinkFailed,
     MpcError,
     ParticipantAborted,
-    ParticipantCheated,
     ParticipantSilent,
     ProtocolAbort,
     Refused,
@@ -23,7 +23,7 @@ from mpcnode.errors import (
 from mpcnode.mesh.transport import from_relay
 from mpcnode.protocols.descriptor import FRESH_SIZE
 from mpcnode.session.agreement import refusal
-from mpcnode.session.answers import Answers
+from mpcnode.session.answers import Answers, check_choice
 from mpcnode.session.ending import see_end
 from mpcnode.session.meshes import Channel, Meshes, SharedMesh
 from mpcnode.session.phases import Phases
@@ -31,8 +31,9 @@ from mpcnode.session.proposal import proposal_hash, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
 from mpcnode.session.signatory import Signatory, Signed, signing_descriptor
+from mpcnode.session.wallets import OpenKey
 from mpcnode.status import Answered, Event
-from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
 
@@ -116,7 +117,7 @@ class SigningSession:
 
     @property
     def distrusted(self) -> Collection[MpcError]:
-        """Why some that were asked were left out, although they may have accepted."""
+        """Why some that were asked were left out."""
         return self._answers.failures.values()
 
     # What comes in
@@ -196,11 +197,13 @@ class SigningSession:
             await self._unless_failed(approver.approve(), late=_not_approved)
             fresh = self._services.rng(FRESH_SIZE)
             self._tell(self._proposer, self._acceptance(fresh))
-            self.phases.enter("negotiating", (self._proposer,))
-            await self._unless_failed(self._chosen(), late=self._not_chosen)
-            if self._start is None:
-                return None
-            return await self._sign(self._checked(self._start, fresh))
+            async with self._signing_key() as key:
+                self.phases.enter("negotiating", (self._proposer,))
+                await self._unless_failed(self._chosen(), late=self._not_chosen)
+                if self._start is None:
+                    return None
+                check_choice(self._start, self._proposal, wallet=self._wallet, me=(self._me, fresh), by=self._proposer)
+                return await self._sign(self._start, key)
         except (MpcError, asyncio.CancelledError) as error:
             self._give_up(error, [self._proposer])
             raise
@@ -222,14 +225,13 @@ class SigningSession:
             for name in self._others:
                 self.introduced(name, self._services.relay.key_of(name) or self.roster[name])
                 self._tell(name, self._proposal)
-            chosen = await self._unless_failed(self._enough(choose), late=self._answers.too_late)
-            self._start = start = self._choice(chosen)
-            for name in chosen:
-                self._tell(name, start)
-            for name in self._others:
-                if name not in chosen:
-                    self._tell(name, wire.SessionCancel(self.session_id, NOT_NEEDED, "others sign"))
-            return await self._sign(start)
+            async with self._signing_key() as key:
+                chosen = await self._unless_failed(self._enough(choose), late=self._answers.too_late)
+                self._start = start = self._choice(chosen)
+                for name in self._others:
+                    dismissal = wire.SessionCancel(self.session_id, NOT_NEEDED, "others sign")
+                    self._tell(name, start if name in chosen else dismissal)
+                return await self._sign(start, key)
         except (MpcError, asyncio.CancelledError) as error:
             self._give_up(error, self._others)
             raise
@@ -273,37 +275,25 @@ class SigningSession:
             self._news.clear()
             await self._news.wait()
 
-    def _checked(self, start: wire.SessionStart, fresh: bytes) -> wire.SessionStart:
-        """Check the proposer's choice; the messages are those of the proposal, which was approved here."""
-        names = start.signers
-        honest = (
-            list(names) == sorted(set(names))
-            and set(names) <= set(self.roster)
-            and {self._me, self._proposer} <= set(names)
-            and len(names) >= self._wallet.threshold
-            and set(start.fresh) == set(names)
-            and start.fresh[self._me] == fresh.hex()
-        )
-        if not honest:
-            raise ParticipantCheated(f"{self._proposer} chose signers that cannot be meant", culprits=[self._proposer])
-        return start
-
     # Signing
 
-    async def _sign(self, start: wire.SessionStart) -> Signed:
+    def _signing_key(self) -> AbstractAsyncContextManager[OpenKey]:
+        """Open this node's share while others answer; it is used when they have, and wiped in any case."""
+        return self._services.wallets.signing_key(self._wallet, SuiteId(self._proposal.suites[0]))
+
+    async def _sign(self, start: wire.SessionStart, key: OpenKey) -> Signed:
         shared = await self._unless_failed(self._connect(start))
         self._connected = True
         try:
             with Channel(shared, self.session_id) as channel:
                 fresh = {PeerId(name): bytes.fromhex(value) for name, value in start.fresh.items()}
                 descriptor = signing_descriptor(self._proposal, self._wallet, fresh)
-                signatory = Signatory(descriptor, wallet=self._wallet, services=self._services, phases=self.phases)
-                signed = await signatory.sign(channel)
-                # A signer leaves only when its share was heard: the others cannot finish without it.
-                await shared.mesh.flush(self._services.timeouts.leave)
-                return signed
+                signatory = Signatory(
+                    descriptor, wallet=self._wallet, services=self._services, phases=self.phases, key=key
+                )
+                return await signatory.sign(channel)
         finally:
-            await self._meshes.released(shared)
+            await self._meshes.released(shared, deadline=self._services.timeouts.leave)
 
     async def _connect(self, start: wire.SessionStart) -> SharedMesh:
         others = tuple(PeerId(name) for name in start.signers if name != self._me)

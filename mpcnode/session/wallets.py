@@ -4,7 +4,8 @@ What blocks (disk, key derivation) runs in a worker thread, one at a time.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TypeVar
 
@@ -24,6 +25,8 @@ from mpcnode.wallet.secret import WalletSecret
 from mpcnode.wallet.wallet import Participant, State, SuiteKeys, Wallet
 
 T = TypeVar("T")
+OpenKey = Callable[[], Awaitable[tuple[KeyPackage, PublicKeyPackage]]]
+"""Waits for a share of a key that is being opened."""
 
 
 class Wallets:
@@ -82,14 +85,23 @@ class Wallets:
         """
         return await self._locked(lambda: self._merge(session_id, certificate))
 
-    async def signing_key(self, wallet: Wallet, suite: SuiteId) -> tuple[KeyPackage, PublicKeyPackage]:
-        """Open this node's share of a wallet's key; the caller wipes it as soon as it has signed.
+    @asynccontextmanager
+    async def signing_key(self, wallet: Wallet, suite: SuiteId) -> AsyncIterator[OpenKey]:
+        """Open this node's share of a wallet's key beside other work; at the end of the block it is wiped.
 
-        Raises:
+        What is given waits for the key and its public part; it raises
             KeystoreError, WrongPassphrase: the file cannot be opened.
             WalletPending: not everybody has a share.
         """
-        return await self._locked(lambda: self._open_key(wallet, suite))
+        opening = asyncio.ensure_future(self._locked(lambda: self._open_key(wallet, suite)))
+        try:
+            yield lambda: asyncio.shield(opening)
+        finally:
+            try:
+                await see_end(opening)
+            finally:
+                if not opening.cancelled() and opening.exception() is None:
+                    opening.result()[0].wipe()
 
     def of_session(self, session_id: SessionId) -> Wallet | None:
         """Give the wallet a session made for this node, if it did."""

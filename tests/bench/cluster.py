@@ -2,14 +2,15 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mpcnode import status
 from mpcnode.control.client import ControlClient
-from mpcnode.control.lines import CreateWalletArguments
+from mpcnode.control.lines import CreateWalletArguments, SignArguments
 from mpcnode.types import PeerId
 from tests.bench.child import DEADLINE, Child, Line, free_names
 
@@ -67,6 +68,21 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Signing:
+    """One command to sign.
+
+    Args:
+        seconds: from the command to its result, as whoever gave it saw them.
+        phases: what each of its sessions spent in which phase, as the proposer saw it.
+        view: the signatures.
+    """
+
+    seconds: float
+    phases: Sequence[Mapping[str, float]]
+    view: status.SignatureView
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """Registered nodes, all of which take part in whatever is proposed."""
 
@@ -101,6 +117,23 @@ class Cluster:
             end = await self.nodes[node].wait_for(lambda line: line.get("event") == "session_ended", start=starts[node])
             assert end.get("error") is None, (node, end)
         return Session({node: session_lines(self.nodes[node].lines[starts[node] :]) for node in names}, wallet)
+
+    async def sign(
+        self, wallet: str, messages: Sequence[bytes], *, suite: str | None = None, others: Sequence[str] = ()
+    ) -> Signing:
+        """Have the first node sign with ``others``, by default whoever accepts first."""
+        client = await ControlClient.connect(self.directory / next(iter(self.nodes)))
+        assert client is not None
+        events: list[status.Event] = []
+        said = tuple(message.hex() for message in messages)
+        arguments = SignArguments(wallet, said, reading="hex", suite=suite, with_peers=tuple(others))
+        async with client, asyncio.timeout(DEADLINE * 5):
+            began = time.monotonic()
+            view = await client.sign(arguments, user=Nobody(), emit=events.append)
+            seconds = time.monotonic() - began
+        ended = [event for event in events if isinstance(event, status.SessionEnded)]
+        assert not any(event.error for event in ended), ended
+        return Signing(seconds, [event.seconds for event in ended], view)
 
 
 def session_lines(lines: Sequence[Line]) -> list[Line]:

@@ -1,5 +1,4 @@
-"""``mpcnode`` itself, each line of its JSON stamped with the system's monotonic clock, which all processes share,
-and with the processor time it has used.
+"""``mpcnode`` itself, each line of its JSON stamped with the system's monotonic clock, which all processes share.
 
 ``python -m tests.bench.stamped ARGUMENTS...`` is ``mpcnode ARGUMENTS...``. Beside its own lines it prints marks, for
 what has no event (``{"at": ..., "mark": "argon2id began"}``), and on SIGUSR1 a probe of what it holds: tasks, open
@@ -27,7 +26,7 @@ MARKED: Final = {
 
 
 def say(**line: Any) -> None:
-    sys.stdout.buffer.write(json.dumps({"at": time.monotonic(), "cpu": time.process_time(), **line}).encode() + b"\n")
+    sys.stdout.buffer.write(json.dumps({"at": time.monotonic(), **line}).encode() + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -60,6 +59,21 @@ def mark_mesh() -> None:
     Mesh.open = opened  # type: ignore[method-assign] # the clock is what this module is for
 
 
+def mark_echoes() -> None:
+    """Print each round trip that a link measures."""
+    from mpcnode.mesh.delivery import Delivery, Taken
+
+    stock = Delivery.receive
+
+    def receive(self: Delivery, data: bytes, now: float) -> Taken:
+        taken = stock(self, data, now)
+        if taken.round_trip is not None:
+            say(mark="echo", seconds=taken.round_trip)
+        return taken
+
+    Delivery.receive = receive  # type: ignore[method-assign] # as above
+
+
 def probe(_number: int, _frame: object) -> None:
     """Print what this process holds; sent when nothing is under way."""
     gc.collect()
@@ -78,14 +92,13 @@ def main() -> None:
     from mpcnode.cli import output
 
     stock = output.print_json_line
-    output.print_json_line = lambda line: stock(
-        b'{"at":%.6f,"cpu":%.6f,' % (time.monotonic(), time.process_time()) + line[1:]
-    )
+    output.print_json_line = lambda line: stock(b'{"at":%.6f,' % time.monotonic() + line[1:])
     if arguments[0] != "serve":
         say(mark="python runs", born=BORN)
         for name, (module, function) in MARKED.items():
             mark(name, module, function)
         mark_mesh()
+        mark_echoes()
         say(mark="modules loaded")
     from mpcnode.cli.app import main as mpcnode
 

@@ -62,7 +62,7 @@ def test_a_sealed_message_comes_out_as_it_went_in(message: RelayMessage) -> None
 
 
 def test_a_candidate_is_spelled_as_browsers_spell_it() -> None:
-    assert json.loads(sealed(EVERY[5]))["message"] == {
+    assert json.loads(sealed(EVERY[6]))["message"] == {
         "type": "ice-candidate",
         "session_id": SESSION,
         "attempt": 1,
