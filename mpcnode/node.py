@@ -38,7 +38,7 @@ from mpcnode.session.services import Services
 from mpcnode.session.sessions import Sessions
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.trust import Trusts, fingerprint
-from mpcnode.session.wallets import Wallets, list_wallets
+from mpcnode.session.wallets import Wallets, list_wallets, unreadable_wallets
 from mpcnode.signaling import events
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.status import (
@@ -151,7 +151,12 @@ class Node:
             ServerUnreachable, NameTaken, ServerRefused: the server does not take this node.
         """
         keyring = self._resources.enter_context(Keyring(passphrase))
-        self.peer_id = self.config.peer_id or self._home.load_settings().peer_id or _host_name()
+        settings = await asyncio.to_thread(
+            self._home.load_settings
+        )  # damaged ones are found before anything is dialled
+        self.peer_id = self.config.peer_id or settings.peer_id or _host_name()
+        for problem in await asyncio.to_thread(unreadable_wallets, self._home):
+            self._emit(Warned(problem.message))
         self._room = Room(self.peer_id)
         self._unlocking = self._tasks.create_task(self._unlock(keyring), name="unlock")
         self._client = SignalingClient(
@@ -268,7 +273,7 @@ class Node:
             raise
 
     def _open_identity(self, keyring: Keyring) -> Identity:
-        if self._home.identity_exists():
+        if not self._home.is_new():
             return self._home.load_identity(keyring)
         policy = KdfPolicy.INTERACTIVE if self.config.interactive_kdf else KdfPolicy.DEFAULT
         return self._home.create_identity(keyring, policy)

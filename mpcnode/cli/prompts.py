@@ -37,6 +37,7 @@ def passphrase(home: Path, *, file: Path | None, fd: int | None) -> bytearray:
         NoTerminal: none was given and there is nobody to ask.
         UsageError: given in two ways, or typed differently the second time.
         ConfigurationError: the file cannot be read.
+        KeystoreAbsent: the home has lost its identity; no passphrase could open it.
     """
     if file is not None and fd is not None:
         raise UsageError("two passphrases", hint="give --passphrase-file or --passphrase-fd, not both")
@@ -60,9 +61,10 @@ def passphrase(home: Path, *, file: Path | None, fd: int | None) -> bytearray:
 
 def _is_new(home: Path) -> bool:
     try:
-        return not Home.open(home, create=False).identity_exists()
+        opened = Home.open(home, create=False)
     except KeystoreAbsent:
         return True
+    return opened.is_new()
 
 
 def _ask_hidden(question: str) -> bytearray:

@@ -17,10 +17,10 @@ from mpcnode.cli.output import print_data, print_json, say
 from mpcnode.cli.prompts import has_terminal, passphrase
 from mpcnode.cli.sign import SUITES
 from mpcnode.cli.talk import log_to_stderr
-from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, UsageError
+from mpcnode.errors import DecodeError, KeystoreUnreadable, UsageError
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.session.wallets import list_wallets, view
+from mpcnode.session.wallets import find_wallet, read_header, view
 from mpcnode.types import PeerId, SuiteId, WalletId
 from mpcnode.wallet.addresses import WHY_NO_ETHEREUM, BitcoinNetwork, wallet_addresses
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
@@ -69,7 +69,7 @@ def show_wallet(show: Show) -> None:
     """Print one wallet, or its public keys.
 
     Raises:
-        KeystoreAbsent: no wallet is called that.
+        KeystoreAbsent: no wallet is called that; KeystoreUnreadable, KeystoreNewer: none of those that can be read.
         UsageError: several are; or these options cannot be meant together; or an Ethereum address, and why not.
         WrongPassphrase, KeystoreUnreadable: it does not open; nothing was printed.
         WalletPending: its public keys were asked for, and not everybody is known to have a share.
@@ -104,14 +104,9 @@ def _check(show: Show) -> None:
 
 
 def _find(home: Home, wanted: str) -> status.WalletView:
-    wallets = [one for one in list_wallets(home) if isinstance(one, status.WalletView)]
-    found = [one for one in wallets if one.name == wanted or (len(wanted) >= 4 and one.wallet_id.startswith(wanted))]
-    if not found:
-        raise KeystoreAbsent(f"there is no wallet {wanted!a} here", hint="see 'mpcnode wallets list'")
-    if len(found) > 1:
-        ids = ", ".join(one.wallet_id for one in found)
-        raise UsageError(f"{len(found)} wallets are called {wanted!a}", hint=f"give the beginning of an id: {ids}")
-    return found[0]
+    stored, wallet = find_wallet(((one, read_header(one)) for one in home.list_wallets()), wanted)
+    assert stored.kdf is not None  # as of every file whose header could be read
+    return view(wallet, stored.kdf)
 
 
 def _open(home: Home, found: status.WalletView, show: Show) -> Wallet:

@@ -16,13 +16,14 @@ from mpcnode.errors import UsageError
 
 EXAMPLES: Final = """\b
 Examples:
+  mpcnode wallets
   mpcnode wallets list
   mpcnode wallets show treasury
   mpcnode wallets show treasury --network testnet --passphrase-file pass.txt
   mpcnode wallets show treasury --pem --suite ed25519 > treasury.pem
   mpcnode wallets list --json | jq -r 'select(.state == "active") | .name'"""
 
-app = typer.Typer(help="List and show wallets.", epilog=EXAMPLES)
+app = typer.Typer(epilog=EXAMPLES, invoke_without_command=True)
 
 WalletArgument = Annotated[
     str, typer.Argument(metavar="WALLET", help="A wallet's name, or the beginning of its id.", show_default=False)
@@ -48,6 +49,25 @@ SuiteOption = Annotated[
         "--suite", metavar="SUITE", help="Whose public key: ed25519, taproot or a full name.", show_default="all"
     ),
 ]
+
+
+@app.callback()
+def wallets(
+    context: typer.Context, *, home: HomeOption = None, json: JsonOption = False, verbose: VerboseOption = False
+) -> None:
+    """List and show wallets; without a subcommand, list them."""
+    if context.invoked_subcommand is None:
+        list_(home=home, json=json, verbose=verbose)
+        return
+    # What stands before the subcommand would be read here and dropped: another home's wallets would be shown.
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            name = max(parameter.opts, key=len)
+            raise UsageError(
+                f"{name} stands before {context.invoked_subcommand!r}",
+                hint=f"write it after {context.invoked_subcommand!r}",
+            )
 
 
 @app.command("list", epilog=EXAMPLES)

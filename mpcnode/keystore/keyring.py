@@ -117,6 +117,10 @@ class Keyring:
         if not compare_digest(_check_value(self._root(file.preamble.kdf)), file.preamble.check):
             raise WrongPassphrase("wrong passphrase", hint="the file itself is whole; try again")
 
+    def has_derived(self, kdf: Kdf | None) -> bool:
+        """Say whether the key of ``kdf`` is there already, so that opening takes no time."""
+        return kdf in self._roots
+
     def close(self) -> None:
         """Wipe the passphrase and every key."""
         with self._deriving:

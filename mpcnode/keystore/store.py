@@ -118,6 +118,24 @@ class Home:
             raise KeystoreUnreadable(f"cannot look at {self._identity}: {error.strerror}") from error
         return True
 
+    def is_new(self) -> bool:
+        """Say whether this home has still to get its identity.
+
+        Raises:
+            KeystoreAbsent: the identity is gone and wallets are there. Their rosters name its key, so with another one
+                nothing could be signed with them, and nobody must be offered it.
+            KeystoreUnreadable: what is there cannot be known.
+        """
+        if self.identity_exists():
+            return False
+        stored = self.list_wallets()
+        if stored:
+            raise KeystoreAbsent(
+                f"there is no {self._identity}, and there are wallets which no other identity can sign with",
+                hint="restore identity.json from a backup, or use another --home",
+            )
+        return True
+
     def create_identity(self, keyring: Keyring, policy: KdfPolicy = KdfPolicy.DEFAULT) -> Identity:
         """Make this home's identity and store it under the keyring's passphrase.
 
@@ -125,6 +143,7 @@ class Home:
 
         Raises:
             ConfigurationError: there is one already, in whatever state.
+            KeystoreAbsent: there was one, see ``is_new``.
             HomeInUse, KeystoreUnwritable: as ``lock``, or the file could not be made durable; then there is none.
         """
         seed = bytearray(self._rng(SEED_SIZE))
@@ -135,7 +154,7 @@ class Home:
         finally:
             seed[:] = bytes(len(seed))
         with self._lock.exclusive():
-            if self.identity_exists():
+            if not self.is_new():
                 raise ConfigurationError(f"there is an identity at {self._identity} already")
             write_sealed(self._fs, self._identity, file, keyring, rng=self._rng)
         return identity

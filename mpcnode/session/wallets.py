@@ -4,13 +4,13 @@ What blocks (disk, key derivation) runs in a worker thread, one at a time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from mpcnode.crypto.ciphersuite import SUITES
-from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, MpcError, UsageError
+from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreNewer, KeystoreUnreadable, MpcError, UsageError
 from mpcnode.keystore.format import Kdf
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
@@ -25,6 +25,9 @@ from mpcnode.wallet.secret import WalletSecret
 from mpcnode.wallet.wallet import Participant, State, SuiteKeys, Wallet
 
 T = TypeVar("T")
+LET_GO: Final = 4
+"""Turns of the loop after which what was just said has left this machine."""
+
 OpenKey = Callable[[], Awaitable[tuple[KeyPackage, PublicKeyPackage]]]
 """Waits for a share of a key that is being opened."""
 
@@ -93,7 +96,7 @@ class Wallets:
             KeystoreError, WrongPassphrase: the file cannot be opened.
             WalletPending: not everybody has a share.
         """
-        opening = asyncio.ensure_future(self._locked(lambda: self._open_key(wallet, suite)))
+        opening = asyncio.ensure_future(self._opened(wallet, suite))
         try:
             yield lambda: asyncio.shield(opening)
         finally:
@@ -102,6 +105,15 @@ class Wallets:
             finally:
                 if not opening.cancelled() and opening.exception() is None:
                     opening.result()[0].wipe()
+
+    async def _opened(self, wallet: Wallet, suite: SuiteId) -> tuple[KeyPackage, PublicKeyPackage]:
+        known = self._read.get(wallet.wallet_id)
+        if known is None or not self._keyring.has_derived(known[0].kdf):
+            return await self._locked(lambda: self._open_key(wallet, suite))
+        # No thread: it would take turns with the very loop it is to run beside, and this is less than a millisecond.
+        for _ in range(LET_GO):
+            await asyncio.sleep(0)
+        return self._open_key(wallet, suite)
 
     def of_session(self, session_id: SessionId) -> Wallet | None:
         """Give the wallet a session made for this node, if it did."""
@@ -115,23 +127,21 @@ class Wallets:
         """Give the wallet of that name, or whose id begins so.
 
         Raises:
-            KeystoreAbsent: there is none.
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: there is none, see ``find_wallet``.
             UsageError: there are several.
         """
-        found = [w for w in self.all() if w.name == wanted or (len(wanted) >= 4 and w.wallet_id.startswith(wanted))]
-        if not found:
-            raise KeystoreAbsent(f"there is no wallet {wanted!a} here", hint="see 'mpcnode wallets list'")
-        if len(found) > 1:
-            ids = ", ".join(wallet.wallet_id for wallet in found)
-            raise UsageError(f"{len(found)} wallets are called {wanted!a}", hint=f"give the beginning of an id: {ids}")
-        return found[0]
+        return find_wallet(self._look(), wanted)[1]
 
     def all(self) -> tuple[Wallet, ...]:
         """Give this node's readable wallets; headers only, which are authentic once opened."""
-        own = [stored for stored in self._home.list_wallets() if stored.peer_id == self._peer_id]
+        return tuple(wallet for _, wallet in self._look() if isinstance(wallet, Wallet))
+
+    def _look(self) -> list[tuple[StoredWallet, Wallet | MpcError]]:
+        """Every file that is this node's, or may be: of a directory that cannot be read nobody knows."""
+        own = [stored for stored in self._home.list_wallets() if stored.peer_id in {self._peer_id, None}]
         # The home gives the same value for a file that has not changed.
         self._read = {stored.wallet_id: self._read_once(stored) for stored in own}
-        return tuple(wallet for _, wallet in self._read.values() if isinstance(wallet, Wallet))
+        return list(self._read.values())
 
     def _read_once(self, stored: StoredWallet) -> tuple[StoredWallet, Wallet | MpcError]:
         known = self._read.get(stored.wallet_id)
@@ -202,6 +212,45 @@ def read_header(stored: StoredWallet) -> Wallet | MpcError:
         return KeystoreUnreadable(f"wallet {stored.wallet_id}: {error}")
 
 
+def find_wallet(stored: Iterable[tuple[StoredWallet, Wallet | MpcError]], wanted: str) -> tuple[StoredWallet, Wallet]:
+    """Give the wallet of that name, or whose id begins so.
+
+    Args:
+        stored: the wallets there are, each with its header or what is wrong with it.
+        wanted: a name, or at least four digits of an id.
+
+    Raises:
+        KeystoreAbsent: there is none, and every wallet could be read.
+        KeystoreUnreadable, KeystoreNewer: there is none among those that can be read; the first that cannot is named,
+            for it may be the one that is wanted.
+        UsageError: there are several.
+    """
+    found: list[tuple[StoredWallet, Wallet]] = []
+    unreadable: list[tuple[WalletId, MpcError]] = []
+    for one, wallet in stored:
+        if isinstance(wallet, MpcError):
+            unreadable.append((one.wallet_id, wallet))
+        elif wallet.name == wanted or _begins(wallet.wallet_id, wanted):
+            found.append((one, wallet))
+    if len(found) > 1:
+        ids = ", ".join(wallet.wallet_id for _, wallet in found)
+        raise UsageError(f"{len(found)} wallets are called {wanted!a}", hint=f"give the beginning of an id: {ids}")
+    if found:
+        return found[0]
+    if not unreadable:
+        raise KeystoreAbsent(f"there is no wallet {wanted!a} here", hint="see 'mpcnode wallets list'")
+    _, problem = min(unreadable, key=lambda one: not _begins(one[0], wanted))
+    kind = KeystoreNewer if isinstance(problem, KeystoreNewer) else KeystoreUnreadable
+    raise kind(
+        f"there is no wallet {wanted!a} among those that can be read, and one cannot be: {problem.message}",
+        hint=problem.hint or "restore that file from a backup",
+    ) from problem
+
+
+def _begins(wallet_id: WalletId, wanted: str) -> bool:
+    return len(wanted) >= 4 and wallet_id.startswith(wanted)
+
+
 def list_wallets(home: Home) -> tuple[WalletView | ErrorView, ...]:
     """Every wallet under a home, without a passphrase: headers, which only an opened wallet vouches for."""
     shown: list[WalletView | ErrorView] = []
@@ -212,6 +261,12 @@ def list_wallets(home: Home) -> tuple[WalletView | ErrorView, ...]:
         elif stored.kdf is not None:
             shown.append(view(wallet, stored.kdf))
     return tuple(shown)
+
+
+def unreadable_wallets(home: Home) -> tuple[MpcError, ...]:
+    """What is wrong with each wallet under a home that cannot be read."""
+    headers = map(read_header, home.list_wallets())
+    return tuple(problem for problem in headers if isinstance(problem, MpcError))
 
 
 def view(wallet: Wallet, kdf: Kdf) -> WalletView:

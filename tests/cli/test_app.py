@@ -110,7 +110,7 @@ def test_the_verbose_variable_counts_as_the_option(
         (["create-wallet", "-t", "3", "-n", "2"], "error: threshold and total must satisfy"),
         (["create-wallet", "-t", "2", "-n", "2", "--name", "../x", "--yes"], "error: '../x' is no wallet name"),
         (["create-wallet", "-t", "2", "-n", "2", "--with", "a b", "--yes"], "error: 'a b' is no peer id"),
-        (["wallets"], "error: missing command"),
+        (["wallets", "dance"], "error: no such command 'dance'"),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_exit_2_with_a_hint(

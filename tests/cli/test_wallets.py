@@ -205,6 +205,83 @@ def test_two_wallets_of_one_name_are_told_apart_by_their_ids(
     assert show(home, "cdcd", *secret) == 0
 
 
+def damage(home: Path, wallet_id: str) -> Path:
+    (path,) = (home / "wallets" / wallet_id).glob("*.json")
+    os.truncate(path, path.stat().st_size // 2)
+    return path
+
+
+@pytest.mark.parametrize("wanted", ["treasury", "abab", "no such name"])
+def test_a_wallet_that_is_not_found_may_be_the_one_that_cannot_be_read(
+    wanted: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = damage(home, "ab" * 16)
+    assert show(home, wanted, "--json") == 3
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["error"]["code"] == "unreadable"
+    assert f"no wallet {wanted!r} among those that can be read" in captured.err
+    assert str(path) in captured.err
+    assert show(home, "draft") == 0  # one bad file is in nobody's way
+
+
+def test_of_several_unreadable_wallets_the_one_whose_id_was_asked_for_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(home, "ab" * 16)
+    path = damage(home, "ef" * 16)
+    assert show(home, "efef") == 3
+    assert str(path) in capsys.readouterr().err
+
+
+def test_a_wallet_of_a_newer_version_is_exit_9_and_not_absent(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    forge(home, '"version": 1', '"version": 99')
+    assert show(home, "treasury") == 9
+    assert "no wallet 'treasury' among those that can be read" in capsys.readouterr().err
+
+
+# --- the list ---
+
+
+def test_wallets_alone_lists(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run(["wallets", "list", "--home", str(home)]) == 0
+    listed = capsys.readouterr().out
+    assert "treasury" in listed
+    assert cli._run(["wallets", "--home", str(home)]) == 0
+    assert capsys.readouterr().out == listed
+    assert cli._run(["wallets", "--home", str(home), "--json"]) == 0
+    assert [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()] == ["treasury", "draft"]
+    damage(home, "ab" * 16)
+    assert cli._run(["wallets", "--home", str(home)]) == 3
+    assert "draft" in capsys.readouterr().out
+
+
+def test_wallets_alone_takes_the_variables(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MPCNODE_HOME", str(home))
+    monkeypatch.setenv("MPCNODE_JSON", "1")
+    assert cli._run(["wallets"]) == 0
+    assert cli._run(["wallets", "list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.parametrize("option", [("--home", "elsewhere"), ("--json",), ("-v",)])
+def test_an_option_before_the_subcommand_is_not_dropped_in_silence(
+    option: tuple[str, ...], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli._run(["wallets", *option, "show", "treasury", "--home", str(home)]) == 2
+    captured = capsys.readouterr()
+    assert "treasury" not in captured.out
+    assert "hint: write it after 'show'" in captured.err
+
+
+def test_the_help_of_wallets_shows_the_subcommands_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run(["wallets", "--help"]) == 0
+    page = capsys.readouterr().out
+    for part in ("list", "show", "Examples:", "mpcnode wallets show treasury", "--home", "--json", "--verbose"):
+        assert part in page
+
+
 # --- addresses ---
 
 

@@ -90,22 +90,47 @@ async def test_a_damaged_wallet_is_listed_as_what_it_is(homes: Homes, how: str) 
     assert WALLET in (await place.fails("wallets list", "unreadable")).message
 
 
-@pytest.mark.xfail(reason="a wallet whose file is damaged is said not to be there: see showing._find, Wallets.named")
 @pytest.mark.parametrize("command", ["wallets show", "sign"])
 async def test_a_damaged_wallet_that_is_asked_for_is_not_called_absent(homes: Homes, command: str) -> None:
     place = homes.copy("home")
     _flip(place.path / WALLET)
-    await place.fails(command, "unreadable")
+    message = (await place.fails(command, "unreadable")).message
+    assert "no wallet 'treasury' among those that can be read" in message
+    assert WALLET in message
 
 
-async def test_a_node_with_a_damaged_wallet_still_serves_the_others(homes: Homes) -> None:
+async def test_a_node_with_a_damaged_wallet_says_so_and_still_serves_the_others(homes: Homes) -> None:
     place = homes.copy("home")
     _flip(place.path / WALLET)
     before = stored(place.path)
     node = place.start("register")
     await node.says(status.Registered)
+    (warned,) = node.of(status.Warned)
+    assert WALLET in warned.message
     assert await node.stop() == 130
     assert stored(place.path) == before
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_no_identity_is_made_beside_wallets_whose_own_is_gone(homes: Homes, damaged: bool) -> None:  # noqa: FBT001
+    place = homes.copy("home")
+    (place.path / "identity.json").unlink()
+    if damaged:
+        _empty(place.path / WALLET)
+    error = await place.fails("register", "absent")
+    assert "identity.json" in error.message
+    assert "restore identity.json from a backup" in (error.hint or "")
+    assert "identity.json" not in stored(place.path)
+
+
+async def test_damaged_settings_are_found_before_anybody_hears_of_the_node(homes: Homes) -> None:
+    place = homes.copy("home")
+    (place.path / "settings.json").write_bytes(b"{")
+    node = place.start("register")  # with --peer-id, for which no settings are needed
+    assert await node.ends() == 3
+    assert "settings.json" in node.error.message
+    assert not node.of(status.Registered)
+    assert (place.path / "settings.json").read_bytes() == b"{"
 
 
 # --- key derivation that somebody else chose ---

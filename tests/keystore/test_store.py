@@ -74,6 +74,21 @@ def test_a_damaged_identity_is_never_replaced(home: Home, keyring: Keyring) -> N
         home.create_identity(keyring, QUICK)
 
 
+def test_a_home_that_lost_its_identity_gets_no_other(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    (home.path / "identity.json").unlink()
+    with pytest.raises(KeystoreAbsent, match="no other identity can sign with") as caught:
+        home.create_identity(keyring, QUICK)
+    assert "backup" in (caught.value.hint or "")
+    (path,) = home.path.glob("wallets/*/*.json")
+    path.write_bytes(b"")  # a wallet that cannot be read was one nevertheless
+    with pytest.raises(KeystoreAbsent):
+        home.is_new()
+    assert not home.identity_exists()
+    path.unlink()
+    assert home.is_new()
+
+
 def test_an_identity_file_that_names_another_key_is_refused(home: Home, keyring: Keyring) -> None:
     file = keyring.seal("mpcnode-identity", home.kdf(), {"public_key": "00" * 32}, bytes(32), random.randbytes)
     (home.path / "identity.json").write_bytes(file.encode())
