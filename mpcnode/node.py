@@ -151,9 +151,8 @@ class Node:
             ServerUnreachable, NameTaken, ServerRefused: the server does not take this node.
         """
         keyring = self._resources.enter_context(Keyring(passphrase))
-        settings = await asyncio.to_thread(
-            self._home.load_settings
-        )  # damaged ones are found before anything is dialled
+        # What is wrong with the home is said before anybody hears of this node.
+        settings = await asyncio.to_thread(self._home.load_settings)
         self.peer_id = self.config.peer_id or settings.peer_id or _host_name()
         for problem in await asyncio.to_thread(unreadable_wallets, self._home):
             self._emit(Warned(problem.message))

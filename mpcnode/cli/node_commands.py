@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpcnode import status
-from mpcnode.cli.describe import peer_row, signature_lines, wallet_lines, wallet_row
+from mpcnode.cli.describe import peer_row, wallet_lines, wallet_row
 from mpcnode.cli.ice import ice_servers
 from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.options import Accept, NodeOptions, home_or_default, peer_id, wallet_name
@@ -14,8 +14,8 @@ from mpcnode.cli.prompts import TerminalUser, has_terminal, passphrase
 from mpcnode.cli.talk import log_to_stderr
 from mpcnode.cli.text import columns, escape
 from mpcnode.control.client import ControlClient
-from mpcnode.control.lines import CreateWalletArguments, Result, SignArguments, error_of
-from mpcnode.errors import KeystoreUnwritable, NoTerminal, UsageError
+from mpcnode.control.lines import CreateWalletArguments, Result, error_of
+from mpcnode.errors import NoTerminal, UsageError
 from mpcnode.keystore.store import Home
 from mpcnode.types import check_threshold
 
@@ -45,7 +45,7 @@ def run_node(options: NodeOptions, *, accept: Accept, stop_with_stdin: bool) -> 
         del user, output
         await node.serve_forever()
 
-    _as_node(options, stay, accept=accept, stop_with_stdin=stop_with_stdin)
+    as_node(options, stay, accept=accept, stop_with_stdin=stop_with_stdin)
 
 
 def make_wallet(
@@ -74,52 +74,11 @@ def make_wallet(
     _check_somebody_compares(options)
     wallet = run_orderly(lambda: _ask_running(options, arguments))
     if wallet is None:
-        wallet = _as_node(options, lambda node, user, output: _create(node, arguments, user, output), accept="none")
+        wallet = as_node(options, lambda node, user, output: _create(node, arguments, user, output), accept="none")
     if options.json:
         Json().line(Result(wallet=wallet))
     else:
         print_data(*wallet_lines(wallet))
-
-
-def make_signatures(options: NodeOptions, arguments: SignArguments, *, out: Path | None) -> None:
-    """Sign, by the running node or by one of our own.
-
-    Raises:
-        KeystoreUnwritable: ``out`` cannot be written; the signatures were printed.
-        MpcError: why there is no signature.
-    """
-    log_to_stderr(verbose=options.verbose)
-
-    async def ask_running() -> status.SignatureView | None:
-        client = await ControlClient.connect(home_or_default(options.home))
-        if client is None:
-            return None
-        with open_output(json=options.json) as output:
-            async with client:
-                return await client.sign(arguments, user=TerminalUser(output), emit=output.event)
-
-    async def sign(node: "Node", user: TerminalUser, output: Output) -> status.SignatureView:
-        from mpcnode.control.server import sign_request  # noqa: PLC0415 -- loads the node
-
-        del user, output
-        return await node.sign(sign_request(arguments))
-
-    signature = run_orderly(ask_running)
-    if signature is None:
-        signature = _as_node(options, sign, accept="none")
-    if options.json:
-        Json().line(Result(signature=signature))
-    else:
-        print_data(*signature_lines(signature))
-    if out is not None:
-        _write_out(out, signature)
-
-
-def _write_out(out: Path, signature: status.SignatureView) -> None:
-    try:
-        out.write_text("".join(f"{one}\n" for one in signature.signatures), encoding="ascii")
-    except OSError as error:
-        raise KeystoreUnwritable(f"cannot write {out}: {error.strerror}", saved="the signatures stand above") from error
 
 
 async def _ask_running(options: NodeOptions, arguments: CreateWalletArguments) -> status.WalletView | None:
@@ -134,7 +93,7 @@ async def _ask_running(options: NodeOptions, arguments: CreateWalletArguments) -
 async def _create(
     node: "Node", arguments: CreateWalletArguments, user: TerminalUser, output: Output
 ) -> status.WalletView:
-    from mpcnode.control.server import create_wallet_request  # noqa: PLC0415 -- loads the node
+    from mpcnode.control.requests import create_wallet_request  # noqa: PLC0415 -- only one of our own needs it
 
     del user, output
     return await node.create_wallet(create_wallet_request(arguments))
@@ -157,7 +116,7 @@ def show_peers(options: NodeOptions) -> None:
 
     peers = run_orderly(ask_running)
     if peers is None:
-        peers = _as_node(options, look, accept="none", quiet=True)
+        peers = as_node(options, look, accept="none", quiet=True)
     if options.json:
         for peer in peers:
             print_json(peer)
@@ -203,7 +162,7 @@ def _check_somebody_compares(options: NodeOptions) -> None:
         )
 
 
-def _as_node(
+def as_node(
     options: NodeOptions,
     work: "Callable[[Node, TerminalUser, Output], Awaitable[T]]",
     *,
@@ -211,7 +170,11 @@ def _as_node(
     stop_with_stdin: bool = False,
     quiet: bool = False,
 ) -> T:
-    """Be a node for as long as ``work`` takes; other commands under the home reach it meanwhile."""
+    """Be a node for as long as ``work`` takes; other commands under the home reach it meanwhile.
+
+    Raises:
+        MpcError: the node cannot start, or what ``work`` ended with.
+    """
     from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- loads the node
     from mpcnode.node import Node  # noqa: PLC0415 -- loads aiortc
 

@@ -25,7 +25,7 @@ from mpcnode.cli.options import (
 )
 from mpcnode.cli.options import peer_id as parse_peer_id_option
 from mpcnode.errors import ConfigurationError, UsageError
-from mpcnode.types import Reading
+from mpcnode.types import PeerId, Reading
 
 EXAMPLES: Final = """\b
 Examples:
@@ -100,7 +100,7 @@ def sign(
 
     Everybody who is there is asked; the first that accept sign. Each of them sees the message from its own copy first.
     """
-    from mpcnode.cli.node_commands import make_signatures  # noqa: PLC0415 -- what is heavy waits for its command
+    from mpcnode.cli.signing import make_signatures  # noqa: PLC0415 -- what is heavy waits for its command
     from mpcnode.control.lines import SignArguments  # noqa: PLC0415 -- same
 
     reading, messages = _messages(message, hex_message, file, batch)
@@ -126,11 +126,9 @@ def sign(
         wallet=wallet,
         messages=tuple(one.hex() for one in messages),
         reading=reading,
-        suite=SUITES.get(suite, suite) if suite is not None else None,
-        with_peers=tuple(
-            parse_peer_id_option(peer, "--with") for part in with_peers or () for peer in part.split(",") if peer
-        ),
-        merkle_root=None if merkle_root is None else _hex(merkle_root, "--merkle-root").hex(),
+        suite=None if suite is None else _suite(suite),
+        with_peers=_signers(with_peers or []),
+        merkle_root=None if merkle_root is None else _merkle_root(merkle_root, suite),
         answer_within=answer_seconds,
     )
     make_signatures(options, arguments, out=out)
@@ -151,10 +149,55 @@ def _messages(
     if file is not None:
         return "file", (file_hash(file),)
     assert batch is not None
-    lines = _read(batch, limit=MAX_BATCH_FILE).splitlines()
-    if not lines:
-        raise UsageError(f"there is no line in {batch}", hint="one message a line")
-    return "text", tuple(lines)
+    return "text", _lines(batch)
+
+
+def _lines(path: Path) -> tuple[bytes, ...]:
+    """The messages of a batch: lines as of a text file, each of which somebody can be shown."""
+    from mpcnode.wire.relay import MAX_MESSAGE_BYTES, check_reading  # noqa: PLC0415 -- `--help` must not wait for it
+
+    data = _read(path, limit=MAX_BATCH_FILE)
+    # At line feeds alone: a carriage return inside a line, or any other mark that ends lines somewhere, is signed.
+    lines = tuple(line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n"))
+    if not data:
+        raise UsageError(f"there is no line in {path}", hint="one message a line")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            raise UsageError(f"line {number} of {path} is empty", hint="take it out; an empty text has --message ''")
+        if len(line) > MAX_MESSAGE_BYTES:
+            raise UsageError(
+                f"line {number} of {path} has {len(line)} bytes; a message is at most {MAX_MESSAGE_BYTES} bytes",
+                hint="sign the hash of a file with --file",
+            )
+        try:
+            check_reading("text", [line])
+        except ValueError:
+            raise UsageError(
+                f"line {number} of {path} is not UTF-8", hint="bytes that are no text are signed with --hex"
+            ) from None
+    return lines
+
+
+def _suite(name: str) -> str:
+    suite = SUITES.get(name, name)
+    if suite not in SUITES.values():
+        raise UsageError(f"there is no ciphersuite {name!a}", hint=f"--suite is one of {', '.join(SUITES)}")
+    return suite
+
+
+def _signers(given: list[str]) -> tuple[PeerId, ...]:
+    names = [parse_peer_id_option(name, "--with") for part in given for name in part.split(",") if name]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"--with names {twice[0]} twice", hint="name each of the other signers once")
+    return tuple(names)
+
+
+def _merkle_root(root: str, suite: str | None) -> str:
+    # Found here and not by the others: they would refuse it, each of them having been asked for nothing.
+    if suite is None or _suite(suite) != SUITES["taproot"]:
+        raise UsageError("only Taproot keys are tweaked with a script tree", hint="add --suite taproot")
+    return _hex(root, "--merkle-root").hex()
 
 
 def file_hash(path: Path) -> bytes:

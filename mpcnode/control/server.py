@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -17,23 +16,22 @@ from mpcnode.control.lines import (
     Answer,
     Candidates,
     Command,
-    CreateWalletArguments,
     CreateWalletCommand,
     Failed,
     Line,
     PeersCommand,
     Question,
     Result,
-    SignArguments,
     SignCommand,
     WalletsCommand,
     decode_request,
     encode_line,
     error_of,
 )
+from mpcnode.control.requests import create_wallet_request, parse_with, sign_request
 from mpcnode.errors import DecodeError, Interrupted, MpcError, Refused, UsageError
-from mpcnode.node import CreateWallet, Node, Sign
-from mpcnode.types import PeerId, SuiteId, parse_peer_id, parse_wallet_name
+from mpcnode.node import Node
+from mpcnode.types import PeerId
 
 T = TypeVar("T")
 
@@ -225,7 +223,7 @@ class _Client:
         value = (await self._ask(Candidates(candidates, count))).value
         if not isinstance(value, tuple) or len(set(value)) != count:
             raise Refused(f"the choice is not {count} of the peers")
-        return tuple(_peer_id(name) for name in value)
+        return tuple(parse_with(name) for name in value)
 
     async def _ask_yes_or_no(self, about: status.Proposed | status.SafetyWords) -> bool:
         return (await self._ask(about)).value is True
@@ -272,54 +270,3 @@ class _Client:
 
 class _Gone(Exception):
     """The client went away."""
-
-
-def sign_request(arguments: SignArguments) -> Sign:
-    """What is asked of the node.
-
-    Raises:
-        UsageError: an argument is not of its form.
-    """
-    try:
-        return Sign(
-            wallet=arguments.wallet,
-            messages=tuple(bytes.fromhex(message) for message in arguments.messages),
-            reading=arguments.reading,
-            suite=SuiteId(arguments.suite) if arguments.suite is not None else None,
-            with_peers=tuple(_peer_id(name) for name in arguments.with_peers),
-            merkle_root=None if arguments.merkle_root is None else bytes.fromhex(arguments.merkle_root),
-            answer_within=arguments.answer_within,
-        )
-    except ValueError as error:
-        raise UsageError("messages and a Merkle root are hexadecimal") from error
-
-
-def create_wallet_request(arguments: CreateWalletArguments) -> CreateWallet:
-    """Take ``arguments`` as the node's own request.
-
-    Raises:
-        UsageError: a name is not of its form.
-    """
-    try:
-        name = parse_wallet_name(arguments.name)
-    except ValueError as error:
-        raise UsageError(f"{arguments.name!a} is no wallet name: {error}", hint="correct --name") from error
-    request = CreateWallet(
-        threshold=arguments.threshold,
-        total=arguments.total,
-        name=name,
-        with_peers=tuple(_peer_id(peer) for peer in arguments.with_peers),
-        wait=arguments.wait,
-        yes=arguments.yes,
-        answer_within=arguments.answer_within,
-    )
-    if not arguments.suites:
-        return request
-    return replace(request, suites=tuple(SuiteId(suite) for suite in arguments.suites))
-
-
-def _peer_id(text: str) -> PeerId:
-    try:
-        return parse_peer_id(text)
-    except ValueError as error:
-        raise UsageError(f"{text!a} is no peer id: {error}", hint="correct --with") from error
