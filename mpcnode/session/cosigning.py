@@ -1,6 +1,5 @@
 """What another participant may have this node sign: the wallet's policy first, where there is one, then as usual."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ class AskedToSign:
         asked: this node's options and its user.
         wallet: whose key.
         request: what is to be signed.
-        policy_of: reads a wallet's policy; blocks.
+        policy_of: reads a wallet's policy, a few lines from the disk.
         journal: knows how much was accepted lately.
         me: this node's name.
         known: whether the proposer is a verified contact.
@@ -44,7 +43,7 @@ class AskedToSign:
             NoTerminal: there is nobody to ask.
         """
         self.asked.require_open()
-        policy = await asyncio.to_thread(self.policy_of, self.wallet)
+        policy = self.policy_of(self.wallet)
         verdict = self._decide(policy) if policy else None
         # Counted before anybody is asked, without a pause after the decision: a second proposal finds the place taken.
         self._use = self.journal.use(self.wallet.wallet_id, self._proposer, len(self.request.messages))

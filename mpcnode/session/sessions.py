@@ -64,7 +64,7 @@ class Sessions:
         user: who is asked.
         trusts: how well each participant is known, and who is pinned after a session.
         journal: where each of them is written down.
-        policy_of: reads the policy of a wallet, if it has one; blocks.
+        policy_of: reads the policy of a wallet, if it has one; a few lines from the disk.
         emit: takes progress.
         negotiate: takes what negotiates a session and came over a mesh; hands it back to ``handle``.
         present: gives who is in the room now.

@@ -75,7 +75,14 @@ class MemoryHome:
 
 
 def wallets_in(home: MemoryHome, name: PeerId) -> Wallets:
-    return Wallets(cast("Home", home), cast("Keyring", None), name)
+    return Wallets(cast("Home", home), cast("Keyring", _Derived()), name)
+
+
+class _Derived:
+    """A keyring for a home without key derivation."""
+
+    def has_derived(self, _kdf: Kdf) -> bool:
+        return True
 
 
 @dataclass
