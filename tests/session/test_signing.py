@@ -272,6 +272,22 @@ async def test_who_goes_by_a_participant_s_name_gets_no_message_and_stops_nothin
         assert [(failure.code, failure.culprits) for failure in view.failures] == [("identity_check_failed", (BEN,))]
 
 
+async def test_an_answer_under_another_key_counts_for_nothing_and_is_named() -> None:
+    async with table(2, 3) as made:
+
+        def impostor(sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage | None:
+            if isinstance(message, SessionResponse) and sender == BEN:
+                made.say(BEN, to, message, key_as="mallory")
+                return None
+            return message
+
+        made.tamper = impostor
+        made[CLEO].asks(says=_slowly)
+        view = await made.sign(ANA)
+        assert view.signers == (ANA, CLEO)
+        assert [(failure.code, failure.culprits) for failure in view.failures] == [("identity_check_failed", (BEN,))]
+
+
 async def test_with_nobody_else_the_false_participant_is_named() -> None:
     async with table(2, 2) as made:
         made.keys[BEN] = key_of("mallory")
@@ -292,6 +308,11 @@ async def test_an_introduction_during_the_negotiation_counts_as_one_before_it() 
         view = await made.sign(ANA)
         assert view.signers == (ANA, CLEO)
         assert [failure.culprits for failure in view.failures] == [(BEN,)]
+
+
+async def _slowly(_proposal: Proposed) -> bool:
+    await asyncio.sleep(0.05)
+    return True
 
 
 def _without(*kinds: type[RelayMessage]) -> Callable[[PeerId, PeerId, RelayMessage], RelayMessage | None]:
