@@ -1,4 +1,4 @@
-"""Signatures one after the other on meshes that stay open: nothing of them stays. ``make bench`` does a thousand too."""
+"""Signatures one after the other on meshes that stay open: nothing of them stays."""
 
 import asyncio
 import gc
