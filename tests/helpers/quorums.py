@@ -313,7 +313,7 @@ class _Relay:
 
     def send(self, to: PeerId, message: RelayMessage, *, expires: float, key: IdentityKey | None = None) -> None:
         assert expires > self.table.now()
-        if self.key_of(to) in {None, key}:
+        if key in {None, self.key_of(to) or key_of(to)}:
             self.table.carry(self.name, to, message)
 
 

@@ -4,15 +4,14 @@ A commitment is committed to before it is revealed, so nobody chooses its own af
 that signs two digests is found when those who hold them compare.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from mpcnode.crypto.signature import SIGNATURE_SIZE, verify
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import DecodeError
-from mpcnode.protocols.descriptor import Descriptor
-from mpcnode.types import Identifier, SuiteId
+from mpcnode.types import Identifier, IdentityKey, PeerId, SuiteId
 
 DIGEST_SIZE: Final = 32
 SIGNED_DIGEST_SIZE: Final = DIGEST_SIZE + SIGNATURE_SIZE
@@ -22,6 +21,29 @@ DIGEST_CONTEXT: Final = "commitment-digest"
 _DIGEST_TAG: Final = "mpcnode/commitment-digest/v1"
 _SIGNED_TAG: Final = "mpcnode/signed-digest/v1"
 _ECHO_TAG: Final = "mpcnode/digest-echo/v1"
+
+
+class Agreed(Protocol):
+    """What is needed of a descriptor, whether a key is made or used."""
+
+    @property
+    def suites(self) -> Sequence[SuiteId]:
+        """The ciphersuites, in the order in which evidence has them."""
+        ...
+
+    @property
+    def participants(self) -> Mapping[Identifier, PeerId]:
+        """Everybody in the session."""
+        ...
+
+    @property
+    def context(self) -> bytes:
+        """The 32 bytes that bind every hash and signature to the session."""
+        ...
+
+    def identity_key(self, i: Identifier) -> IdentityKey:
+        """Give participant ``i``'s identity key."""
+        ...
 
 
 class SigningKey(Protocol):
@@ -59,7 +81,7 @@ class SignedDigest:
             raise DecodeError(f"a signed digest is {SIGNED_DIGEST_SIZE} bytes, not {len(data)}")
         return cls(bytes(data[:DIGEST_SIZE]), bytes(data[DIGEST_SIZE:]))
 
-    def verify(self, descriptor: Descriptor, context: bytes, suite: SuiteId, dealer: Identifier) -> bool:
+    def verify(self, descriptor: Agreed, context: bytes, suite: SuiteId, dealer: Identifier) -> bool:
         """Say whether ``dealer`` signed this digest in this session."""
         message = _signed(context, suite, dealer, self.digest)
         return verify(descriptor.identity_key(dealer), DIGEST_CONTEXT, message, self.signature)
@@ -88,14 +110,14 @@ def echo_of(context: bytes, suite: SuiteId, digests: Mapping[Identifier, SignedD
     return tagged_hash(_ECHO_TAG, context, suite.encode(), *heard)
 
 
-def encode_evidence(descriptor: Descriptor, heard: Mapping[SuiteId, Mapping[Identifier, SignedDigest]]) -> bytes:
+def encode_evidence(descriptor: Agreed, heard: Mapping[SuiteId, Mapping[Identifier, SignedDigest]]) -> bytes:
     """Give everybody's signed digests, suite by suite in the descriptor's order, dealers ascending."""
     return b"".join(
         heard[suite][dealer].encode() for suite in descriptor.suites for dealer in sorted(descriptor.participants)
     )
 
 
-def decode_evidence(descriptor: Descriptor, data: bytes) -> Mapping[SuiteId, Mapping[Identifier, SignedDigest]]:
+def decode_evidence(descriptor: Agreed, data: bytes) -> Mapping[SuiteId, Mapping[Identifier, SignedDigest]]:
     """Take the bytes of ``encode_evidence``; whether the signatures are valid is not looked at.
 
     Raises:
@@ -114,7 +136,7 @@ def decode_evidence(descriptor: Descriptor, data: bytes) -> Mapping[SuiteId, Map
     }
 
 
-def equivocators(mine: bytes, theirs: bytes, descriptor: Descriptor) -> frozenset[Identifier]:
+def equivocators(mine: bytes, theirs: bytes, descriptor: Agreed) -> frozenset[Identifier]:
     """Name the dealers that validly signed two different digests: proof against them, whoever shows it.
 
     None where nobody did: then one of the two who compare told a wrong echo, and it is not known which.

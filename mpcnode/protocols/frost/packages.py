@@ -6,17 +6,13 @@ scalars and elements at their fixed size, a list or a byte string after its leng
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-from zlib import crc32
+from typing import Any
 
 from mpcnode.crypto.ciphersuite import AnySuite, Signature
 from mpcnode.crypto.group import SCALAR_SIZE, Element, Scalar
 from mpcnode.errors import DecodeError
+from mpcnode.protocols.frost.encoding import HEADER_SIZE, Reader, header, varint
 from mpcnode.types import MAX_PARTICIPANTS, MIN_THRESHOLD, Identifier
-
-_FORMAT_VERSION: Final = 0
-_HEADER_SIZE: Final = 5
-_MAX_NUMBER: Final = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +32,13 @@ class Round1Package:
     @staticmethod
     def size(suite: AnySuite, threshold: int) -> int:
         """Give how many bytes an encoded package has; thresholds up to 64 and signatures take one length byte."""
-        return _HEADER_SIZE + 1 + threshold * suite.group.element_size + 1 + suite.signature_size
+        return HEADER_SIZE + 1 + threshold * suite.group.element_size + 1 + suite.signature_size
 
     def encode(self) -> bytes:
         """Give the package's bytes."""
         proof = self.suite.encode_signature(self.proof_of_knowledge)
         elements = b"".join(element.encode() for element in self.commitment)
-        return _header(self.suite) + _varint(len(self.commitment)) + elements + _varint(len(proof)) + proof
+        return header(self.suite) + varint(len(self.commitment)) + elements + varint(len(proof)) + proof
 
     @classmethod
     def decode(cls, suite: AnySuite, threshold: int, data: bytes) -> "Round1Package":
@@ -51,7 +47,7 @@ class Round1Package:
         Raises:
             DecodeError: wrong length, version, suite or number of elements, or an element or scalar that is none.
         """
-        reader = _Reader(suite, data)
+        reader = Reader(suite, data)
         if reader.number() != threshold:
             raise DecodeError(f"a commitment has exactly {threshold} elements")
         commitment = tuple(reader.element() for _ in range(threshold))
@@ -74,11 +70,11 @@ class Round2Package:
     suite: AnySuite
     signing_share: Scalar
 
-    SIZE = _HEADER_SIZE + SCALAR_SIZE
+    SIZE = HEADER_SIZE + SCALAR_SIZE
 
     def encode(self) -> bytearray:
         """Give the package's bytes, which the caller wipes."""
-        data = bytearray(_header(self.suite))
+        data = bytearray(header(self.suite))
         self.signing_share.copy_into(data)
         return data
 
@@ -89,7 +85,7 @@ class Round2Package:
         Raises:
             DecodeError: wrong length, version or suite, or not a scalar.
         """
-        reader = _Reader(suite, data)
+        reader = Reader(suite, data)
         package = cls(suite, reader.scalar())
         reader.end()
         return package
@@ -121,9 +117,9 @@ class KeyPackage:
 
     def encode(self) -> bytearray:
         """Give the package's bytes, which hold the secret and which the caller wipes."""
-        data = bytearray(_header(self.suite) + self.suite.encode_identifier(self.identifier))
+        data = bytearray(header(self.suite) + self.suite.encode_identifier(self.identifier))
         self.signing_share.copy_into(data)
-        data += self.verifying_share.encode() + self.group_public_key.encode() + _varint(self.threshold)
+        data += self.verifying_share.encode() + self.group_public_key.encode() + varint(self.threshold)
         return data
 
     @classmethod
@@ -134,7 +130,7 @@ class KeyPackage:
             DecodeError: wrong length, version or suite, a field that is out of range, or shares that do not belong
                 together.
         """
-        reader = _Reader(suite, data)
+        reader = Reader(suite, data)
         identifier, signing_share = reader.identifier(), reader.scalar()
         package = cls(suite, identifier, signing_share, reader.element(), reader.element(), reader.number())
         reader.end()
@@ -167,11 +163,11 @@ class PublicKeyPackage:
 
     def encode(self) -> bytes:
         """Give the package's bytes."""
-        data = _header(self.suite) + _varint(len(self.verifying_shares))
+        data = header(self.suite) + varint(len(self.verifying_shares))
         for i, verifying_share in sorted(self.verifying_shares.items()):
             data += self.suite.encode_identifier(i) + verifying_share.encode()
         data += self.group_public_key.encode()
-        return data if self.threshold is None else data + b"\x01" + _varint(self.threshold)
+        return data if self.threshold is None else data + b"\x01" + varint(self.threshold)
 
     @classmethod
     def decode(cls, suite: AnySuite, data: bytes) -> "PublicKeyPackage":
@@ -180,7 +176,7 @@ class PublicKeyPackage:
         Raises:
             DecodeError: wrong length, version or suite, a field that is out of range, identifiers not ascending.
         """
-        reader = _Reader(suite, data)
+        reader = Reader(suite, data)
         total = reader.number()
         if not MIN_THRESHOLD <= total <= MAX_PARTICIPANTS:
             raise DecodeError(f"a wallet has {MIN_THRESHOLD} to {MAX_PARTICIPANTS} participants")
@@ -197,71 +193,3 @@ class PublicKeyPackage:
                 raise DecodeError("a threshold is 2 to the number of participants")
         reader.end()
         return cls(suite, dict(shares), group_public_key, threshold)
-
-
-def _header(suite: AnySuite) -> bytes:
-    return bytes([_FORMAT_VERSION]) + crc32(suite.id.encode()).to_bytes(4, "big")
-
-
-def _varint(number: int) -> bytes:
-    data = bytearray()
-    while number >= 0x80:
-        data.append(number & 0x7F | 0x80)
-        number >>= 7
-    data.append(number)
-    return bytes(data)
-
-
-class _Reader:
-    """Takes a package apart; whatever does not fit is a ``DecodeError``."""
-
-    def __init__(self, suite: AnySuite, data: bytes | bytearray) -> None:
-        self._suite = suite
-        self._rest = memoryview(data)
-        if self.take(_HEADER_SIZE) != _header(suite):
-            raise DecodeError(f"not a package of version {_FORMAT_VERSION} for {suite.id}")
-
-    def _advance(self, size: int) -> memoryview:
-        if len(self._rest) < size:
-            raise DecodeError("a package ends too early")
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-    def take(self, size: int) -> bytes:
-        return bytes(self._advance(size))
-
-    def number(self) -> int:
-        number = 0
-        for shift in (0, 7, 14):
-            byte = self.take(1)[0]
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-        # One encoding a number: a last byte of 0 would only pad, and a fourth byte would not be read.
-        if number > _MAX_NUMBER or byte >= 0x80 or (byte == 0 and shift > 0):
-            raise DecodeError("a number in a package is at most 65535, in as few bytes as it takes")
-        return number
-
-    def scalar(self) -> Scalar:
-        # No copy of it is made: it may be a secret.
-        scalar: Scalar = self._suite.group.decode_scalar(self._advance(SCALAR_SIZE))
-        return scalar
-
-    def element(self) -> Element:
-        element: Element = self._suite.group.decode_element(self.take(self._suite.group.element_size))
-        return element
-
-    def identifier(self) -> Identifier:
-        encoding = self.take(SCALAR_SIZE)
-        for i in range(1, MAX_PARTICIPANTS + 1):
-            if self._suite.encode_identifier(Identifier(i)) == encoding:
-                return Identifier(i)
-        raise DecodeError(f"an identifier is 1 to {MAX_PARTICIPANTS}")
-
-    @property
-    def at_end(self) -> bool:
-        return not self._rest
-
-    def end(self) -> None:
-        if self._rest:
-            raise DecodeError("a package has bytes after its end")

@@ -12,14 +12,13 @@ list for the same commitments takes an owner that signed two, which convicts it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
 from mpcnode.crypto.ciphersuite import AnySuite
 from mpcnode.crypto.group import Rng
 from mpcnode.crypto.signature import SIGNATURE_SIZE
 from mpcnode.crypto.verification import SignatureBytes, verify
 from mpcnode.errors import DecodeError
-from mpcnode.protocols.descriptor import Descriptor
 from mpcnode.protocols.frost import broadcast as signed
 from mpcnode.protocols.frost import round1, round2
 from mpcnode.protocols.frost.aggregation import aggregate, verify_signature_share
@@ -107,7 +106,7 @@ def equivocators(mine: bytes, theirs: bytes, descriptor: SigningDescriptor) -> f
     Raises:
         DecodeError: one of them is not this session's evidence.
     """
-    return signed.equivocators(mine, theirs, _as_descriptor(descriptor))
+    return signed.equivocators(mine, theirs, descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ def _exchange_commitments(
 ) -> Rounds[Mapping[Identifier, _Committed]]:
     """Commit; the context goes first: two sessions, or two messages, must not look like a bad signature."""
     suite, context, me = session.suite, session.context, session.me
-    descriptor = _as_descriptor(session.descriptor)
+    descriptor = session.descriptor
 
     def accept(sender: Identifier, data: bytes, _echo: bytes | None) -> _Committed:
         if len(data) < len(context) + SIGNATURE_SIZE:
@@ -197,7 +196,7 @@ def _agree(session: _Session, everybody: Mapping[Identifier, _Committed]) -> Rou
     """Compare what was heard; who told two things is found by comparing evidence."""
     suite = session.suite.id
     digests = {i: committed.digest for i, committed in everybody.items()}
-    yield Witness(signed.encode_evidence(_as_descriptor(session.descriptor), {suite: digests}))
+    yield Witness(signed.encode_evidence(session.descriptor, {suite: digests}))
     heard = echo_of(session.context, suite, digests)
 
     def accept(_sender: Identifier, data: bytes, _echo: bytes | None) -> None:
@@ -254,11 +253,3 @@ def _blame(session: _Session, binding: Binding, answers: Mapping[Identifier, Sig
     if not culprits:
         raise RuntimeError("a signature of valid shares does not verify: this node's arithmetic cannot be trusted")
     raise Fault("sent an invalid signature share", culprits)
-
-
-def _as_descriptor(descriptor: SigningDescriptor) -> Descriptor:
-    """Hand a signing descriptor to ``frost.broadcast``, which asks of one only what both have.
-
-    That is ``suites``, ``participants``, ``identity_key`` and ``context``.
-    """
-    return cast("Descriptor", descriptor)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from mpcnode.crypto.ciphersuite import AnySuite
 from mpcnode.crypto.group import SCALAR_SIZE, Element, Scalar
 from mpcnode.errors import DecodeError
-from mpcnode.protocols.frost.packages import _HEADER_SIZE, _header, _Reader, _varint
+from mpcnode.protocols.frost.encoding import HEADER_SIZE, Reader, header, varint
 from mpcnode.types import MAX_PARTICIPANTS, Identifier
 
 
@@ -31,11 +31,11 @@ class SigningCommitments:
     @staticmethod
     def size(suite: AnySuite) -> int:
         """Give how many bytes encoded commitments have."""
-        return _HEADER_SIZE + 2 * suite.group.element_size
+        return HEADER_SIZE + 2 * suite.group.element_size
 
     def encode(self) -> bytes:
         """Give the commitments' bytes."""
-        return _header(self.suite) + self.hiding.encode() + self.binding.encode()
+        return header(self.suite) + self.hiding.encode() + self.binding.encode()
 
     @classmethod
     def decode(cls, suite: AnySuite, data: bytes) -> "SigningCommitments":
@@ -44,13 +44,13 @@ class SigningCommitments:
         Raises:
             DecodeError: wrong length, version or suite, or an element that is none; the identity is none.
         """
-        reader = _Reader(suite, data)
+        reader = Reader(suite, data)
         commitments = cls._read(reader, suite)
         reader.end()
         return commitments
 
     @classmethod
-    def _read(cls, reader: _Reader, suite: AnySuite) -> "SigningCommitments":
+    def _read(cls, reader: Reader, suite: AnySuite) -> "SigningCommitments":
         return cls(suite, reader.element(), reader.element())
 
 
@@ -73,10 +73,10 @@ class SigningPackage:
 
     def encode(self) -> bytes:
         """Give the package's bytes."""
-        data = _header(self.suite) + _varint(len(self.commitments))
+        data = header(self.suite) + varint(len(self.commitments))
         for i, commitments in self.commitments.items():
             data += self.suite.encode_identifier(i) + commitments.encode()
-        return data + _varint(len(self.message)) + self.message
+        return data + varint(len(self.message)) + self.message
 
     @classmethod
     def decode(cls, suite: AnySuite, data: bytes) -> "SigningPackage":
@@ -85,7 +85,7 @@ class SigningPackage:
         Raises:
             DecodeError: wrong length, version or suite, a field that is out of range, identifiers not ascending.
         """
-        reader = _Reader(suite, data)
+        reader = Reader(suite, data)
         total = reader.number()
         if not 1 <= total <= MAX_PARTICIPANTS:
             raise DecodeError(f"a signature has 1 to {MAX_PARTICIPANTS} signers")
