@@ -72,6 +72,19 @@ def check_the_end(child: Child, room: str) -> None:
     assert child.error.code == "interrupted"
 
 
+async def see_its_end(other: Child, stopped: Child) -> bool:
+    """Wait for the end of the session; False where ``other`` never heard of it, as its proposer was quick to leave."""
+    name = stopped.name.rsplit("-", maxsplit=1)[-1]
+
+    def over() -> bool:
+        rosters = [{peer.peer_id for peer in peers.peers} for peers in other.of(status.Peers)]
+        left = any(name in roster for roster in rosters) and name not in rosters[-1]
+        return bool(other.of(status.SessionEnded)) or (left and not other.of(status.Proposed))
+
+    await other.until(over)
+    return bool(other.of(status.SessionEnded))
+
+
 @dataclass
 class Case:
     """One wallet of two, of whom one hears Ctrl-C at a step; in a room of its own."""
@@ -94,7 +107,9 @@ class Case:
         await ben.says(status.Registered)
         ana = self.world.node(f"{self.room}-ana", *PROPOSE, room=self.room, faults=asked if mine else None)
         stopped, other = (ana, ben) if mine else (ben, ana)
-        await other.until(lambda: bool(other.of(status.SessionEnded)))
+        if not await see_its_end(other, stopped):
+            assert (await ana.ends(), self.step) == (130, "negotiating"), self.room
+            return False
         await stopped.until(lambda: bool(stopped.of(status.SessionEnded)))
         there = came_to(self.step, stopped)
         if there or mine:
@@ -183,8 +198,10 @@ class SigningCase:
         await ben.says(status.Registered)
         ana = self._sign("first.sig", asked if mine else None)
         stopped, other = (ana, ben) if mine else (ben, ana)
-        for child in (stopped, other):
-            await child.until(lambda child=child: bool(child.of(status.SessionEnded)))  # type: ignore[misc]
+        if not await see_its_end(other, stopped):
+            assert (await ana.ends(), self.step) == (130, "negotiating"), self.room
+            return False
+        await stopped.until(lambda: bool(stopped.of(status.SessionEnded)))
         await ana.ends()
         self._check_the_file("first.sig", ana)
         if not came_to(self.step, stopped):
