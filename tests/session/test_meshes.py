@@ -107,11 +107,11 @@ async def test_a_mesh_that_the_signer_does_not_know_is_not_chosen() -> None:
 @pytest.mark.parametrize("mesh", ["unknown", "of others"])
 async def test_a_mesh_of_other_signers_than_were_chosen_is_not_signed_on(mesh: str) -> None:
     async with table(2, 3, timeouts=HASTY) as made:
-        await made.sign(ANA, hello(BEN))
-        (of_ben,) = made[BEN].sessions.meshes.offered(ANA)
+        await made.sign(ANA, hello(CLEO))
+        (with_ana,) = made[CLEO].sessions.meshes.offered(ANA)
 
         def lie(_sender: PeerId, _to: PeerId, message: RelayMessage) -> RelayMessage:
-            named = of_ben if mesh == "of others" else "99" * 16
+            named = with_ana if mesh == "of others" else "99" * 16
             return msgspec.structs.replace(message, mesh=named) if isinstance(message, SessionStart) else message
 
         made.tamper = lie
