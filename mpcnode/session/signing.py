@@ -226,11 +226,10 @@ class SigningSession:
                 self.introduced(name, self._services.relay.key_of(name) or self.roster[name])
                 self._tell(name, self._proposal)
             async with self._signing_key() as key:
-                chosen = await self._unless_failed(self._enough(choose), late=self._answers.too_late)
-                self._start = start = self._choice(chosen)
+                start = await self._unless_failed(self._enough(choose), late=self._answers.too_late)
                 for name in self._others:
                     dismissal = wire.SessionCancel(self.session_id, NOT_NEEDED, "others sign")
-                    self._tell(name, start if name in chosen else dismissal)
+                    self._tell(name, start if name in start.signers else dismissal)
                 return await self._sign(start, key)
         except (MpcError, asyncio.CancelledError) as error:
             self._give_up(error, self._others)
@@ -238,13 +237,15 @@ class SigningSession:
         finally:
             self._close()
 
-    async def _enough(self, choose: Choose) -> list[PeerId]:
+    async def _enough(self, choose: Choose) -> wire.SessionStart:
         """Wait until enough accepted; whose link says nothing may be back without it, and is asked by relay as well."""
         answers = self._answers
         again: float | None = self._began + ASK_AGAIN
         while True:
             if chosen := choose(answers.accepted, more=bool(answers.missing)):
-                return sorted(chosen)
+                # At once, and not by whoever awaits this: until it runs, one of them may take its answer back.
+                self._start = self._choice(chosen)
+                return self._start
             if len(answers.accepted) + len(answers.missing) < self._wallet.threshold - 1 or not answers.missing:
                 raise answers.too_few()
             self.phases.enter("negotiating", answers.missing)
