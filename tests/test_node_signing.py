@@ -1,6 +1,7 @@
-"""Whole nodes sign: on a mesh that stays open, after restarts and without a server; a wallet's policy answers; a log."""
+"""Whole nodes sign: on a mesh that stays open, after restarts and without a server; a wallet's policy; the logs."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 from nacl.signing import VerifyKey
 
 from mpcnode import status
-from mpcnode.errors import ParticipantRefused, ParticipantSilent
-from mpcnode.keystore.audit import AUDIT_LOG, AuditLog, read_log
-from mpcnode.keystore.audit_chain import GENESIS, Entry
+from mpcnode.errors import ParticipantRefused, ParticipantSilent, ServerUnreachable
+from mpcnode.keystore.audit import AUDIT_LOG, read_log
+from mpcnode.keystore.audit_chain import GENESIS, Entry, Line
 from mpcnode.node import Node, Sign
 from mpcnode.session.policy import policy_path
 from mpcnode.session.quorum import Quorum
@@ -20,7 +21,7 @@ from mpcnode.session.sealed_relay import Opened
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.signaling.events import Relayed
 from mpcnode.types import PeerId, WalletId
-from mpcnode.wire.relay import SessionCancel
+from mpcnode.wire.relay import SessionCancel, SessionProposal, SessionResponse, SessionStart
 from tests.helpers.nodes import DEADLINE, TREASURY3, Nodes, Running, making, nodes, soon, why
 from tests.helpers.server import RunningServer, running_server
 
@@ -132,6 +133,10 @@ async def test_without_a_server_a_warm_pair_goes_on_signing_and_a_cold_one_blame
         assert (opened, view.signers) == (False, ("ana", "ben"))
         await other.end_of_session()
         other.events.clear()
+    cold = replace(HELLO, with_peers=(PeerId("cleo"),), answer_within=0.3)
+    with pytest.raises(ServerUnreachable) as caught:
+        await soon(ana.node.sign(cold))
+    assert caught.value.culprits == ()
 
 
 # --- restarts ---
@@ -177,4 +182,120 @@ async def test_who_takes_its_yes_back_as_soon_as_it_is_chosen_is_named(
     assert caught.value.culprits == ("ben",)
     assert why(await ana.end_of_session()) == ("participant_aborted", 6)
     assert why(await ben.end_of_session()) == ("participant_aborted", 6)
+    assert (await signing(ana))[1].attempts == 1
+
+
+# --- a wallet's policy, and what is written down ---
+
+
+def may_sign(running: Running, messages: int) -> None:
+    """Let others have this many messages signed here in an hour."""
+    (wallet,) = running.node.wallets()
+    path = policy_path(running.config.home, WalletId(getattr(wallet, "wallet_id", "")))
+    path.write_text(f"ask: never\nrate-per-hour: {messages}\n")
+    path.chmod(0o600)
+
+
+def entries(running: Running) -> list[Entry]:
+    """Everything in the log of a node; its chain holds from the first line to the last."""
+    lines: list[Line] = []
+    verdict = read_log(running.config.home, on_line=lines.append)
+    assert (verdict.problem, verdict.lines) == (None, len(lines))
+    assert verdict.head == (lines[-1].hash if lines else GENESIS)
+    return [line.entry for line in lines]
+
+
+async def test_who_has_reached_its_rate_is_passed_over_and_with_too_few_left_they_are_named(place: Nodes) -> None:
+    ana, ben, cleo = await with_a_wallet(place, "ana", "ben", "cleo", accept="ask")
+    may_sign(ben, 1)
+    may_sign(cleo, 2)
+    both = replace(HELLO, messages=(b"1", b"2"))
+    view = await soon(ana.node.sign(both))  # more than ben gives at all
+    assert view.signers == ("ana", "cleo")
+    assert why(await ben.end_of_session()) == ("refused", 8)
+    view = await soon(ana.node.sign(HELLO))
+    assert view.signers == ("ana", "ben")
+    assert why(await cleo.end_of_session(2)) == ("refused", 8)
+    with pytest.raises(ParticipantRefused) as caught:
+        await soon(ana.node.sign(HELLO))
+    assert (caught.value.exit_code, set(caught.value.culprits)) == (6, {"ben", "cleo"})
+    assert "1 messages an hour" in caught.value.message
+    for running in (ben, cleo):
+        assert why(await running.end_of_session(3)) == ("refused", 8)
+    assert [running.human.was_asked(status.Proposed) for running in (ben, cleo)] == [1, 1], "for the wallet alone"
+
+
+async def test_the_three_logs_tell_of_the_same_sessions_each_as_its_node_saw_them(place: Nodes) -> None:
+    ana, ben, cleo = everybody = await with_a_wallet(place, "ana", "ben", "cleo")
+    first = await soon(ana.node.sign(HELLO))  # one of the others is not needed
+    may_sign(ben, 1)
+    may_sign(cleo, 1)
+    for running in everybody:
+        await running.end_of_session()
+    with pytest.raises(ParticipantRefused):
+        await soon(ana.node.sign(replace(HELLO, messages=(b"a", b"b"))))
+    for running in everybody:
+        await running.end_of_session(2)
+    logs = {running.config.home.name: entries(running) for running in everybody}
+    needed, unneeded = ("ben", "cleo") if "ben" in first.signers else ("cleo", "ben")
+    told = {
+        name: [(one.outcome, one.approved_by, one.signers, one.error, one.culprits) for one in log[1:]]
+        for name, log in logs.items()
+    }
+    assert told["ana"] == [
+        ("done", "user", first.signers, None, ()),
+        ("failed", "user", (), "participant_refused", ("ben", "cleo")),
+    ]
+    assert told[needed] == [("done", "policy", first.signers, None, ()), ("refused", None, (), "refused", ())]
+    assert told[unneeded] == [("unneeded", "policy", (), None, ()), ("refused", None, (), "refused", ())]
+    for mine in zip(*logs.values(), strict=True):
+        assert len({(one.session_id, one.kind, one.proposer, one.messages) for one in mine}) == 1
+    assert not any(b"hello" in (running.config.home / AUDIT_LOG).read_bytes() for running in everybody)
+
+
+# --- again, and again ---
+
+
+async def test_what_was_said_in_a_session_that_is_over_does_nothing_however_it_comes(
+    place: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relayed: list[tuple[Running, Relayed]] = []
+    opened: list[tuple[Running, Opened]] = []
+    ana, ben = await with_a_wallet(place, "ana", "ben", warm=0)
+    by_node = {running.node: running for running in (ana, ben)}
+    receive, handle = Node._on_event, Node._handle
+
+    def note_event(node: Node, event: Any) -> None:
+        if isinstance(event, Relayed):
+            relayed.append((by_node[node], event))
+        receive(node, event)
+
+    def note_opened(node: Node, one: Opened) -> None:
+        opened.append((by_node[node], one))
+        handle(node, one)
+
+    for running in (ana, ben):
+        client: Any = running.node._client
+        monkeypatch.setattr(client, "_on_event", functools.partial(note_event, running.node))
+    with monkeypatch.context() as patch:
+        patch.setattr(Node, "_handle", note_opened)
+        await signing(ana)
+        await ben.end_of_session()
+        await until(lambda: not ana.node._sessions.busy and not ben.node._sessions.busy and not place.network.links)
+    assert {type(one.message) for _, one in opened} > {SessionProposal, SessionResponse, SessionStart}
+    assert relayed
+    before = [(entries(running), len(running.events)) for running in (ana, ben)]
+    sent: list[Any] = []
+    monkeypatch.setattr(SignalingClient, "relay", lambda _client, *message: sent.append(message))
+    for _ in range(2):
+        for running, event in relayed:  # by the server
+            running.node._on_event(event)
+        for running, one in opened:  # and by the participant that said it
+            running.node._handle(one)
+            running.node._handle(replace(one, by_mesh=True))
+    await asyncio.sleep(0.2)
+    assert not any(running.node._answering or running.node._sessions.busy for running in (ana, ben))
+    assert [(entries(running), len(running.events)) for running in (ana, ben)] == before
+    assert not place.network.links
+    monkeypatch.undo()
     assert (await signing(ana))[1].attempts == 1

@@ -226,7 +226,7 @@ class SigningSession:
                 self.introduced(name, self._services.relay.key_of(name) or self.roster[name])
                 self._tell(name, self._proposal)
             async with self._signing_key() as key:
-                start = await self._unless_failed(self._enough(choose), late=self._answers.too_late)
+                start = await self._unless_failed(self._enough(choose), late=self._too_late)
                 for name in self._others:
                     dismissal = wire.SessionCancel(self.session_id, NOT_NEEDED, "others sign")
                     self._tell(name, start if name in start.signers else dismissal)
@@ -334,6 +334,12 @@ class SigningSession:
         finally:
             task.cancel()
             await see_end(task)
+
+    def _too_late(self) -> MpcError:
+        """Why too few accepted in time; where there is neither a server nor a link to somebody, that is not silence."""
+        error = self._answers.too_late()
+        linked = all(self._meshes.link_to(PeerId(name), self.roster[PeerId(name)]) for name in error.culprits)
+        return error if linked else self._services.explained(error)
 
     def _not_chosen(self) -> MpcError:
         return ParticipantSilent(f"{self._proposer} did not say who signs", culprits=[self._proposer])
