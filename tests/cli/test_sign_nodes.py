@@ -1,0 +1,271 @@
+"""``mpcnode sign`` as a process, carried out by real nodes: who signs, who does not, and the exit code of either."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+from nacl.signing import VerifyKey
+
+from mpcnode import status
+from mpcnode.control.lines import Result
+from mpcnode.control.server import ControlServer
+from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.mesh.mesh import Mesh
+from mpcnode.types import PeerId, SessionId, SuiteId, WalletId
+from mpcnode.wire.peer import SignatureShare
+from mpcnode.wire.relay import MAX_BATCH
+from tests.helpers.cheat import CheatingMesh, Rule, Said
+from tests.helpers.nodes import DEADLINE, TREASURY3, Human, Nodes, Running, for_ever, making, nodes, soon
+from tests.helpers.processes import processes
+from tests.helpers.server import running_server
+from tests.helpers.terminal import clean_environment
+from tests.helpers.wallets import make_wallet
+
+pytestmark = pytest.mark.process
+
+ED25519 = SuiteId("FROST-ED25519-SHA512-v1")
+EVIL = "\x1b[2J\u202e"
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Nodes]:
+    async with running_server() as server, nodes(tmp_path, server.url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def treasury(place: Nodes, ben: Human | None = None, **config: Any) -> AsyncIterator[tuple[Running, Running]]:
+    """Ana and ben with a wallet of two, and ana's control socket; what was said until then is forgotten."""
+    ana, other = await place.start("ana"), await place.start("ben", ben, **config)
+    for one in (ana, other):
+        await one.knows("ana", "ben")
+    await soon(making(ana, replace(TREASURY3, total=2)))
+    await other.end_of_session()
+    for one in (ana, other):
+        one.events.clear()
+    async with ControlServer(ana.node, ana.config.home, emit=ana._emit) as control:
+        control.node_started()
+        yield ana, other
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    lines: list[dict[str, Any]]
+    talk: str
+
+    @property
+    def error(self) -> tuple[int, str, list[str]]:
+        """Exit code, kind and culprits of the error it printed, which is how it ended."""
+        error = self.lines[-1]["error"]
+        assert error["exit_code"] == self.code
+        return self.code, error["code"], error.get("culprits", [])
+
+
+class Command:
+    """``mpcnode sign`` under a home, as a process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, node: Running, *arguments: str, wallet: str = "treasury") -> "Command":
+        command = ("-m", "mpcnode", "sign", "--home", str(node.config.home), "--wallet", wallet, "--json", *arguments)
+        return cls(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=clean_environment(),
+            )
+        )
+
+    async def ends(self) -> Ended:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                out, talk = await self._process.communicate()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+        assert self._process.returncode is not None
+        for text in (out.decode(), talk.decode()):
+            assert "\x1b" not in text
+            assert "\u202e" not in text
+        return Ended(self._process.returncode, [json.loads(line) for line in out.splitlines()], talk.decode())
+
+    def strike(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+
+async def run(node: Running, *arguments: str, wallet: str = "treasury") -> Ended:
+    return await (await Command.start(node, *arguments, wallet=wallet)).ends()
+
+
+def cheat(node: Running, rule: Rule) -> None:
+    """From here on ``rule`` changes what a node's sessions say."""
+    sessions = node.node._sessions
+
+    def make(mesh_id: SessionId, roster: Any) -> Mesh:
+        return cast("Mesh", CheatingMesh(sessions.services.mesh(mesh_id, roster), [rule]))
+
+    sessions.meshes._make = make
+
+
+def wrong_share(_to: PeerId, message: Any) -> Iterable[Said]:
+    group = SUITES[ED25519].group
+    share = group.decode_scalar(bytes.fromhex(message.data)) + group.scalar(1)
+    return [msgspec.structs.replace(message, data=share.encode().hex())]
+
+
+def verify(signature: status.SignatureView, messages: list[bytes]) -> None:
+    """Have a library verify that did not make them."""
+    assert len(signature.signatures) == len(messages)
+    for message, one in zip(messages, signature.signatures, strict=True):
+        VerifyKey(bytes.fromhex(signature.public_key)).verify(message, bytes.fromhex(one))
+
+
+async def test_two_nodes_sign_what_each_of_them_was_shown(place: Nodes, tmp_path: Path) -> None:
+    async with treasury(place, accept="ask") as (ana, ben):
+        ended = await run(ana, "-m", EVIL, "--out", str(tmp_path / "out"))
+        assert ended.code == 0, ended.talk
+        signature = msgspec.convert(ended.lines[-1]["signature"], status.SignatureView)
+        verify(signature, [EVIL.encode()])
+        assert signature.signers == ("ana", "ben")
+        assert (tmp_path / "out").read_text() == f"{signature.signatures[0]}\n"
+        (proposed,) = [one for one in ben.human.asked if isinstance(one, status.Proposed) and one.sign]
+        assert proposed.sign is not None
+        assert proposed.sign.messages == (EVIL.encode().hex(),)
+
+
+async def test_who_refuses_ends_with_8_and_who_asked_with_6(place: Nodes) -> None:
+    async def only_wallets(proposal: status.Proposed) -> bool:
+        return proposal.sign is None
+
+    async with treasury(place, Human(approves=only_wallets), accept="ask") as (ana, ben):
+        assert (await run(ana, "-m", "hello")).error == (6, "participant_refused", ["ben"])
+        ended = await ben.end_of_session()
+        assert ended.error is not None
+        assert (ended.error.exit_code, ended.error.code) == (8, "refused")
+
+
+async def test_who_does_not_answer_is_named_and_it_is_6(place: Nodes) -> None:
+    async def never(proposal: status.Proposed) -> bool:
+        return proposal.sign is None or await for_ever()
+
+    async with treasury(place, Human(approves=never), accept="ask") as (ana, _):
+        assert (await run(ana, "-m", "hello", "--with", "ben", "--answer-seconds", "1")).error == (
+            6,
+            "participant_silent",
+            ["ben"],
+        )
+
+
+async def test_who_is_away_is_named_and_it_is_6(place: Nodes) -> None:
+    async with treasury(place) as (ana, ben):
+        await ben.stop()
+        ended = await run(ana, "-m", "hello")
+        assert ended.error == (6, "participant_silent", ["ben"])
+        assert "register" in ended.talk
+
+
+async def test_who_cheats_is_named_and_it_is_7(place: Nodes, tmp_path: Path) -> None:
+    async with treasury(place) as (ana, ben):
+        cheat(ben, Rule((SignatureShare,), wrong_share))
+        ended = await run(ana, "-m", "hello", "--out", str(tmp_path / "out"))
+        assert ended.error == (7, "participant_cheated", ["ben"])
+        assert not [line for line in ended.lines if line["event"] == "result"]
+        assert not (tmp_path / "out").exists()
+
+
+async def test_what_the_wallet_does_not_have_is_said_before_anybody_is_asked(place: Nodes) -> None:
+    async with treasury(place) as (ana, ben):
+        for arguments, about in {
+            ("--with", "zoe"): "zoe",
+            ("--with", "ana"): "ana",
+            ("--suite", "secp256k1"): "FROST-ED25519-SHA512-v1, FROST-secp256k1-SHA256-TR-v1",
+        }.items():
+            ended = await run(ana, "-m", "hello", *arguments)
+            assert ended.code == 2, ended.talk
+            assert about in ended.talk
+        assert not ben.of(status.Proposed)
+
+
+async def test_a_wallet_that_is_not_there_is_3_and_one_that_is_pending_10(place: Nodes) -> None:
+    async with treasury(place) as (ana, ben):
+        assert (await run(ana, "-m", "hello", wallet="treasure")).error == (3, "absent", [])
+        made = make_wallet()
+        draft = replace(made.wallet, name="draft", wallet_id=WalletId("ef" * 16))
+        wallets = ana.node._wallets
+        ana.node._home.save_wallet(
+            draft.wallet_id, draft.peer_id, draft.to_header(), made.secret.encode(), wallets._keyring
+        )
+        assert (await run(ana, "-m", "hello", wallet="draft")).error == (10, "wallet_pending", [])
+        assert not ben.of(status.Proposed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_is_130_and_calls_the_session_off_everywhere(number: signal.Signals, place: Nodes) -> None:
+    asked = asyncio.Event()
+
+    async def thinks(proposal: status.Proposed) -> bool:
+        if proposal.sign is None:
+            return True
+        asked.set()
+        return await for_ever()
+
+    async with treasury(place, Human(approves=thinks), accept="ask") as (ana, ben):
+        command = await Command.start(ana, "-m", "hello")
+        await soon(asked.wait())
+        command.strike(number)
+        assert (await command.ends()).error == (130, "interrupted", [])
+        for one in (ana, ben):
+            assert (await one.end_of_session()).error is not None
+        assert [peer.peer_id for peer in ana.node.peers()] == ["ana", "ben"]  # the node runs on
+
+
+async def test_a_batch_of_two_sessions_that_fails_in_the_second_keeps_the_first(place: Nodes, tmp_path: Path) -> None:
+    async def once(proposal: status.Proposed) -> bool:
+        return proposal.sign is None or len(proposal.sign.messages) == MAX_BATCH
+
+    (tmp_path / "batch").write_text("\n".join(map(str, range(MAX_BATCH + 1))))
+    async with treasury(place, Human(approves=once), accept="ask") as (ana, _):
+        ended = await run(ana, "--batch", str(tmp_path / "batch"))
+        assert ended.error == (6, "participant_refused", ["ben"])
+        (result,) = [line for line in ended.lines if line["event"] == "result"]
+        signature = msgspec.convert(result["signature"], status.SignatureView)
+        verify(signature, [str(number).encode() for number in range(MAX_BATCH)])
+        assert f"saved: the first {MAX_BATCH} of {MAX_BATCH + 1} messages are signed" in ended.talk
+
+
+@pytest.mark.webrtc
+async def test_a_command_that_is_its_own_node_signs_a_long_batch(tmp_path: Path) -> None:
+    messages = [f"payment {number}" for number in range(MAX_BATCH + 3)]
+    (tmp_path / "batch").write_text("\n".join(messages))
+    async with processes(tmp_path) as world:
+        await world.serve()
+        ben = world.register("ben")
+        await ben.says(status.Registered)
+        ana = world.node("ana", "create-wallet", "-t", "2", "-n", "2", "--name", "treasury")
+        assert await ana.ends() == 0, ana.talk
+        await ben.says(status.SessionEnded)
+        options = ("--home", str(world.home("ana")), "--passphrase-file", str(world.passphrase_file), "--loopback")
+        batch = ("sign", "--wallet", "treasury", "--batch", str(tmp_path / "batch"), "--server", world.url, "--json")
+        again = world.start("ana", *batch, *options)  # its name is the home's last one
+        assert await again.ends() == 0, again.talk
+        (result,) = again.of(Result)
+        assert result.signature is not None
+        verify(result.signature, [message.encode() for message in messages])
+        assert len(again.of(status.SessionEnded)) == 2
