@@ -270,6 +270,39 @@ def test_no_step_is_left_out() -> None:
     assert {*ALL, *SIGNING, *NEVER} == {one for part in get_args(Step) for one in get_args(part)}
 
 
+async def test_ctrl_c_of_a_command_leaves_its_node_and_the_next_signature_works(treasury: Processes) -> None:
+    """Before there is a mesh, and on a warm one; the other signer hears of it late, and is asked again."""
+    ana, ben = [treasury.register(name) for name in ("ana", "ben")]
+    for child in (ana, ben):
+        await child.says(status.Peers, lambda peers: len(peers.peers) == 2)
+    what = (
+        "sign",
+        "--wallet",
+        "treasury",
+        "--message",
+        MESSAGE.decode(),
+        "--json",
+        "--home",
+        str(treasury.home("ana")),
+    )
+    for count in (1, 2):
+        ben.strike(signal.SIGSTOP)
+        command = treasury.start("command", *what)
+        await command.in_phase("negotiating")
+        assert await command.stop(signal.SIGINT) == 130, command.talk
+        assert command.error.code == "interrupted"
+        await ana.until(lambda: len([one for one in ana.of(status.SessionEnded) if one.error]) == count)  # noqa: B023
+        ben.strike(signal.SIGCONT)
+        await ben.until(lambda: len([one for one in ben.of(status.SessionEnded) if one.error]) == count)  # noqa: B023
+        assert [one.error.code for one in ana.of(status.SessionEnded) if one.error] == ["interrupted"] * count
+        assert [one.error.culprits for one in ben.of(status.SessionEnded) if one.error] == [("ana",)] * count
+        again = treasury.start("command", *what)
+        assert await again.ends() == 0, again.talk
+        (signature,) = [result.signature for result in again.of(Result)]
+        assert signature is not None
+        assert signature.attempts == 1
+
+
 # --- from outside, whenever that is ---
 
 
