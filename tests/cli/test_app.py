@@ -123,7 +123,7 @@ def test_a_command_that_cannot_be_meant_is_exit_2_with_a_hint(
     assert captured.out == ""
 
 
-@pytest.mark.parametrize("command", ["serve", "register", "peers", "create-wallet", "run"])
+@pytest.mark.parametrize("command", ["serve", "register", "peers", "create-wallet", "wallets", "sign", "verify", "run"])
 def test_every_help_page_has_examples_and_the_common_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli._run([command, "--help"]) == 0
     page = capsys.readouterr().out

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mpcnode.cli.prompts import _parse_choice
+from mpcnode.cli.prompts import _parse_choice, passphrase
+from mpcnode.errors import KeystoreAbsent
 from tests.helpers.terminal import mpcnode, terminal
 
 THROW_AWAY = ("--kdf", "interactive", "--loopback")
@@ -26,6 +27,17 @@ NOWHERE = ("--server", "ws://127.0.0.1:9")
 )
 def test_a_choice_is_numbers_each_once(line: str, chosen: set[int] | None) -> None:
     assert _parse_choice(line, 3) == chosen
+
+
+def test_a_home_that_lost_its_identity_is_not_asked_for_a_new_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wallets" / ("ab" * 16)).mkdir(parents=True, mode=0o700)
+    (tmp_path / "wallets" / ("ab" * 16) / "ana.json").touch(mode=0o600)
+    monkeypatch.setattr("mpcnode.cli.prompts.has_terminal", lambda: True)
+    with pytest.raises(KeystoreAbsent, match="identity"):
+        passphrase(tmp_path, file=None, fd=None)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,20 @@ async def test_a_wallet_that_is_not_there_is_3_and_one_that_is_pending_10(place:
         assert not ben.of(status.Proposed)
 
 
+@pytest.mark.parametrize("what", ["file", "directory"])
+async def test_a_wallet_that_cannot_be_read_any_more_is_not_called_absent(place: Nodes, what: str) -> None:
+    async with treasury(place) as (ana, _):
+        (path,) = (ana.config.home / "wallets").glob("*/*.json")
+        if what == "file":
+            path.write_bytes(b"")
+        else:
+            path.parent.rename(place.path / "elsewhere")
+            path.parent.symlink_to(place.path / "elsewhere")
+        ended = await run(ana, "-m", "hello")
+        assert ended.error == (3, "unreadable", [])
+        assert path.parent.name in ended.talk
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_ctrl_c_is_130_and_calls_the_session_off_everywhere(number: signal.Signals, place: Nodes) -> None:
     asked = asyncio.Event()
