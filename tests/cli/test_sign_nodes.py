@@ -118,8 +118,8 @@ def cheat(node: Running, rule: Rule) -> None:
     """From here on ``rule`` changes what a node's sessions say."""
     sessions = node.node._sessions
 
-    def make(mesh_id: SessionId, roster: Any) -> Mesh:
-        return cast("Mesh", CheatingMesh(sessions.services.mesh(mesh_id, roster), [rule]))
+    def make(mesh_id: SessionId, roster: Any, **how: Any) -> Mesh:
+        return cast("Mesh", CheatingMesh(sessions.services.mesh(mesh_id, roster, **how), [rule]))
 
     sessions.meshes._make = make
 
