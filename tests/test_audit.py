@@ -27,6 +27,11 @@ async def place(tmp_path: Path) -> AsyncIterator[Nodes]:
 
 
 def entries(running: Running) -> list[Entry]:
+    """How its sessions ended."""
+    return [entry for entry in everything(running) if entry.outcome != "accepted"]
+
+
+def everything(running: Running) -> list[Entry]:
     lines: list[Any] = []
     assert read_log(running.config.home, on_line=lines.append).problem is None
     return [line.entry for line in lines]

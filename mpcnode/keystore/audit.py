@@ -1,6 +1,6 @@
 """The audit log: what every session of this node was about and how it ended, one line each.
 
-``HOME/audit.log`` is JSON, one object a line, in the order the sessions ended::
+``HOME/audit.log`` is JSON, one object a line, in the order it happened::
 
     {"version":1,"number":2,"previous":"<hash of line 1>","entry":{...},"hash":"..."}
 
@@ -8,6 +8,9 @@
 taken out, put in or moved breaks the chain from there on. A chain without a key cannot show that its *last* lines are
 missing, or that all of it was written anew: for that, keep its head (what ``mpcnode audit verify`` prints) elsewhere
 and compare.
+
+A session in which this node's share signs has two: ``accepted``, durable before anything made with the share can leave
+this node, and its end. The first without the second is a session that still runs, or in which the node was killed.
 
 A line is written in one piece and made durable before ``append`` returns. What a death left half-written is the last
 line alone; the next to open the log moves it aside and says so.
@@ -72,6 +75,34 @@ def raise_broken(path: Path, verdict: Verdict) -> NoReturn:
     if verdict.torn:
         raise KeystoreUnreadable(message, hint="the next start of the node moves it aside and keeps it")
     raise KeystoreUnreadable(message, hint="keep a copy for whoever looks into it, then move the file aside")
+
+
+class Unended:
+    """Which sessions were accepted and have no end, from the lines of a log in their order."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[object, ...], list[int]] = {}
+
+    @property
+    def lines(self) -> frozenset[int]:
+        """The numbers of the lines that say they were accepted."""
+        return frozenset(number for numbers in self._lines.values() for number in numbers)
+
+    def take(self, line: Line) -> int | None:
+        """Take the next line; give the number of the one that accepted the session it ends, if there is one.
+
+        The id alone ends nothing: whoever proposes may use one again, for something else or to be refused.
+        """
+        entry = line.entry
+        session = (entry.session_id, entry.kind, entry.wallet_id, entry.proposer, entry.messages)
+        if entry.outcome == "accepted":
+            self._lines.setdefault(session, []).append(line.number)
+        elif entry.approved_by is not None and entry.outcome != "unneeded" and session in self._lines:
+            number = self._lines[session].pop()
+            if not self._lines[session]:
+                del self._lines[session]
+            return number
+        return None
 
 
 class AuditLog:

@@ -29,27 +29,28 @@ _END_SIZE: Final = len(f',"hash":"{GENESIS}"}}\n')
 _Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")]
 _Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_PARTICIPANTS)]
 
-Outcome = Literal["done", "unneeded", "refused", "failed"]
+Outcome = Literal["accepted", "done", "unneeded", "refused", "failed"]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One session as this node saw it; everything in it is public.
 
     Args:
-        time: when it ended, Unix seconds.
+        time: when it ended, or was accepted, Unix seconds.
         session_id: which.
         kind: ``keygen``, ``sign``, ...
         wallet_id: whose wallet; None where a key generation made none.
         wallet_name: what it is called.
         proposer: who proposed the session.
-        participants: who was asked.
+        participants: who was asked; of what nobody at this node approved, a few of each list stand here at most.
         signers: who signed, or was chosen to.
         suites: in which ciphersuites.
         reading: how people were shown the messages; None where there was none.
         messages: the SHA-256 of each message that was to be signed.
         approved_by: who said yes at this node: its user, or a policy without asking; None where nobody did.
-        outcome: ``done``; ``unneeded``, where this node said yes and others were chosen; ``refused`` by this node;
-            ``failed`` for any other reason.
+        outcome: ``accepted``, before this node's share is used, and the same session's end is another line; ``done``;
+            ``unneeded``, where this node said yes and others were chosen; ``refused`` by this node; ``failed`` for any
+            other reason.
         error: the error's code, where there was one.
         culprits: whom it names.
     """

@@ -1,5 +1,6 @@
 """Who answers for a node: a policy where it can, a user where it cannot."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -57,7 +58,10 @@ class Policy:
 class Asked:
     """One session's questions, answered by the policy where it can and by the user where it cannot.
 
-    ``approved_by`` says afterwards who said yes.
+    ``approved_by`` says afterwards who said yes, ``by_user`` whether the user was the one to answer, whatever that was.
+
+    Args:
+        on_yes: called when somebody said yes; what it raises is raised in place of the yes.
     """
 
     policy: Policy
@@ -65,6 +69,8 @@ class Asked:
     proposal: Proposed
     verified: bool
     approved_by: Approval | None = None
+    by_user: bool = False
+    on_yes: Callable[[], None] = lambda: None
 
     async def approve(self) -> None:
         """Return to take part.
@@ -80,6 +86,7 @@ class Asked:
             case "ask":
                 await self.ask()
             case _:
+                self.on_yes()
                 self.approved_by = "policy"
 
     def require_open(self) -> None:
@@ -100,8 +107,11 @@ class Asked:
             Refused: the user says no.
             NoTerminal: there is nobody to ask.
         """
-        if not await self.user.approve(self.proposal):
+        yes = await self.user.approve(self.proposal)
+        self.by_user = True
+        if not yes:
             raise Refused("the user of this node said no")
+        self.on_yes()
         self.approved_by = "user"
 
     async def confirm_words(self, words: SafetyWords) -> bool:

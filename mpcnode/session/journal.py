@@ -1,7 +1,9 @@
-"""What this node writes down of its sessions, and what it must remember of them: one line of the audit log for each.
+"""What this node writes down of its sessions, and what it must remember of them.
 
-A session is not over before its line is on the disk; and none begins while a line of an earlier one is not. What
-strangers can cause for nothing, refusals, is bounded: they must not fill a disk.
+One line of the audit log is for the end of each; where this node's share is about to sign, one before says so. A
+session is not over before its line is on the disk; and none begins while a line of an earlier one is not. What others
+can cause for nothing is bounded, so that they cannot fill a disk: sessions in which no share was used and no wallet
+made.
 """
 
 import asyncio
@@ -13,8 +15,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from mpcnode.errors import KeystoreError, MpcError, Refused
-from mpcnode.keystore.audit import AuditLog
+from mpcnode.keystore.audit import AuditLog, Unended
 from mpcnode.keystore.audit_chain import Entry, Line, Outcome
+from mpcnode.session.allowance import Allowance
 from mpcnode.session.consent import Approval
 from mpcnode.session.ending import see_end
 from mpcnode.session.policy import HOUR
@@ -23,7 +26,18 @@ from mpcnode.status import Proposed, SignatureView, WalletView
 from mpcnode.types import PeerId, WalletId
 
 MAX_REFUSALS: Final = 120
-"""Refusals written down in an hour; what is beyond is counted in a warning."""
+"""Lines an hour for what strangers proposed, or what did not even hold, and came to nothing."""
+MAX_REFUSALS_EACH: Final = 30
+MAX_FRUITLESS: Final = 240
+"""Lines an hour for what verified contacts or participants proposed, or this node's user answered, and came to nothing.
+
+They are apart, so that no stranger can hide the refusal of something that might have been signed.
+"""
+MAX_FRUITLESS_EACH: Final = 60
+MAX_UNWRITTEN: Final = 256
+"""Lines that may wait for a disk that takes none, before what came to nothing is left out."""
+SHORT: Final = 4
+"""How much of each list of a proposal is written down where nobody at this node approved it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,20 +62,28 @@ class Told:
     """What there is to tell about a session, filled in as it goes by whoever runs it.
 
     Args:
+        sender: who proposed it, by identity key in hexadecimal; without it the name counts.
+        own: this node proposed it.
+        known: the proposer is a verified contact or has a share of the wallet, or this node's user answered.
         approved_by: who said yes at this node.
         wallet: the wallet it made.
         words: the safety words that were shown.
         signature: the signatures it made.
         signers: who signed, or was chosen to.
         unneeded: this node said yes, and others were chosen.
+        accepted: there is a line that says so: this node's share may have been used.
     """
 
+    sender: str | None = None
+    own: bool = False
+    known: bool = False
     approved_by: Approval | None = None
     wallet: WalletView | None = None
     words: tuple[str, ...] = ()
     signature: SignatureView | None = None
     signers: tuple[str, ...] = ()
     unneeded: bool = False
+    accepted: bool = False
 
 
 class Journal:
@@ -81,8 +103,13 @@ class Journal:
         self._warn = warn
         self._uses: deque[Use] = deque()
         self._unwritten: deque[Entry] = deque()
-        self._refusals: deque[float] = deque(maxlen=MAX_REFUSALS)
-        self._overflowed = False
+        self._refusals = Allowance(each=MAX_REFUSALS_EACH, total=MAX_REFUSALS)
+        self._fruitless = Allowance(each=MAX_FRUITLESS_EACH, total=MAX_FRUITLESS)
+        self._left_out = 0
+        self._left_out_since = 0.0
+        self._unended = Unended()
+        self._before: dict[int, Use] = {}
+        """What an earlier process accepted, by the number of its line, of which no end was read yet."""
         self._one_at_a_time = asyncio.Lock()
         self._audit = AuditLog.open(home, on_line=self._take)
 
@@ -94,6 +121,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._tell_left_out()
         self._audit.close()
 
     # What is remembered
@@ -117,15 +145,24 @@ class Journal:
 
     def _add(self, use: Use) -> None:
         oldest = self.now() - HOUR
-        self._uses = deque(known for known in self._uses if known.when > oldest)
+        while self._uses and self._uses[0].when <= oldest:
+            self._uses.popleft()
         if use.when > oldest:
             self._uses.append(use)
 
     def _take(self, line: Line) -> None:
-        """Remember what an earlier process of this home accepted; ``unneeded`` gave nothing away."""
-        entry = line.entry
+        """Remember what an earlier process of this home accepted; ``unneeded`` gave nothing away.
+
+        A session without an end counts: the process may have been killed after its share had left.
+        """
+        ends, entry = self._unended.take(line), line.entry
+        if ends is not None and ends in self._before:
+            self.release(self._before.pop(ends))
         if entry.kind == SIGN and entry.wallet_id and entry.approved_by and entry.outcome != "unneeded":
-            self._add(Use(entry.wallet_id, entry.proposer, entry.time, len(entry.messages)))
+            use = Use(entry.wallet_id, entry.proposer, entry.time, len(entry.messages))
+            self._add(use)
+            if entry.outcome == "accepted":
+                self._before[line.number] = use
 
     # What is written
 
@@ -146,10 +183,25 @@ class Journal:
             return False  # the user was warned when it happened
         return True
 
+    async def accept(self, shown: Proposed, told: Told) -> None:
+        """Write that this node accepted a session; nothing made with its share may leave before this returns.
+
+        Raises:
+            KeystoreError: it is not on the disk; the share must not be used.
+        """
+        told.accepted = True  # its end is written, whatever becomes of this
+        self._unwritten.append(_entry(shown, told, None, "accepted", int(self.now())))
+        await self._write()
+
     async def record(self, shown: Proposed, told: Told, error: MpcError | None) -> None:
-        """Write how a session ended; it is on the disk when this returns, or the user was warned."""
+        """Write how a session ended; it is on the disk when this returns, or the user was warned.
+
+        What others can cause for nothing, and more of it than an hour's lines, is counted and not written.
+        """
         outcome = _outcome(told, error)
-        if outcome == "refused" and self._too_many():
+        if self._left_out and self.now() >= self._left_out_since + HOUR:
+            self._tell_left_out()
+        if outcome != "done" and not self._has_room(shown, told):
             return
         self._unwritten.append(_entry(shown, told, error, outcome, int(self.now())))
         try:
@@ -172,15 +224,26 @@ class Journal:
                 await asyncio.to_thread(self._audit.append, self._unwritten[0])
                 self._unwritten.popleft()
 
-    def _too_many(self) -> bool:
-        now = self.now()
-        full = len(self._refusals) == MAX_REFUSALS and self._refusals[0] > now - HOUR
-        if full and not self._overflowed:
-            self._warn(f"more than {MAX_REFUSALS} proposals were refused within an hour; no more of them are written")
-        self._overflowed = full
-        if not full:
-            self._refusals.append(now)
-        return full
+    def _has_room(self, shown: Proposed, told: Told) -> bool:
+        """Say whether the end of a session that made nothing is written."""
+        if told.accepted or told.own or told.wallet is not None:
+            return True
+        allowance = self._fruitless if told.known else self._refusals
+        if len(self._unwritten) < MAX_UNWRITTEN and allowance.take(told.sender or shown.proposer, self.now()):
+            return True
+        if not self._left_out:
+            self._left_out_since = self.now()
+            self._warn(
+                "more proposals come to nothing than the audit log takes in an hour, the last one of "
+                f"{shown.proposer!a}; those beyond are counted and not written"
+            )
+        self._left_out += 1
+        return False
+
+    def _tell_left_out(self) -> None:
+        count, self._left_out = self._left_out, 0
+        if count:
+            self._warn(f"{count} proposals that came to nothing were not written to the audit log")
 
 
 def _outcome(told: Told, error: MpcError | None) -> Outcome:
@@ -190,6 +253,7 @@ def _outcome(told: Told, error: MpcError | None) -> Outcome:
 
 
 def _entry(shown: Proposed, told: Told, error: MpcError | None, outcome: Outcome, now: int) -> Entry:
+    few = slice(None if told.approved_by else SHORT)
     return Entry(
         time=now,
         session_id=shown.session_id,
@@ -197,13 +261,13 @@ def _entry(shown: Proposed, told: Told, error: MpcError | None, outcome: Outcome
         wallet_id=shown.sign.wallet_id if shown.sign else told.wallet.wallet_id if told.wallet else None,
         wallet_name=shown.wallet,
         proposer=shown.proposer,
-        participants=tuple(peer.peer_id for peer in shown.participants),
+        participants=tuple(peer.peer_id for peer in shown.participants[few]),
         signers=told.signers,
-        suites=shown.suites,
+        suites=shown.suites[few],
         reading=shown.sign.reading if shown.sign else None,
-        messages=shown.sign.hashes if shown.sign else (),
+        messages=shown.sign.hashes[few] if shown.sign else (),
         approved_by=told.approved_by,
         outcome=outcome,
         error=error.code if error else None,
-        culprits=error.culprits if error else (),
+        culprits=tuple(error.culprits)[few] if error else (),
     )

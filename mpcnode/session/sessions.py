@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,11 +17,12 @@ from mpcnode.session.journal import Journal, Told
 from mpcnode.session.keygen import KeygenSession
 from mpcnode.session.meshes import Meshes
 from mpcnode.session.phases import Phases
+from mpcnode.session.places import Over, Places
 from mpcnode.session.policy import WalletPolicy
-from mpcnode.session.proposal import KEYGEN, check_proposal, check_signing, roster_of
+from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
-from mpcnode.session.shown import ended, sign_view, unchecked
+from mpcnode.session.shown import ended, is_known, sign_view, unchecked
 from mpcnode.session.signatory import signature_view
 from mpcnode.session.signing import SigningSession
 from mpcnode.session.trust import Trusts
@@ -31,11 +31,8 @@ from mpcnode.types import IdentityKey, PeerId, SessionId, WalletId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
 
-MAX_SESSIONS: Final = 8
-"""Sessions of one node at once; a proposal beyond is refused, not queued: its proposer waits for an answer."""
 MAX_EARLY: Final = 256
 """Messages that may wait for the proposal they belong to: a server may deliver in any order."""
-MAX_REMEMBERED: Final = 1024
 REFUSAL_LASTS: Final = 60
 
 _log = logging.getLogger(__name__)
@@ -95,10 +92,11 @@ class Sessions:
         self._emit = emit
         self.present = present
         self._running: dict[SessionId, RunningSession] = {}
-        self._over: OrderedDict[SessionId, None] = OrderedDict()
+        self._places = Places()
+        self._over = Over()
         self._early: list[Opened] = []
-        self._being_made: set[str] = set()
-        """The names of the wallets that running sessions would make."""
+        self._being_made: dict[str, SessionId] = {}
+        """The names of the wallets that running sessions would make, once somebody here said yes to them."""
 
     @property
     def busy(self) -> bool:
@@ -186,10 +184,10 @@ class Sessions:
         try:
             wallet = self._check(opened, proposal)
         except (Refused, IdentityCheckFailed) as error:
-            await self._refuse(proposal, opened.sender, [opened.sender], error)
+            await self._refuse(proposal, opened, [opened.sender], error)
             return
-        if reason := self._hindrance(proposal) if writable else "this node cannot write its audit log":
-            await self._refuse(proposal, opened.sender, map(PeerId, proposal.participants), Refused(reason))
+        if reason := self._hindrance(proposal, opened) if writable else "this node cannot write its audit log":
+            await self._refuse(proposal, opened, map(PeerId, proposal.participants), Refused(reason))
             return
         try:
             if wallet is not None:
@@ -212,15 +210,28 @@ class Sessions:
         )
         if roster_of(proposal)[opened.sender] != opened.public_key:
             raise IdentityCheckFailed(f"{opened.sender} proposes with a key not its own", peer=opened.sender)
+        if self.meshes.get(SessionId(proposal.session_id)) is not None:
+            raise Refused("the session id is that of an open mesh")  # two meshes of one id would end each other
         if proposal.sign is None:
             return None
         return check_signing(proposal, self.services.wallets.find(WalletId(proposal.sign.wallet_id)))
 
-    def _hindrance(self, proposal: wire.SessionProposal) -> str | None:
+    def _hindrance(self, proposal: wire.SessionProposal, opened: Opened) -> str | None:
         """Why this node cannot take part, whatever its user would say."""
-        if len(self._running) >= MAX_SESSIONS:
-            return "this node is busy with other sessions"
+        known = is_known(self.shown(proposal, opened.sender))
+        if reason := self._places.hindrance(opened.sender, opened.public_key, known=known):
+            return reason
         return self._name_taken(proposal.wallet_name) if proposal.kind == KEYGEN else None
+
+    def _claim(self, name: str, session_id: SessionId) -> None:
+        """Have no other session make a wallet of that name; not before somebody here wants this one to.
+
+        Raises:
+            Refused: there is one, or another session makes it.
+        """
+        if reason := self._name_taken(name):
+            raise Refused(reason)
+        self._being_made[name] = session_id
 
     def _name_taken(self, name: str) -> str | None:
         """Why no wallet can be called ``name``; two sessions at once must not make two of one name either."""
@@ -231,19 +242,19 @@ class Sessions:
         return None
 
     async def _refuse(
-        self, proposal: wire.SessionProposal, proposer: PeerId, others: Iterable[PeerId], error: MpcError
+        self, proposal: wire.SessionProposal, opened: Opened, others: Iterable[PeerId], error: MpcError
     ) -> None:
         """Say no without a session; to everybody only where the roster was found to be one.
 
         A proposal that is not checked could name strangers, and make this node write to all of them.
         """
-        self._remember(SessionId(proposal.session_id))
+        self._over.refused(SessionId(proposal.session_id))
         answer = refusal(proposal, error.message)
         for name in set(others) - {self.services.peer_id}:
             self.services.relay.send(name, answer, expires=self.services.now() + REFUSAL_LASTS)
-        told = Told()
-        await self._journal.record(unchecked(proposal, proposer), told, error)
-        self._emit(ended(unchecked(proposal, proposer), {}, told, error))
+        shown, told = unchecked(proposal, opened.sender), Told(sender=opened.public_key.hex())
+        await self._journal.record(shown, told, error)
+        self._emit(ended(shown, {}, told, error))
 
     async def _generate(
         self,
@@ -256,19 +267,25 @@ class Sessions:
     ) -> WalletView:
         roster = roster_of(proposal)
         shown = self.shown(proposal, proposer)
-        asked = Asked(policy, user, shown, self._trusts.all_verified(roster))
+        session_id, name, own = SessionId(proposal.session_id), proposal.wallet_name, proposer == self.services.peer_id
+        asked = Asked(
+            policy, user, shown, self._trusts.all_verified(roster), on_yes=lambda: self._claim(name, session_id)
+        )
         session = KeygenSession(proposal, services=self.services, asked=asked, emit=emit)
-        self._being_made.add(proposal.wallet_name)
+        if own:
+            self._claim(name, session_id)
         try:
             async with self.tracked(session, shown, emit) as told:
                 try:
-                    wallet = await session.run(propose=proposer == self.services.peer_id)
+                    wallet = await session.run(propose=own)
                 finally:
-                    told.approved_by = asked.approved_by if proposer != self.services.peer_id else "user"
+                    told.approved_by = "user" if own else asked.approved_by
+                    told.known = told.known or asked.by_user
                     told.wallet, told.words = session.wallet, session.words
                 self._pin(roster, wallet, emit)
         finally:
-            self._being_made.discard(proposal.wallet_name)
+            if self._being_made.get(name) == session_id:
+                del self._being_made[name]
         return wallet
 
     def _pin(self, roster: dict[PeerId, IdentityKey], wallet: WalletView, emit: Callable[[Event], None]) -> None:
@@ -292,12 +309,17 @@ class Sessions:
             me=self.services.peer_id,
             known=proposer not in self._trusts.not_verified(roster),
         )
+
+        async def accepted() -> None:
+            told.approved_by, told.signers = asked.asked.approved_by, session.signers
+            await self._journal.accept(shown, told)
+
         session = SigningSession(
             proposal,
             proposer=proposer,
             by_mesh=opened.by_mesh,
             wallet=wallet,
-            services=self.services,
+            services=replace(self.services, wallets=self.services.wallets.announced(accepted)),
             meshes=self.meshes,
             emit=self._emit,
         )
@@ -321,15 +343,21 @@ class Sessions:
         Raises:
             KeystoreError: an earlier session could not be written down; this one does not begin.
         """
+        key = session.roster[PeerId(shown.proposer)]
+        told = Told(sender=key.hex(), own=shown.proposer == self.services.peer_id, known=is_known(shown))
         self._running[session.session_id] = session
+        if not told.own:
+            self._places.take(session.session_id, key, known=told.known)
         emit(shown)
         early, self._early = self._early, []
         for opened in early:
             self.handle(opened)
-        told = Told()
         error: MpcError | None = None
         try:
             await self._journal.ready()
+            if told.own and shown.kind == SIGN:
+                told.approved_by = "user"
+                await self._journal.accept(shown, told)
             yield told
         except MpcError as raised:
             error = raised
@@ -339,7 +367,8 @@ class Sessions:
             raise
         finally:
             del self._running[session.session_id]
-            self._remember(session.session_id)
+            self._places.free(session.session_id)
+            self._over.ran(session.session_id)
             try:
                 await self._journal.record(shown, told, error)
             finally:
@@ -359,9 +388,3 @@ class Sessions:
             expires=proposal.expires,
             sign=sign_view(proposal.sign) if proposal.sign else None,
         )
-
-    def _remember(self, session_id: SessionId) -> None:
-        """Keep the ids of sessions that are over, so that what is late for them starts nothing."""
-        self._over[session_id] = None
-        while len(self._over) > MAX_REMEMBERED:
-            self._over.popitem(last=False)

@@ -37,6 +37,12 @@ def unchecked(proposal: wire.SessionProposal, proposer: PeerId) -> Proposed:
     )
 
 
+def is_known(shown: Proposed) -> bool:
+    """Whether a checked proposal is a verified contact's, or of somebody who has a share of the wallet."""
+    verified = {peer.peer_id for peer in shown.participants if peer.trust == "verified"}
+    return shown.sign is not None or shown.proposer in verified
+
+
 def ended(shown: Proposed, seconds: dict[str, float], told: Told, error: MpcError | None) -> SessionEnded:
     """Show the end of a session."""
     return SessionEnded(

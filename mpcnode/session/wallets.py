@@ -4,6 +4,7 @@ What blocks (disk, key derivation) runs in a worker thread, one at a time.
 """
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -47,6 +48,17 @@ class Wallets:
         self._peer_id = peer_id
         self._one_at_a_time = asyncio.Lock()
         self._read: dict[WalletId, tuple[StoredWallet, Wallet | MpcError]] = {}
+        self.before_use: Callable[[], Awaitable[None]] = _nothing
+
+    def announced(self, before_use: Callable[[], Awaitable[None]]) -> "Wallets":
+        """These wallets as one session is lent them: ``before_use`` ends before a signing key is given out.
+
+        Args:
+            before_use: what it raises is raised in place of giving the key.
+        """
+        lent = copy.copy(self)
+        lent.before_use = before_use
+        return lent
 
     async def store_pending(self, record: StorePending, *, words_compared: bool, now: float) -> WalletView:
         """Make a new share durable: when this returns it was read back from the disk and opened.
@@ -97,8 +109,13 @@ class Wallets:
             WalletPending: not everybody has a share.
         """
         opening = asyncio.ensure_future(self._opened(wallet, suite))
+
+        async def key() -> tuple[KeyPackage, PublicKeyPackage]:
+            await self.before_use()
+            return await asyncio.shield(opening)
+
         try:
-            yield lambda: asyncio.shield(opening)
+            yield key
         finally:
             try:
                 await see_end(opening)
@@ -200,6 +217,10 @@ class Wallets:
             secret.wipe()
             return view(wallet, self._home.kdf())
         return self._save(merged, secret)
+
+
+async def _nothing() -> None:
+    pass
 
 
 def read_header(stored: StoredWallet) -> Wallet | MpcError:

@@ -94,6 +94,9 @@ class Records:
     async def is_ready(self) -> bool:
         return True
 
+    async def accept(self, _shown: Proposed, told: Told) -> None:
+        told.accepted = True
+
     async def record(self, shown: Proposed, told: Told, error: MpcError | None) -> None:
         self.told.append((shown, told, error))
 

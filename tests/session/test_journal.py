@@ -3,15 +3,34 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from mpcnode.errors import KeystoreUnreadable, KeystoreUnwritable, MpcError, ParticipantCheated, Refused
+from mpcnode.errors import (
+    IdentityCheckFailed,
+    KeystoreUnreadable,
+    KeystoreUnwritable,
+    MpcError,
+    ParticipantCheated,
+    ParticipantSilent,
+    Refused,
+)
 from mpcnode.keystore.audit import AUDIT_LOG, AuditLog, read_log
 from mpcnode.keystore.audit_chain import Entry
-from mpcnode.session.journal import MAX_REFUSALS, Journal, Told
+from mpcnode.session.journal import (
+    MAX_FRUITLESS,
+    MAX_FRUITLESS_EACH,
+    MAX_REFUSALS,
+    MAX_REFUSALS_EACH,
+    MAX_UNWRITTEN,
+    SHORT,
+    Journal,
+    Told,
+)
 from mpcnode.session.policy import HOUR
 from mpcnode.status import PeerView, Proposed, SignView
 from mpcnode.types import PeerId, WalletId
@@ -177,15 +196,162 @@ async def test_no_session_begins_before_the_last_one_is_written(
     assert [one.session_id for one in notebook.entries()] == [f"{number:032x}" for number in (1, 2)]
 
 
-async def test_a_flood_of_refusals_fills_no_disk_and_hides_no_signature(notebook: Notebook) -> None:
-    for number in range(MAX_REFUSALS + 20):
-        await notebook.journal.record(shown(number), Told(), Refused("no"))
-    await notebook.journal.record(shown(9999), Told(approved_by="user"), None)
-    assert [one.outcome for one in notebook.entries()] == ["refused"] * MAX_REFUSALS + ["done"]
-    assert len(notebook.warnings) == 1
+# --- what others can cause for nothing ---
+
+WRONG_KEY = IdentityCheckFailed("another key", peer=BEN)
+NOTHING: list[tuple[Told, MpcError | None]] = [
+    (Told(), Refused("no")),
+    (Told(), WRONG_KEY),
+    (Told(), ParticipantSilent("gone", culprits=[BEN])),
+    (Told(approved_by="policy"), ParticipantSilent("gone", culprits=[BEN])),
+    (Told(approved_by="policy", unneeded=True), None),
+    (Told(approved_by="user", unneeded=True), None),
+]
+
+
+@pytest.mark.parametrize(("told", "error"), NOTHING)
+@pytest.mark.parametrize(("known", "each"), [(False, MAX_REFUSALS_EACH), (True, MAX_FRUITLESS_EACH)])
+async def test_what_comes_to_nothing_is_written_so_often_for_one_sender_and_hides_no_signature(
+    notebook: Notebook, told: Told, error: MpcError | None, *, known: bool, each: int
+) -> None:
+    told = replace(told, known=known, sender="ab" * 32)
+    for number in range(each + 20):
+        await notebook.journal.record(shown(number, proposer=f"ben{number}"), told, error)  # a name is free
+    await notebook.journal.record(shown(9998), Told(approved_by="user", sender="ab" * 32), None)
+    after = Told(approved_by="policy", accepted=True, sender="ab" * 32)
+    await notebook.journal.record(shown(9999), after, ParticipantSilent("gone", culprits=[BEN]))
+    found = notebook.entries()
+    assert [one.session_id for one in found[each:]] == [shown(9998).session_id, shown(9999).session_id]
+    assert len(found) == each + 2
     notebook.time += HOUR + 1
-    await notebook.journal.record(shown(10000), Told(), Refused("no"))
-    assert len(notebook.entries()) == MAX_REFUSALS + 2
+    await notebook.journal.record(shown(10000), told, error)
+    assert len(notebook.entries()) == each + 3
+
+
+@pytest.mark.parametrize(("known", "total"), [(False, MAX_REFUSALS), (True, MAX_FRUITLESS)])
+async def test_many_senders_together_write_no_more_than_their_share(
+    notebook: Notebook, *, known: bool, total: int
+) -> None:
+    for number in range(total + 20):
+        await notebook.journal.record(shown(number), Told(sender=f"{number:064x}", known=known), Refused("no"))
+    assert len(notebook.entries()) == total
+
+
+async def test_what_strangers_cause_hides_no_refusal_of_who_might_have_been_served(notebook: Notebook) -> None:
+    for number in range(MAX_REFUSALS + 1):
+        await notebook.journal.record(shown(number), Told(sender=f"{number:064x}"), WRONG_KEY)
+    await notebook.journal.record(shown(9999), Told(known=True, sender="ab" * 32), Refused("the user said no"))
+    assert notebook.entries()[-1].session_id == shown(9999).session_id
+
+
+@pytest.mark.parametrize("told", [Told(own=True), Told(accepted=True)])
+async def test_what_this_node_proposed_or_gave_its_share_to_is_always_written(notebook: Notebook, told: Told) -> None:
+    told = replace(told, approved_by="user", sender="ab" * 32)
+    for number in range(MAX_FRUITLESS_EACH + 5):
+        await notebook.journal.record(shown(number), told, ParticipantSilent("gone", culprits=[BEN]))
+    assert len(notebook.entries()) == MAX_FRUITLESS_EACH + 5
+    assert not notebook.warnings
+
+
+async def test_how_many_were_not_written_is_told_after_an_hour_and_at_the_end(notebook: Notebook) -> None:
+    for number in range(MAX_REFUSALS_EACH + 7):
+        await notebook.journal.record(shown(number), Told(sender="ab"), Refused("no"))
+    (warning,) = notebook.warnings
+    assert "more proposals come to nothing" in warning
+    assert "'ben'" in warning
+    notebook.time += HOUR
+    await notebook.journal.record(shown(9999), Told(approved_by="user"), None)
+    assert notebook.warnings[1:] == ["7 proposals that came to nothing were not written to the audit log"]
+    for number in range(MAX_REFUSALS_EACH + 2):
+        await notebook.journal.record(shown(number), Told(sender="cd"), Refused("no"))
+    notebook.journal.__exit__(None, None, None)
+    assert notebook.warnings[3:] == ["2 proposals that came to nothing were not written to the audit log"]
+
+
+async def test_what_nobody_approved_takes_a_short_line_and_what_was_approved_all_of_it(notebook: Notebook) -> None:
+    names = tuple(f"{number:064}" for number in range(64))
+    long = msgspec.structs.replace(
+        shown(messages=250), participants=tuple(PeerView(name, "unknown") for name in names), suites=("x" * 64,) * 4
+    )
+    error = ParticipantCheated("lies", culprits=map(PeerId, names))
+    await notebook.journal.record(long, Told(), error)
+    assert (notebook.home / AUDIT_LOG).stat().st_size < 2500
+    await notebook.journal.record(long, Told(approved_by="policy", signers=names), error)
+    cut, whole = notebook.entries()
+    assert (cut.participants, len(cut.messages), cut.culprits) == (names[:SHORT], SHORT, names[:SHORT])
+    assert (whole.participants, len(whole.messages), whole.culprits) == (names, 250, names)
+
+
+async def test_a_disk_that_takes_nothing_is_not_waited_for_with_ever_more_lines(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(monkeypatch)
+    for number in range(MAX_UNWRITTEN * 2):
+        await notebook.journal.record(shown(number), Told(sender=f"{number:064x}"), Refused("no"))
+        notebook.time += HOUR
+    assert len(notebook.journal._unwritten) == MAX_UNWRITTEN
+    await notebook.journal.record(shown(9999), Told(approved_by="user"), None)
+    disk.full = False
+    assert await notebook.journal.is_ready()
+    assert notebook.entries()[-1].outcome == "done"
+
+
+# --- what is accepted, and has no end ---
+
+
+async def test_what_was_accepted_is_on_the_disk_before_its_end(notebook: Notebook) -> None:
+    told = Told(approved_by="policy", signers=("ana", "ben"))
+    await notebook.journal.accept(shown(), told)
+    (accepted,) = notebook.entries()
+    assert (accepted.outcome, accepted.approved_by, accepted.signers) == ("accepted", "policy", ("ana", "ben"))
+    assert told.accepted
+    await notebook.journal.record(shown(), told, None)
+    assert [one.outcome for one in notebook.entries()] == ["accepted", "done"]
+
+
+async def test_what_cannot_be_written_is_not_accepted(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, told = FullDisk(monkeypatch), Told(approved_by="policy")
+    with pytest.raises(KeystoreUnwritable):
+        await notebook.journal.accept(shown(), told)
+    disk.full = False
+    await notebook.journal.record(shown(), told, KeystoreUnwritable("no space left"))
+    assert [one.outcome for one in notebook.entries()] == ["accepted", "failed"]
+
+
+ACCEPTED: dict[str, Any] = {"outcome": "accepted", "messages": ("cd" * 32,) * 3}
+DONE: dict[str, Any] = {"messages": ("cd" * 32,) * 3}
+REFUSED: dict[str, Any] = {**DONE, "outcome": "refused", "error": "refused", "approved_by": None}
+
+
+@pytest.mark.parametrize(
+    ("lines", "counts"),
+    [
+        ([ACCEPTED], 3),  # the node was killed
+        ([ACCEPTED, DONE], 3),
+        ([ACCEPTED, {**DONE, "outcome": "failed", "error": "participant_silent"}], 3),
+        ([ACCEPTED, ACCEPTED, DONE], 6),
+        ([ACCEPTED, DONE, DONE], 6),
+        # who proposes chooses the id, and may take it again: nothing of that may make the share's use forgotten
+        ([ACCEPTED, REFUSED], 3),
+        ([ACCEPTED, {**DONE, "outcome": "unneeded"}], 3),
+        ([ACCEPTED, {**DONE, "messages": ("cd" * 32,)}], 4),
+        ([ACCEPTED, {**DONE, "kind": "keygen"}], 3),
+        ([ACCEPTED, {**DONE, "wallet_id": "ef" * 16}], 3),
+        ([ACCEPTED, {**DONE, "proposer": "ana"}], 3),
+        ([ACCEPTED, {**DONE, "session_id": "ef" * 16}], 6),
+        ([{**ACCEPTED, "time": NOW - HOUR - 1}], 0),
+        ([{**ACCEPTED, "proposer": "ana"}], 0),
+    ],
+)
+async def test_the_next_process_counts_what_was_accepted_once_with_an_end_or_without(
+    notebook: Notebook, lines: list[dict[str, Any]], counts: int
+) -> None:
+    for changes in lines:
+        given: dict[str, Any] = {"time": NOW - 60, "proposer": "ben"}
+        await asyncio.to_thread(notebook.journal._audit.append, entry(1, **(given | changes)))
+    later = notebook.again()
+    with later.journal:
+        assert len(list(later.journal.recent(TREASURY, me=ANA))) == counts
 
 
 async def test_sessions_that_end_at_once_each_have_a_line(notebook: Notebook) -> None:

@@ -20,8 +20,8 @@ from mpcnode.errors import (
     ParticipantSilent,
     Refused,
 )
+from mpcnode.session.places import MAX_EACH
 from mpcnode.session.proposal import propose_keygen
-from mpcnode.session.sessions import MAX_SESSIONS
 from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wire.relay import (
     CertificateReply,
@@ -358,11 +358,11 @@ async def test_a_stranger_that_talks_of_sessions_that_are_none_changes_nothing(
     assert len(ben.node._sessions._early) <= 256
 
 
-async def test_more_sessions_than_a_node_can_hold_are_refused(place: Nodes, server: LyingServer) -> None:
+async def test_more_sessions_than_a_node_holds_of_one_proposer_are_refused(place: Nodes, server: LyingServer) -> None:
     ben = await place.start("ben", accept="ask", human=Human(approves=for_ever))
     async with Stranger.registered("eve", server.url) as eve:
-        for number in range(MAX_SESSIONS + 1):
+        for number in range(MAX_EACH + 1):
             eve.say("ben", proposal(number, ben.node._identity.public_key))
         answer = await eve.hears(SessionResponse)
-        assert answer.reason == "this node is busy with other sessions"
+        assert answer.reason == "2 sessions that eve proposed are under way at this node already"
         assert (await ben.end_of_session()).error is not None
