@@ -270,6 +270,7 @@ def test_no_step_is_left_out() -> None:
     assert {*ALL, *SIGNING, *NEVER} == {one for part in get_args(Step) for one in get_args(part)}
 
 
+@pytest.mark.slow
 async def test_ctrl_c_of_a_command_leaves_its_node_and_the_next_signature_works(treasury: Processes) -> None:
     """Before there is a mesh, and on a warm one; the other signer hears of it late, and is asked again."""
     ana, ben = [treasury.register(name) for name in ("ana", "ben")]
@@ -306,6 +307,12 @@ async def test_ctrl_c_of_a_command_leaves_its_node_and_the_next_signature_works(
 # --- from outside, whenever that is ---
 
 
+HALF_MADE_LOOP = re.compile(
+    r"Exception ignored in: <function BaseEventLoop\.__del__.*?\nAttributeError: [^\n]*\n", re.DOTALL
+)
+"""What Python itself says where Ctrl-C comes while it makes the event loop, and throws away the half of it."""
+
+
 async def interrupted_after(world: Processes, number: int, seconds: float) -> None:
     """Interrupt a node so long after its process began, and start it again."""
     name = f"node{number}"
@@ -313,7 +320,7 @@ async def interrupted_after(world: Processes, number: int, seconds: float) -> No
     await asyncio.sleep(seconds)
     assert await child.stop(signal.SIGINT) == 130, child.talk
     assert "bug" not in child.talk
-    assert "Traceback" not in child.talk
+    assert "Traceback" not in HALF_MADE_LOOP.sub("", child.talk)
     home = Home.open(world.path / name, create=False)
     with home.lock():  # it is free again
         assert not list(home.path.rglob("*.tmp"))
@@ -388,6 +395,7 @@ async def test_ctrl_c_before_anything_is_loaded_is_what_a_shell_calls_130(tmp_pa
 # --- no terminal and a question to ask; what can be seen at once is in tests/cli/test_prompts.py ---
 
 
+@pytest.mark.slow
 async def test_more_peers_than_are_wanted_and_nobody_to_choose_is_exit_2_naming_the_option(world: Processes) -> None:
     for name in ("ben", "cleo"):
         await world.register(name).says(status.Registered)
