@@ -31,6 +31,8 @@ def verify(
     The chain alone cannot show that its last lines are missing, or that all of it was written anew: note the head it
     prints where nobody who can write to this home can change it, and give it with --head the next time.
 
+    Sessions that this node accepted to sign in and that have no end are counted: they run, or the node was killed.
+
     Exit codes: 0 the chain holds, 3 it does not; the error names the first line that does not.
     """
     from mpcnode.cli.auditing import verify_audit  # noqa: PLC0415 -- what is heavy waits for its command
@@ -41,6 +43,9 @@ def verify(
 @app.command("show", short_help="Show every session and how it ended.", epilog=EXAMPLES)
 def show(*, home: HomeOption = None, json: JsonOption = False, verbose: VerboseOption = False) -> None:
     """Show every session: when, which kind, what, who proposed it, who signed, how it ended.
+
+    One that was accepted and has no end is shown so: it runs, or the node was killed after its share may have left.
+    With --json every line is shown as it stands, an acceptance and its end apart.
 
     Lines are shown as far as the chain holds; where it breaks, the command fails with exit code 3.
     """

@@ -13,13 +13,15 @@ from mpcnode.cli.output import print_data, print_json
 from mpcnode.cli.talk import log_to_stderr
 from mpcnode.cli.text import columns, counted
 from mpcnode.errors import KeystoreAbsent, KeystoreUnreadable, UsageError
-from mpcnode.keystore.audit import AUDIT_LOG, raise_broken, read_log
+from mpcnode.keystore.audit import AUDIT_LOG, Unended, raise_broken, read_log
 from mpcnode.keystore.audit_chain import GENESIS, Entry, Line, Verdict
 from mpcnode.keystore.store import Home
 
 TRIES: Final = 3
 PAUSE: Final = 0.1
 """Seconds before a half-written last line is looked at again: a running node may be writing it just now."""
+
+NO_END: Final = "no end: it runs, or the node was killed"
 
 _HEAD: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -29,6 +31,8 @@ class Holds(msgspec.Struct, frozen=True):
 
     lines: int
     head: str
+    unended: int
+    """Sessions that were accepted and have no end: they run, or the node was killed in them."""
 
 
 def verify_audit(home: Path, *, head: str | None, json: bool, verbose: bool) -> None:
@@ -41,8 +45,14 @@ def verify_audit(home: Path, *, head: str | None, json: bool, verbose: bool) -> 
     log_to_stderr(verbose=verbose)
     if head is not None and not _HEAD.fullmatch(head):
         raise UsageError(f"{head[:80]!a} is no head", hint="--head is 64 hexadecimal digits, as 'audit verify' prints")
-    seen = {GENESIS}
-    verdict = _read(home, lambda line: seen.add(line.hash) if line.hash == head else None)
+    seen, unended = {GENESIS}, Unended()
+
+    def look(line: Line) -> None:
+        unended.take(line)
+        if line.hash == head:
+            seen.add(line.hash)
+
+    verdict = _read(home, look)
     if verdict.problem is not None:
         raise_broken(home / AUDIT_LOG, verdict)
     if head is not None and head not in seen:
@@ -50,10 +60,13 @@ def verify_audit(home: Path, *, head: str | None, json: bool, verbose: bool) -> 
             f"{home / AUDIT_LOG} does not hold the head {head}: lines are missing at its end, or it was written anew",
             hint="compare it with a copy",
         )
+    left = len(unended.lines)
     if json:
-        print_json(Holds(verdict.lines, verdict.head))
-    else:
-        print_data(f"chain  holds, {counted(verdict.lines, 'line')}", f"head   {verdict.head}")
+        print_json(Holds(verdict.lines, verdict.head, left))
+        return
+    print_data(f"chain  holds, {counted(verdict.lines, 'line')}", f"head   {verdict.head}")
+    if left:
+        print_data(f"open   {counted(left, 'session')} accepted, {NO_END}")
 
 
 def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
@@ -65,12 +78,20 @@ def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
     """
     log_to_stderr(verbose=verbose)
     shown: list[Line] = []
-    verdict = _read(home, shown.append)
+    unended = Unended()
+
+    def take(line: Line) -> None:
+        shown.append(line)
+        unended.take(line)
+
+    verdict = _read(home, take)
     if json:
         for line in shown:
             print_json(line)
     else:
-        print_data(*columns(_row(line) for line in shown))
+        # That a session was accepted is in the line of its end; where there is none, it is all there is to show.
+        left = unended.lines
+        print_data(*columns(_row(line) for line in shown if line.entry.outcome != "accepted" or line.number in left))
     if verdict.problem is not None:
         raise_broken(home / AUDIT_LOG, verdict)
 
@@ -113,6 +134,8 @@ def _row(line: Line) -> tuple[str, ...]:
     entry = line.entry
     when = datetime.fromtimestamp(entry.time, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     ended = entry.outcome if entry.error is None else f"{entry.outcome} ({entry.error})"
+    if entry.outcome == "accepted":
+        ended = f"accepted, {NO_END}"
     if entry.culprits:
         ended += f", by {', '.join(entry.culprits)}"
     signers = f"signed by {', '.join(entry.signers)}" if entry.signers else f"among {', '.join(entry.participants)}"

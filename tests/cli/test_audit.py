@@ -125,7 +125,7 @@ def test_a_chain_that_holds_is_said_to_with_its_head(log: Path, capsys: pytest.C
     assert audit("verify", log) == 0
     assert capsys.readouterr().out == f"chain  holds, 5 lines\nhead   {HEAD}\n"
     assert audit("verify", log, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"lines": 5, "head": HEAD}
+    assert json.loads(capsys.readouterr().out) == {"lines": 5, "head": HEAD, "unended": 0}
 
 
 def test_an_empty_log_holds_and_shows_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +157,23 @@ def test_a_session_is_one_row(
     assert audit("show", log) == 0
     (row,) = capsys.readouterr().out.splitlines()
     assert shown in row
+
+
+def test_a_session_that_was_accepted_is_one_row_and_what_has_no_end_says_so(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, killed = entry(1, outcome="accepted"), entry(2, outcome="accepted", approved_by="policy")
+    log.write_bytes(b"".join(chained(ended, killed, entry(1), entry(2, outcome="refused", approved_by=None))))
+    assert audit("show", log) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert ["no end: it runs, or the node was killed" in row for row in rows] == [True, False, False]
+    assert "accepted, no end" in rows[0]
+    assert audit("show", log, "--json") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert audit("verify", log) == 0
+    assert "open   1 session accepted, no end: it runs, or the node was killed" in capsys.readouterr().out
+    assert audit("verify", log, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["unended"] == 1
 
 
 def test_json_is_the_lines_as_they_stand(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
