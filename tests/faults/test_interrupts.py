@@ -348,21 +348,16 @@ async def test_ctrl_c_while_a_new_home_is_made(world: Processes) -> None:
 
 
 @pytest.mark.slow
-async def test_a_second_ctrl_c_does_not_wait_for_manners(world: Processes) -> None:
+@pytest.mark.parametrize("numbers", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP]])
+async def test_a_second_ctrl_c_and_other_ways_to_say_stop_are_as_good(
+    world: Processes, numbers: list[signal.Signals]
+) -> None:
     ben = world.register("ben")
     await ben.says(status.Registered)
-    ben.strike(signal.SIGINT)
-    ben.strike(signal.SIGINT)
+    for number in numbers:
+        ben.strike(number)
     assert await ben.ends() == 130
     assert not list((world.path / "ben").rglob("*.tmp"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_other_ways_to_say_stop_are_as_good(world: Processes, number: signal.Signals) -> None:
-    ben = world.register("ben")
-    await ben.says(status.Registered)
-    assert await ben.stop(number) == 130
 
 
 UP = "print('up', flush=True); import runpy; runpy.run_module('mpcnode', run_name='__main__')"
