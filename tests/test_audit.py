@@ -132,6 +132,27 @@ async def test_the_rate_of_a_policy_holds_over_a_restart(place: Nodes) -> None:
     await soon(ben.node.sign(HELLO))  # its own proposals are its user's
 
 
+async def test_the_rate_of_a_policy_holds_over_a_kill(place: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana, ben = await place.all("ana", "ben")
+    await soon(making(ana))
+    await ben.end_of_session()
+    write_policy(ben, "ask: never\nrate-per-hour: 1\n")
+    with monkeypatch.context() as killed:
+        killed.setattr(ben.node._journal, "record", _nothing)  # it is dead before it writes the end
+        await soon(ana.node.sign(HELLO))
+        await ben.end_of_session(2)
+        await ben.stop()
+    last = everything(ben)[-1]
+    assert (last.outcome, last.approved_by, last.signers) == ("accepted", "policy", ("ana", "ben"))
+    ben = await place.start("ben")
+    await ana.knows("ben")
+    assert "1 messages an hour: 1 were accepted" in (await failing_to_sign(ana)).message
+
+
+async def _nothing(*_: object) -> None:
+    pass
+
+
 async def test_who_accepts_and_is_not_needed_keeps_its_place_for_the_next(place: Nodes) -> None:
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
     await soon(making(ana, TREASURY3))

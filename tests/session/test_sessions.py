@@ -12,6 +12,7 @@ from mpcnode.errors import KeystoreUnwritable, MpcError, UsageError
 from mpcnode.keystore.audit import AuditLog, read_log
 from mpcnode.keystore.audit_chain import Entry
 from mpcnode.session import quorum
+from mpcnode.session.consent import Policy
 from mpcnode.session.journal import MAX_FRUITLESS_EACH, MAX_REFUSALS, MAX_REFUSALS_EACH, Journal
 from mpcnode.session.places import MAX_EACH, MAX_STRANGERS
 from mpcnode.session.policy import WalletPolicy
@@ -129,6 +130,22 @@ async def test_proposals_with_a_wrong_key_fill_no_log(logged: Callable[[Table, P
         made.say(ANA, BEN, to_sign(made, ANA, 5000))
         await answered(made)
         assert (log.entries()[-1].proposer, log.entries()[-1].outcome) == (ANA, "refused")
+
+
+async def test_what_this_node_s_user_refuses_is_written_whatever_strangers_did(
+    logged: Callable[[Table, PeerId], Logged],
+) -> None:
+    async with table(2, 2, timeouts=HASTY) as made:
+        log = logged(made, BEN)
+        made[BEN].sessions._policy = Policy(accept="none")
+        for number in range(MAX_REFUSALS + 5):
+            made.say(PeerId(f"eve{number}"), BEN, to_make(made, f"eve{number}", BEN, number))
+            await answered(made)
+        assert len(log.entries()) == MAX_REFUSALS  # an option that says no is no human
+        made[BEN].asks(says=False)
+        made.say(MALLORY, BEN, to_make(made, MALLORY, BEN, 9999))
+        await answered(made)
+        assert log.entries()[MAX_REFUSALS:][0].proposer == MALLORY
 
 
 @pytest.mark.parametrize("code", ["not_needed", "interrupted"])
