@@ -65,6 +65,8 @@ class MpcError(Exception):
     """The stable word for this error in ``--json`` output and in a scenario's ``expect``."""
     fault: ClassVar[str] = "us"
     """Whose fault: ``us``, ``peer``, ``server`` or ``network``."""
+    suspects: frozenset[PeerId] = frozenset()
+    """The peers of whom one is to blame, where it is not known which; empty where it may be anybody."""
 
     def __init__(self, message: str, *, hint: str | None = None, saved: str | None = None) -> None:
         super().__init__(message)
@@ -207,10 +209,30 @@ class NameTaken(ServerRefused):
 
 
 class LinkFailed(_PeerError, TransportError):
-    """A link of the mesh did not open, or opened and broke, after every try; ``peer`` is its other end."""
+    """A link of the mesh did not open, or opened and broke, after every try; ``peer`` is its other end.
+
+    A link between two others has both ends as suspects, and nobody to blame.
+    """
 
     code = "link_failed"
     fault = "network"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        peer: PeerId,
+        other: PeerId | None = None,
+        hint: str | None = None,
+        saved: str | None = None,
+    ) -> None:
+        super().__init__(message, peer=peer, hint=hint, saved=saved)
+        self.suspects = frozenset({peer, other}) if other is not None else frozenset()
+
+    @property
+    def culprits(self) -> tuple[PeerId, ...]:
+        """Its other end; nobody where it is a link between two others."""
+        return () if self.suspects else (self.peer,)
 
 
 class ProtocolAbort(MpcError):
@@ -280,12 +302,20 @@ class InconsistentBroadcast(ParticipantCheated):
     Args:
         message: what happened.
         evidence: the signed values this node holds, for the others to compare with theirs.
+        suspects: who told this node something else, and lied or was lied to.
     """
 
     code = "inconsistent_broadcast"
 
-    def __init__(self, message: str, *, evidence: bytes | None = None, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        evidence: bytes | None = None,
+        suspects: Iterable[PeerId] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, suspects=suspects, hint=hint)
         self.evidence = evidence
 
 

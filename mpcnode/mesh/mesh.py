@@ -32,6 +32,7 @@ class Mesh:
         signal: sends a signal to a peer through the relay, sealed; never blocks.
         on_link: told of every change of a link.
         timeouts: every deadline.
+        shared: sessions come and go on it: who aborts one of them stays.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Mesh:
         signal: Callable[[PeerId, Signal], None],
         on_link: Callable[[LinkChange], None] = lambda _change: None,
         timeouts: MeshTimeouts | None = None,
+        shared: bool = False,
     ) -> None:
         self.peer_id = peer_id
+        self._shared = shared
         self.session_id = session_id
         self.sign = sign
         self.signal = signal
@@ -254,7 +257,7 @@ class Mesh:
         if self._waiting[peer] >= MAX_WAITING:
             self._cheated(peer, "more messages than any session has")
             return
-        if isinstance(message, Abort):
+        if isinstance(message, Abort) and not (self._shared and self._opened):
             self._links[peer].release()
             if not self._opened:
                 self.failed(ParticipantAborted(f"{peer} stopped the session: {message.reason!a}", culprits=[peer]))
@@ -315,7 +318,7 @@ class Mesh:
                 return LinkFailed(f"the link to {peer} did not open in time", peer=peer)
         if view.broken:
             one, other = view.broken[0]
-            return LinkFailed(f"the link between {one} and {other} did not open in time", peer=one)
+            return LinkFailed(f"the link between {one} and {other} did not open in time", peer=one, other=other)
         late = [peer for peer in view.nodes if peer not in view.ready]
         return ParticipantSilent(f"{', '.join(late)} did not say that the mesh is ready", culprits=late)
 

@@ -259,5 +259,6 @@ class Execution(Generic[T]):
         culprits = [self._participants[i] for i in fault.culprits]
         message = f"{', '.join(sorted(culprits))} {fault.reason}" if culprits else fault.reason
         if isinstance(fault, Inconsistent):
-            raise InconsistentBroadcast(message, evidence=self._evidence) from fault
+            suspects = [self._participants[i] for i in fault.suspects]
+            raise InconsistentBroadcast(message, evidence=self._evidence, suspects=suspects) from fault
         raise ParticipantCheated(message, culprits=culprits) from fault

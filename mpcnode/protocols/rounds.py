@@ -63,8 +63,16 @@ class Fault(Exception):
 class Inconsistent(Fault):
     """Participants hold different values of one broadcast; who lied takes a second participant's evidence to know.
 
-    Names nobody: the participant that reports a difference is as likely the one who was lied to.
+    Blames nobody: the participant that reports a difference is as likely the one who was lied to.
+
+    Args:
+        reason: as above.
+        suspects: who reported it.
     """
+
+    def __init__(self, reason: str, suspects: Iterable[Identifier] = ()) -> None:
+        super().__init__(reason)
+        self.suspects = frozenset(suspects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,26 @@ One participant that refuses, cheats or is gone is left out, and ends nothing as
 """
 
 from collections.abc import Collection
+from typing import Protocol
 
 from mpcnode.errors import MpcError, ParticipantCheated, ParticipantRefused, ParticipantSilent
 from mpcnode.types import PeerId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire.relay import SessionProposal, SessionResponse, SessionStart
+
+
+class Choose(Protocol):
+    """Who says which participants sign."""
+
+    def __call__(self, accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:
+        """Choose some of ``accepted``, or nobody yet; ``more``: others may still accept."""
+
+
+class Approver(Protocol):
+    """Who answers for this node."""
+
+    async def approve(self) -> None:
+        """Return to sign; raise ``Refused`` not to."""
 
 
 class Answers:

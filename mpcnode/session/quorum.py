@@ -12,12 +12,14 @@ from typing import Final
 import msgspec
 
 from mpcnode.errors import (
+    ContactChanged,
     IdentityCheckFailed,
     LinkFailed,
     MpcError,
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
+    PeerIncompatible,
     ProtocolAbort,
     UsageError,
 )
@@ -37,6 +39,11 @@ BACK_OFF: Final = 0.2
 _HINT: Final = "start `mpcnode register` on another participant's node"
 
 
+def _blamed(error: MpcError) -> tuple[PeerId, ...]:
+    """Who is to blame for certain: who stopped because of somebody else is as good a suspect as that somebody."""
+    return () if error.suspects else error.culprits
+
+
 @dataclass(slots=True)
 class _Trouble:
     """What went wrong so far, and with whom not to try again."""
@@ -47,19 +54,20 @@ class _Trouble:
 
     @property
     def excluded(self) -> frozenset[PeerId]:
-        return frozenset(culprit for error in self.errors for culprit in error.culprits)
+        """Who is not asked again: whoever is to blame, and whoever this node could not be linked to twice."""
+        blamed = {culprit for error in self.errors for culprit in _blamed(error) if not isinstance(error, LinkFailed)}
+        links = Counter(error.peer for error in self.errors if isinstance(error, LinkFailed) and _blamed(error))
+        return frozenset(blamed.union(peer for peer, times in links.items() if times > 1))
 
     @property
     def failures(self) -> tuple[ErrorView, ...]:
-        return tuple(map(error_view, self.errors))
+        return tuple(msgspec.structs.replace(error_view(error), culprits=_blamed(error)) for error in self.errors)
 
     def note(self, error: MpcError, signers: Collection[PeerId] = ()) -> None:
-        """Remember ``error``; where it names nobody, one of its suspects or of the ``signers`` is to blame."""
-        if error in self.errors:
-            return
-        self.errors.append(error)
-        if not error.culprits:
-            self.suspicion.update(getattr(error, "suspects", None) or signers)
+        """Remember ``error``; where nobody is to blame for certain, its suspects are, or any of the ``signers``."""
+        if error not in self.errors:
+            self.errors.append(error)
+            self.suspicion.update(error.suspects or _blamed(error) or signers)
 
     def no_quorum(self, why: str) -> MpcError:
         """Say that no quorum is left, as gravely as the gravest of what went wrong; whoever is to blame is named."""
@@ -67,10 +75,10 @@ class _Trouble:
         if any(isinstance(error, ParticipantCheated) for error in self.errors):
             return ParticipantCheated(message, culprits=self.excluded, hint=_HINT)
         for error in self.errors:
-            if isinstance(error, IdentityCheckFailed):
-                return IdentityCheckFailed(message, peer=error.peer, hint=_HINT)
+            if isinstance(error, IdentityCheckFailed | ContactChanged):
+                return type(error)(message, peer=error.peer, hint=_HINT)
         last = self.errors[-1]
-        if isinstance(last, LinkFailed):
+        if isinstance(last, LinkFailed) and _blamed(last):
             return LinkFailed(message, peer=last.peer, hint=last.hint)
         return ParticipantSilent(message, culprits=self.excluded, hint=_HINT)
 
@@ -151,7 +159,9 @@ class Quorum:
             raise UsageError(f"--with names {strangers[0]}, which is no other participant of {wallet.name}")
         if request.with_peers and len(set(request.with_peers)) < wallet.threshold - 1:
             raise UsageError(f"--with names too few: wallet {wallet.name} needs {wallet.threshold - 1} other signers")
-        return _Order(wallet=wallet, suite=suite, chosen=request.with_peers, emit=emit, negotiate=negotiate)
+        return _Order(
+            wallet=wallet, suite=suite, chosen=tuple(dict.fromkeys(request.with_peers)), emit=emit, negotiate=negotiate
+        )
 
     async def _portion(self, order: _Order, request: SignRequest, trouble: _Trouble) -> SignatureView:
         for attempt in range(1, TRIES + 1):
@@ -160,7 +170,7 @@ class Quorum:
                 view = await self._attempt(order, request, others, trouble)
             except ParticipantRefused as error:
                 raise trouble.refused(error) from error  # everybody was asked: asking again is no answer
-            except (ProtocolAbort, LinkFailed, IdentityCheckFailed) as error:
+            except (ProtocolAbort, LinkFailed, IdentityCheckFailed, ContactChanged, PeerIncompatible) as error:
                 if order.chosen:
                     raise
                 trouble.note(error)
@@ -215,7 +225,7 @@ class Quorum:
             told.approved_by = "user"
             try:
                 signed = await session.propose(choose)
-            except ProtocolAbort as error:
+            except (ProtocolAbort, LinkFailed) as error:
                 trouble.note(error, [PeerId(name) for name in session.signers if name != self._me])
                 raise
             finally:

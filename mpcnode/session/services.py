@@ -56,8 +56,10 @@ class Services:
         mesh_id: SessionId,
         roster: Mapping[PeerId, IdentityKey],
         on_link: Callable[[LinkChange], None] = lambda _change: None,
+        *,
+        shared: bool = False,
     ) -> Mesh:
-        """Make a mesh, not yet open, whose links are made through the sealed relay."""
+        """Make a mesh, not yet open, whose links are made through the sealed relay; ``shared`` by several sessions."""
 
         def signal(to: PeerId, said: Signal) -> None:
             message = to_relay(mesh_id, said)
@@ -71,5 +73,6 @@ class Services:
             connector=self.connector,
             signal=signal,
             on_link=on_link,
+            shared=shared,
             timeouts=self.mesh_timeouts,
         )

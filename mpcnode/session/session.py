@@ -6,12 +6,13 @@ mesh or a proof says, never a guess made here.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from mpcnode.errors import (
     InconsistentBroadcast,
     Interrupted,
+    LinkFailed,
     MpcError,
     ParticipantAborted,
     ParticipantCheated,
@@ -229,31 +230,32 @@ class Session(Generic[T]):
             raise ParticipantCheated(f"{names} signed two different values for one broadcast", culprits=proved)
         accused = ", ".join(abort.culprits) or "nobody"
         said = f"{sender} stopped ({abort.code}, accuses {accused}): {abort.reason!a}"
+        others = {name for name in self._others if name in abort.culprits and name != sender}
         if abort.code in CHEATING:
-            suspects = [name for name in self._others if name == sender or name in abort.culprits]
+            suspects = {sender, *others} if others else ()
             hint = "this node saw no proof: the accuser or the accused is not honest"
             raise ParticipantCheated(said, suspects=suspects, hint=hint)
         silent = [name for name in self._missing() if name in abort.culprits]
         if abort.code == ParticipantSilent.code and silent:
             raise ParticipantSilent(said, culprits=silent)
-        raise ParticipantAborted(said, culprits=[sender])
+        raise stopped(sender, said, code=abort.code, others=others)
 
     async def _look_for_proof(self, error: MpcError) -> NoReturn:
         """Go on listening a moment where somebody lies and it is not known who: proof may be under way.
 
         Nothing is sent any more, above all no share.
         """
+        heard: list[MpcError] = [error]
         if isinstance(error, ParticipantCheated) and not error.culprits:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeouts.evidence):
-                    closed = isinstance(error, InconsistentBroadcast)
-                    if not closed:
+                    if not isinstance(error, InconsistentBroadcast):
                         self._look_at_what_waits()
-                    await self._listen(closed=closed)
+                    await self._listen(heard)
             if len(self._others) == 1:
                 # Between two, who knows that it did not lie itself knows who did.
                 raise ParticipantCheated(error.message, culprits=self._others)
-        raise error
+        raise heard[-1]
 
     def _look_at_what_waits(self) -> None:
         """Have what came early for the next round checked now, where this node was busy asking or storing.
@@ -263,9 +265,14 @@ class Session(Generic[T]):
         if self._execution.checkpoint is not None and self._execution.phase != LAST_ROUND:
             self._execution.confirm()
 
-    async def _listen(self, *, closed: bool) -> None:
-        """Hear what is still said until it proves somebody a liar; a ``closed`` execution hears aborts alone."""
+    async def _listen(self, heard: list[MpcError]) -> None:
+        """Hear what is still said until it proves somebody a liar; what this node sees itself counts more than hearsay.
+
+        Args:
+            heard: why this node stops; a difference that it sees itself is added, and then it hears aborts alone.
+        """
         while True:
+            closed = isinstance(heard[-1], InconsistentBroadcast)
             try:
                 sender, message = await self._mesh.receive()
             except ParticipantCheated:
@@ -276,8 +283,8 @@ class Session(Generic[T]):
                 continue
             try:
                 self._take(sender, message)
-            except InconsistentBroadcast:
-                closed = True
+            except InconsistentBroadcast as error:
+                heard.append(error)
             except ProtocolAbort as error:
                 if isinstance(error, ParticipantCheated) and error.culprits:
                     raise
@@ -287,8 +294,9 @@ class Session(Generic[T]):
         reason = error.message[:500] if isinstance(error, ProtocolAbort | Interrupted) else "an error of its own"
         mine = self._execution.evidence if isinstance(error, ParticipantCheated) else None
         evidence = mine.hex() if mine else None
+        accused = error.culprits or tuple(sorted(error.suspects))
         for name in self._others:
-            self._mesh.send(name, wire.Abort(self._session_id, error.code, reason, error.culprits, evidence))
+            self._mesh.send(name, wire.Abort(self._session_id, error.code, reason, accused, evidence))
 
     def _patience(self) -> float:
         """How long this round may take.
@@ -307,6 +315,19 @@ class Session(Generic[T]):
         if shown != self._shown:
             self._shown = shown
             self._host.waiting(*shown)
+
+
+def stopped(sender: PeerId, said: str, *, code: str, others: Collection[PeerId]) -> ParticipantAborted:
+    """The error of somebody's stop. Who stops because of somebody else, or of a link, is no more suspicious than that.
+
+    Args:
+        sender: who stopped.
+        said: the message.
+        code: why, in its own word.
+        others: whom else it accuses.
+    """
+    suspects = {sender, *others} if others or code == LinkFailed.code else ()
+    return ParticipantAborted(said, culprits=[sender], suspects=suspects)
 
 
 async def _cancel(*futures: asyncio.Future[Any] | None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from mpcnode.errors import DecodeError
+from mpcnode.errors import DecodeError, MpcError
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost.sign import SignatureBytes, equivocators, sign
 from mpcnode.protocols.signing_descriptor import SigningDescriptor, SigningMember
@@ -18,7 +18,7 @@ from mpcnode.status import Phase, SignatureView
 from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
-from mpcnode.wire.peer import WalletCreated
+from mpcnode.wire.peer import Abort, WalletCreated
 
 _PHASES: Final[dict[str, Phase]] = {
     "signing_commitments": "committing",
@@ -70,7 +70,13 @@ class Signatory:
         """
         descriptor = self._descriptor
         me = self._wallet.identifier
-        key, public = await self._key()
+        try:
+            key, public = await self._key()
+        except MpcError as error:
+            for name in descriptor.participants.values():
+                if name != self._me:
+                    channel.send(name, Abort(descriptor.session_id, error.code, "an error of its own"))
+            raise
         script = sign(
             descriptor=descriptor,
             me=me,

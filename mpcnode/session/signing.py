@@ -7,15 +7,14 @@ The proposer asks every participant it can reach, takes the first ``t`` that acc
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Final, TypeVar
 
 from mpcnode.errors import (
     IdentityCheckFailed,
     Interrupted,
     LinkFailed,
     MpcError,
-    ParticipantAborted,
     ParticipantSilent,
     ProtocolAbort,
     Refused,
@@ -23,43 +22,33 @@ from mpcnode.errors import (
 from mpcnode.mesh.transport import from_relay
 from mpcnode.protocols.descriptor import FRESH_SIZE
 from mpcnode.session.agreement import refusal
-from mpcnode.session.answers import Answers, check_choice
+from mpcnode.session.answers import Answers, Approver, Choose, check_choice
 from mpcnode.session.ending import see_end
 from mpcnode.session.meshes import Channel, Meshes, SharedMesh
 from mpcnode.session.phases import Phases
 from mpcnode.session.proposal import proposal_hash, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
+from mpcnode.session.session import stopped
 from mpcnode.session.signatory import Signatory, Signed, signing_descriptor
+from mpcnode.session.talk import Talk
 from mpcnode.session.wallets import OpenKey
 from mpcnode.status import Answered, Event
 from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import relay as wire
+from mpcnode.wire.peer import Abort
 
 T = TypeVar("T")
 
 NOT_NEEDED: Final = "not_needed"
 """Said to those who accepted and were not chosen: no failure of anybody's."""
+MAX_SIGNALS: Final = 64
+"""Signals of one participant that may come before its link is made here: three tries of an offer and its candidates."""
+DOUBT: Final = 5.0
+"""Seconds to wait for somebody better once enough accepted, but not without a suspect."""
 ASK_AGAIN: Final = 0.5
 """Seconds after which who was asked over a link, and may have lost it without this node's knowledge, is asked again."""
-
-Decision = wire.SessionStart | wire.SessionCancel
-"""What a proposer says at last."""
-
-
-class Choose(Protocol):
-    """Who says which participants sign."""
-
-    def __call__(self, accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:
-        """Choose some of ``accepted``, or nobody yet; ``more``: others may still accept."""
-
-
-class Approver(Protocol):
-    """Who answers for this node."""
-
-    async def approve(self) -> None:
-        """Return to sign; raise ``Refused`` not to."""
 
 
 class SigningSession:
@@ -100,15 +89,18 @@ class SigningSession:
         self._me = services.peer_id
         self._others = tuple(name for name in self.roster if name != self._me)
         self._answers = Answers(self._others, self._hash)
-        self._by_mesh = {proposer} if by_mesh else set[PeerId]()
-        """To whom there is a link that carried the last message."""
+        self._talk = Talk(self.roster, expires=proposal.expires, services=services, meshes=meshes)
+        self._talk.heard(proposer, by_mesh=by_mesh)
         self._start: wire.SessionStart | None = None
         self._dismissed = False
-        self._signals: list[tuple[PeerId, wire.Offer | wire.Answer | wire.IceCandidate]] = []
+        self._signals: dict[PeerId, list[wire.Offer | wire.Answer | wire.IceCandidate]] = {}
+        self._accepted: wire.SessionResponse | None = None
+        self._asking_again: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._connected = False
+        self._channel: Channel | None = None
+        """Once its signers are connected."""
 
     @property
     def signers(self) -> tuple[str, ...]:
@@ -124,12 +116,16 @@ class SigningSession:
 
     def handle(self, opened: Opened) -> None:
         """Take what another participant says, by relay or by mesh; what a stranger says has no effect."""
-        if opened.sender not in self._others or self._connected:
+        if opened.sender not in self._others:
             return
         try:
             if opened.public_key != self.roster[opened.sender]:
                 raise _another_key(opened.sender)
-            self._take(opened)
+            if self._channel is None:
+                self._take(opened)
+            elif isinstance(said := opened.message, wire.SessionCancel) and opened.sender in self.signers:
+                # It has no mesh to say so on.
+                self._channel.take(opened.sender, Abort(self.session_id, said.code, said.reason, said.culprits))
         except MpcError as error:
             self.peer_failed(opened.sender, error)
         self._news.set()
@@ -143,42 +139,48 @@ class SigningSession:
         self._news.set()
 
     def introduced(self, peer: PeerId, key: IdentityKey) -> None:
-        """Take it that ``peer`` showed this key: with another than the wallet's it is somebody else."""
+        """Take it that ``peer`` showed this key; with another than the wallet's it is somebody else."""
         if self.roster.get(peer, key) != key:
             self.peer_failed(peer, _another_key(peer))
 
     def lost(self, peers: Collection[PeerId], present: Collection[PeerId]) -> None:
         """Take it that the links to ``peers`` are gone; who is still in the room is asked again there."""
-        for name in self._by_mesh & set(peers):
-            self._by_mesh.discard(name)
+        for name in self._talk.linked & set(peers):
+            self._talk.linked.discard(name)
             if name not in present:
                 self._answers.lose(name)
             elif name in self._answers.missing and self._proposer == self._me:
-                self._tell(name, self._proposal)
+                self._talk.relay(name, self._proposal)
         self._news.set()
 
     def _fail(self, error: MpcError) -> None:
         """End the session from outside; once its signers are connected, only their channel can."""
-        if not self._connected and not self._failure.done():
+        if self._channel is None and not self._failure.done():
             self._failure.set_exception(error)
 
     def _take(self, opened: Opened) -> None:
         sender = opened.sender
         match opened.message:
             case wire.SessionResponse() as answer if self._proposer == self._me:
-                (self._by_mesh.add if opened.by_mesh else self._by_mesh.discard)(sender)
+                self._talk.heard(sender, by_mesh=opened.by_mesh)
                 self._answers.take(sender, answer)
                 self._emit(Answered(self.session_id, sender, accepted=answer.accepted, reason=answer.reason))
             case wire.SessionStart() as start if sender == self._proposer and self._start is None:
                 self._start = start
             case wire.SessionCancel(code=code) if code == NOT_NEEDED and sender == self._proposer:
                 self._dismissed = True
-            case wire.SessionCancel(reason=reason):
+            case wire.SessionCancel(code=code, reason=reason, culprits=accused):
                 if sender in {self._proposer, *self.signers}:
-                    raise ParticipantAborted(f"{sender} gave the session up: {reason!a}", culprits=[sender])
+                    others = {name for name in self._others if name in accused and name != sender}
+                    raise stopped(sender, f"{sender} gave the session up: {reason!a}", code=code, others=others)
                 self._answers.give_up(sender, reason)
             case wire.Offer() | wire.Answer() | wire.IceCandidate() as signal:
-                self._signals.append((sender, signal))
+                if len(early := self._signals.setdefault(sender, [])) < MAX_SIGNALS:
+                    early.append(signal)
+            case wire.SessionProposal() if sender == self._proposer and self._accepted and not opened.by_mesh:
+                # Asked again, by the server this time: the link over which this node answered may be dead.
+                self._talk.linked.discard(sender)
+                self._talk.say(sender, self._accepted)
             case _:
                 pass
 
@@ -196,7 +198,8 @@ class SigningSession:
         try:
             await self._unless_failed(approver.approve(), late=_not_approved)
             fresh = self._services.rng(FRESH_SIZE)
-            self._tell(self._proposer, self._acceptance(fresh))
+            self._accepted = self._acceptance(fresh)
+            self._talk.say(self._proposer, self._accepted)
             async with self._signing_key() as key:
                 self.phases.enter("negotiating", (self._proposer,))
                 await self._unless_failed(self._chosen(), late=self._not_chosen)
@@ -221,15 +224,16 @@ class SigningSession:
             MpcError: why there is no signature; whoever accepted was told.
         """
         try:
-            self._by_mesh = {name for name in self._others if self._meshes.link_to(name, self.roster[name])}
+            self._talk.begin(self._others)
             for name in self._others:
                 self.introduced(name, self._services.relay.key_of(name) or self.roster[name])
-                self._tell(name, self._proposal)
+                self._talk.say(name, self._proposal)
+            self._asking_again = asyncio.get_running_loop().call_later(ASK_AGAIN, self._ask_again)
             async with self._signing_key() as key:
                 start = await self._unless_failed(self._enough(choose), late=self._too_late)
                 for name in self._others:
                     dismissal = wire.SessionCancel(self.session_id, NOT_NEEDED, "others sign")
-                    self._tell(name, start if name in start.signers else dismissal)
+                    self._talk.say(name, start if name in start.signers else dismissal)
                 return await self._sign(start, key)
         except (MpcError, asyncio.CancelledError) as error:
             self._give_up(error, self._others)
@@ -238,25 +242,32 @@ class SigningSession:
             self._close()
 
     async def _enough(self, choose: Choose) -> wire.SessionStart:
-        """Wait until enough accepted; whose link says nothing may be back without it, and is asked by relay as well."""
-        answers = self._answers
-        again: float | None = self._began + ASK_AGAIN
+        """Wait until enough accepted; for somebody better than a suspect only a while."""
+        answers, needed = self._answers, self._wallet.threshold - 1
+        now = asyncio.get_running_loop().time
+        patience: float | None = None
         while True:
-            if chosen := choose(answers.accepted, more=bool(answers.missing)):
+            if len(answers.accepted) < needed:
+                patience = None
+            elif patience is None:
+                patience = now() + DOUBT
+            more = bool(answers.missing) and (patience is None or now() < patience)
+            if chosen := choose(answers.accepted, more=more):
                 # At once, and not by whoever awaits this: until it runs, one of them may take its answer back.
                 self._start = self._choice(chosen)
                 return self._start
-            if len(answers.accepted) + len(answers.missing) < self._wallet.threshold - 1 or not answers.missing:
+            if len(answers.accepted) + len(answers.missing) < needed or not answers.missing:
                 raise answers.too_few()
             self.phases.enter("negotiating", answers.missing)
             self._news.clear()
-            try:
-                async with asyncio.timeout_at(again):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(patience):
                     await self._news.wait()
-            except TimeoutError:
-                again = None
-                for name in self._by_mesh.intersection(answers.missing):
-                    self._relay(name, self._proposal)
+
+    def _ask_again(self) -> None:
+        """Whose link says nothing may be back without it, and is asked by relay as well."""
+        for name in self._talk.linked.intersection(self._answers.missing):
+            self._talk.relay(name, self._proposal)
 
     def _choice(self, chosen: Collection[PeerId]) -> wire.SessionStart:
         answers = self._answers.accepted
@@ -284,9 +295,9 @@ class SigningSession:
 
     async def _sign(self, start: wire.SessionStart, key: OpenKey) -> Signed:
         shared = await self._unless_failed(self._connect(start))
-        self._connected = True
+        self._channel = Channel(shared, self.session_id)
         try:
-            with Channel(shared, self.session_id) as channel:
+            with self._channel as channel:
                 fresh = {PeerId(name): bytes.fromhex(value) for name, value in start.fresh.items()}
                 descriptor = signing_descriptor(self._proposal, self._wallet, fresh)
                 signatory = Signatory(
@@ -306,8 +317,9 @@ class SigningSession:
         self.phases.enter("connecting", others)
         opening = asyncio.ensure_future(self._meshes.open(self.session_id, self._roster_of(start.signers)))
         await asyncio.sleep(0)
-        for sender, signal in self._signals:
-            self._meshes.handle_signal(self.session_id, sender, self.roster[sender], from_relay(signal))
+        for sender, signals in self._signals.items():
+            for signal in signals:
+                self._meshes.handle_signal(self.session_id, sender, self.roster[sender], from_relay(signal))
         try:
             return await opening
         finally:
@@ -353,20 +365,9 @@ class SigningSession:
             meshes=self._meshes.offered(self._proposer),
         )
 
-    def _tell(self, to: PeerId, message: wire.SessionProposal | wire.SessionResponse | Decision) -> None:
-        """Say ``message`` over the link that ``to`` is known to have, else through the server."""
-        shared = self._meshes.link_to(to, self.roster[to]) if to in self._by_mesh else None
-        if shared is None:
-            self._relay(to, message)
-        else:
-            shared.mesh.send(to, message)
-
-    def _relay(self, to: PeerId, message: wire.RelayMessage) -> None:
-        self._services.relay.send(to, message, expires=self._proposal.expires, key=self.roster[to])
-
     def _give_up(self, error: MpcError | asyncio.CancelledError, others: Collection[PeerId]) -> None:
         """Tell whoever waits why this node stops, where the channel did not do so already."""
-        if self._connected:
+        if self._channel is not None:
             return
         message: wire.SessionResponse | wire.SessionCancel
         if isinstance(error, Refused) and self._proposer != self._me:
@@ -377,10 +378,12 @@ class SigningSession:
             code = error.code if isinstance(error, MpcError) else Interrupted.code
             message = wire.SessionCancel(self.session_id, code, "an error of its own")
         for name in others:
-            self._tell(name, message)
+            self._talk.say(name, message)
 
     def _close(self) -> None:
         self.phases.end()
+        if self._asking_again is not None:
+            self._asking_again.cancel()
         if not self._failure.done():
             self._failure.cancel()
         elif not self._failure.cancelled():

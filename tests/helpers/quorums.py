@@ -281,8 +281,8 @@ class Table:
         quorum = Quorum(sessions)
         seat = Seat(name, wallet, home, human, sessions, quorum, journal, events, [])
 
-        def make(mesh_id: SessionId, roster: Any) -> Mesh:
-            mesh = cast("Mesh", CheatingMesh(services.mesh(mesh_id, roster), seat.rules))
+        def make(mesh_id: SessionId, roster: Any, *, shared: bool) -> Mesh:
+            mesh = cast("Mesh", CheatingMesh(services.mesh(mesh_id, roster, shared=shared), seat.rules))
             seat.made.append(mesh)
             return mesh
 

@@ -168,7 +168,7 @@ def _exchange_commitments(
         if len(data) < len(context) + SIGNATURE_SIZE:
             raise DecodeError("commitments come after a context and a signature")
         if data[: len(context)] != context:
-            raise Inconsistent("signers were told different things about this session")
+            raise Inconsistent("signers were told different things about this session", [sender])
         signature, listed = data[len(context) :][:SIGNATURE_SIZE], data[len(context) + SIGNATURE_SIZE :]
         digest = SignedDigest(digest_of(context, suite.id, sender, listed), signature)
         if not digest.verify(descriptor, context, suite.id, sender):
@@ -199,11 +199,12 @@ def _agree(session: _Session, everybody: Mapping[Identifier, _Committed]) -> Rou
     yield Witness(signed.encode_evidence(session.descriptor, {suite: digests}))
     heard = echo_of(session.context, suite, digests)
 
-    def accept(_sender: Identifier, data: bytes, _echo: bytes | None) -> None:
+    def accept(sender: Identifier, data: bytes, _echo: bytes | None) -> None:
         if len(data) != DIGEST_SIZE:
             raise DecodeError(f"the hash of a commitment list is {DIGEST_SIZE} bytes, not {len(data)}")
         if data != heard:
-            raise Inconsistent("signers heard different commitments")
+            # An honest sender shows what it heard; without that it is the first to be suspected.
+            raise Inconsistent("signers heard different commitments", [sender])
 
     yield from broadcast(COMMITMENT_LIST, suite, heard, accept)
 
