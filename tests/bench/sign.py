@@ -54,10 +54,10 @@ def _warm_table(signed: Sequence[Signing], echoes: Sequence[float], load: Sequen
     return Table(
         title="A warm signature, 2 of 3",
         conditions=(
-            f"Three registered nodes and a server, one process each; one of the nodes is told by its control socket to "
+            "Three registered nodes and a server, one process each; one of the nodes is told by its control socket to "
             f"sign 32 bytes and asks both others, {runs} times after {WARM_UP} with each to warm up. From the command "
-            f"to its result, the audit log's line on the disk included. The echo is what the channel's own ping and its "
-            f"answer take, {len(echoes)} of them, the same way."
+            "to its result, the audit log's line on the disk included. The echo is what the channel's own ping and "
+            f"its answer take, {len(echoes)} of them, the same way."
         ),
         columns=("", "median", "p99"),
         rows=[
