@@ -176,6 +176,15 @@ def test_a_session_that_was_accepted_is_one_row_and_what_has_no_end_says_so(
     assert json.loads(capsys.readouterr().out)["unended"] == 1
 
 
+def test_an_id_that_is_used_again_gives_no_end_to_the_session_that_was_killed(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accepted = entry(outcome="accepted")
+    log.write_bytes(b"".join(chained(accepted, accepted, entry())))
+    assert audit("show", log) == 0
+    assert ["accepted, no end" in row for row in capsys.readouterr().out.splitlines()] == [True, False]
+
+
 def test_json_is_the_lines_as_they_stand(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit("show", log, "--json") == 0
     assert capsys.readouterr().out.encode() == WHOLE
