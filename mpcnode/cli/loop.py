@@ -33,11 +33,22 @@ def run_orderly(
     Raises:
         Interrupted: a signal or the end of standard input stopped it.
     """
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(_watched(main, stop_with_stdin=stop_with_stdin))
+    # Held back until somebody answers to them: one that comes while Python makes the loop leaves half of a loop.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+    def listen() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(_watched(main, listen, stop_with_stdin=stop_with_stdin))
+    finally:
+        listen()
 
 
-async def _watched(main: Callable[[], Coroutine[Any, Any, T]], *, stop_with_stdin: bool) -> T:
+async def _watched(
+    main: Callable[[], Coroutine[Any, Any, T]], listen: Callable[[], None], *, stop_with_stdin: bool
+) -> T:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -49,6 +60,7 @@ async def _watched(main: Callable[[], Coroutine[Any, Any, T]], *, stop_with_stdi
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number.name)
+    listen()
     unwatch = _watch_stdin(loop, stop) if stop_with_stdin else None
     try:
         return await main()

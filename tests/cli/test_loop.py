@@ -41,6 +41,21 @@ def test_a_signal_cancels_and_leaves_time_to_unwind(number: signal.Signals) -> N
     assert unwound
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_loop_is_made_waits_until_somebody_answers_to_it(number: signal.Signals) -> None:
+    def make() -> asyncio.AbstractEventLoop:
+        os.kill(os.getpid(), number)  # pytest would die of it, or be interrupted
+        return asyncio.new_event_loop()
+
+    async def work() -> None:
+        await asyncio.sleep(30)
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(Interrupted, match=number.name):
+        run_orderly(work, loop_factory=make)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
 def test_a_second_signal_ends_an_unwinding_that_hangs() -> None:
     async def work() -> None:
         try:
