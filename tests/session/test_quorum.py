@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from mpcnode.crypto.ciphersuite import SUITES
-from mpcnode.errors import MpcError, ParticipantCheated, ParticipantRefused, ParticipantSilent, ServerUnreachable
+from mpcnode.errors import (
+    IdentityCheckFailed,
+    LinkFailed,
+    MpcError,
+    ParticipantAborted,
+    ParticipantCheated,
+    ParticipantRefused,
+    ParticipantSilent,
+    ServerUnreachable,
+)
 from mpcnode.mesh.transport import MeshTimeouts
 from mpcnode.session import quorum
 from mpcnode.status import SessionEnded
@@ -266,6 +275,59 @@ async def test_the_least_suspicious_are_chosen_and_of_them_the_nearest() -> None
         assert choose([CLEO], {CLEO: 1}, order, more=True) == []  # ben may still accept
         assert choose([CLEO], {CLEO: 1}, order, more=False) == [CLEO]
         assert choose([], {}, order, more=True) == []
+
+
+def test_a_link_that_fails_once_makes_its_peer_less_welcome_and_twice_leaves_it_out() -> None:
+    trouble = quorum._Trouble()
+    trouble.note(LinkFailed("the link to ben did not open in time", peer=BEN), [BEN, CLEO])
+    assert trouble.suspicion == {BEN: 1}
+    assert not trouble.excluded
+    trouble.note(LinkFailed("the link to ben did not open in time", peer=BEN), [BEN, CLEO])
+    assert trouble.excluded == {BEN}
+
+
+def test_a_link_between_two_others_is_nobody_s_fault_and_makes_both_less_welcome() -> None:
+    trouble = quorum._Trouble()
+    error = LinkFailed("the link between ben and cleo did not open in time", peer=BEN, other=CLEO)
+    assert error.culprits == ()
+    for _ in range(3):
+        trouble.note(error, [BEN, CLEO, DORA])  # one error is one error, however often it is heard of
+    trouble.note(LinkFailed("again", peer=BEN, other=CLEO), [BEN, CLEO, DORA])
+    assert trouble.suspicion == {BEN: 2, CLEO: 2}
+    assert not trouble.excluded
+    assert [failure.culprits for failure in trouble.failures] == [(), ()]
+
+
+def test_an_error_that_names_nobody_makes_every_signer_less_welcome() -> None:
+    trouble = quorum._Trouble()
+    trouble.note(ParticipantCheated("signers heard different commitments"), [BEN, CLEO])
+    assert trouble.suspicion == {BEN: 1, CLEO: 1}
+    assert not trouble.excluded
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "culprits"),
+    [
+        (
+            [ParticipantSilent("x", culprits=[BEN]), ParticipantCheated("y", culprits=[CLEO])],
+            ParticipantCheated,
+            (BEN, CLEO),
+        ),
+        ([IdentityCheckFailed("x", peer=BEN), ParticipantSilent("y", culprits=[CLEO])], IdentityCheckFailed, (BEN,)),
+        ([ParticipantSilent("x", culprits=[BEN]), LinkFailed("y", peer=CLEO)], LinkFailed, (CLEO,)),
+        ([ParticipantAborted("x", culprits=[BEN], suspects=[BEN, CLEO])], ParticipantSilent, ()),
+    ],
+)
+def test_no_quorum_is_as_grave_as_the_gravest(
+    errors: list[MpcError], kind: type[MpcError], culprits: tuple[PeerId, ...]
+) -> None:
+    trouble = quorum._Trouble()
+    for error in errors:
+        trouble.note(error)
+    said = trouble.no_quorum("nobody is left")
+    assert type(said) is kind
+    assert said.culprits == culprits
+    assert said.message.startswith("nobody is left; x")
 
 
 def _prefer(made: Table, *first: PeerId) -> None:
