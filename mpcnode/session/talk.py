@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from mpcnode.session.meshes import Meshes
-from mpcnode.session.services import Services
+from mpcnode.session.services import SIGNAL_LASTS, Services
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire.relay import (
     RelayMessage,
@@ -19,7 +19,7 @@ class Talk:
 
     Args:
         roster: with whom, and the one key under which each hears anything.
-        expires: Unix time in seconds after which nobody shall act on what is said.
+        expires: Unix time in seconds after which nobody shall act on the proposal.
         services: the node's.
         meshes: the node's shared meshes.
     """
@@ -52,4 +52,8 @@ class Talk:
 
     def relay(self, to: PeerId, message: RelayMessage) -> None:
         """Say ``message`` through the server, to the holder of the roster's key and nobody else."""
-        self._services.relay.send(to, message, expires=self._expires, key=self._roster[to])
+        expires: float = self._expires
+        if not isinstance(message, SessionProposal):
+            # A decision may come when the time to answer is over; it is of use for as long as a signal is.
+            expires = max(expires, self._services.now() + SIGNAL_LASTS)
+        self._services.relay.send(to, message, expires=expires, key=self._roster[to])
