@@ -222,7 +222,7 @@ async def test_signals_that_come_early_are_kept_up_to_a_bound_for_each() -> None
         await asked.wait()
         (proposal,) = made.of(wire.SessionProposal, ANA, BEN)
         for number in range(500):
-            made.say(CLEO, BEN, wire.IceCandidate(proposal.session_id, 1, f"candidate {number}", None, None))
+            made.say(ANA, BEN, wire.IceCandidate(proposal.session_id, 1, f"candidate {number}", None, None))
         await asyncio.sleep(0.05)
         (session,) = made[BEN].sessions._running.values()
         assert isinstance(session, signing.SigningSession)
