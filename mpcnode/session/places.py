@@ -5,8 +5,13 @@ from typing import Final
 
 from mpcnode.types import IdentityKey, PeerId, SessionId
 
-MAX_EACH: Final = 2
-"""Sessions of one proposer at once; a proposal beyond is refused, not queued: its proposer waits for an answer."""
+MAX_KNOWN: Final = 8
+"""Sessions at once of one verified contact or participant of the wallet.
+
+A proposal beyond is refused, not queued: its proposer waits for an answer.
+"""
+MAX_STRANGER: Final = 2
+"""Sessions of one stranger at once."""
 MAX_STRANGERS: Final = 4
 """Sessions at once of all proposers who are neither verified contacts nor have a share of the wallet."""
 MAX_REMEMBERED: Final = 1024
@@ -16,7 +21,7 @@ class Places:
     """Who holds a place here.
 
     A place may be held for a day, while a human is waited for or a proposer that says no more. So nobody has more than
-    ``MAX_EACH``, and strangers, who can be as many as they like, have places of their own: verified contacts and the
+    so many, and strangers, who can be as many as they like, have places of their own: verified contacts and the
     participants of this node's wallets find theirs free whatever strangers do.
     """
 
@@ -31,8 +36,9 @@ class Places:
             key: the proposer's identity key; names are free.
             known: whether it is a verified contact, or has a share of the wallet.
         """
-        if sum(holder == key for holder, _ in self._held.values()) >= MAX_EACH:
-            return f"{MAX_EACH} sessions that {proposer} proposed are under way at this node already"
+        most = MAX_KNOWN if known else MAX_STRANGER
+        if sum(holder == key for holder, _ in self._held.values()) >= most:
+            return f"{most} sessions that {proposer} proposed are under way at this node already"
         if not known and sum(not known_one for _, known_one in self._held.values()) >= MAX_STRANGERS:
             return "this node is busy with other sessions"
         return None

@@ -274,7 +274,8 @@ class SigningSession:
         fresh: dict[str, str] = {name: answers[name].fresh or "" for name in chosen}
         fresh[self._me] = self._services.rng(FRESH_SIZE).hex()
         warm = self._meshes.warm(self._roster_of(fresh))
-        known = warm is not None and all(warm.id in answers[name].meshes for name in chosen)
+        # Who has the mesh, and answered over a link although the server carries answers too.
+        known = warm and all(warm.id in answers[name].meshes and name in self._talk.linked for name in chosen)
         return wire.SessionStart(
             session_id=self.session_id,
             signers=tuple(sorted(fresh)),

@@ -20,7 +20,7 @@ from mpcnode.errors import (
     ParticipantSilent,
     Refused,
 )
-from mpcnode.session.places import MAX_EACH
+from mpcnode.session.places import MAX_STRANGER
 from mpcnode.session.proposal import propose_keygen
 from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wire.relay import (
@@ -361,7 +361,7 @@ async def test_a_stranger_that_talks_of_sessions_that_are_none_changes_nothing(
 async def test_more_sessions_than_a_node_holds_of_one_proposer_are_refused(place: Nodes, server: LyingServer) -> None:
     ben = await place.start("ben", accept="ask", human=Human(approves=for_ever))
     async with Stranger.registered("eve", server.url) as eve:
-        for number in range(MAX_EACH + 1):
+        for number in range(MAX_STRANGER + 1):
             eve.say("ben", proposal(number, ben.node._identity.public_key))
         answer = await eve.hears(SessionResponse)
         assert answer.reason == "2 sessions that eve proposed are under way at this node already"

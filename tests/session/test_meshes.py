@@ -1,6 +1,7 @@
 """Meshes that stay open between signatures: reused, closed when idle, and never trusted beyond their roster."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -8,8 +9,10 @@ import pytest
 
 from mpcnode.errors import MpcError
 from mpcnode.mesh.transport import MeshTimeouts
+from mpcnode.status import Proposed
 from mpcnode.types import PeerId
 from mpcnode.wire.relay import RelayMessage, SessionStart
+from tests.helpers.cheat import Rule, Said
 from tests.helpers.quorums import NAMES, Seat, Table, hello, table
 from tests.helpers.sessions import DEADLINE, HASTY
 
@@ -83,6 +86,21 @@ async def test_a_proposer_that_restarted_is_answered_although_the_signer_holds_i
         assert (view.signers, view.attempts) == ((ANA, BEN), 1)
 
 
+async def test_an_answer_that_a_dead_link_lost_is_given_again_through_the_server_and_that_link_is_not_used() -> None:
+    async with table(2, 2, mesh_timeouts=PATIENT_LINK) as made:
+        await made.sign(ANA)
+
+        async def cut(_proposal: Proposed) -> bool:
+            made.network.stall(ANA, BEN)
+            asyncio.get_running_loop().call_later(0.1, made.network.heal, ANA, BEN)
+            return True
+
+        made[BEN].asks(says=cut)
+        view = await made.sign(ANA)
+        assert (view.signers, view.attempts) == ((ANA, BEN), 1)
+        assert [len(seat.made) for seat in made.seats.values()] == [2, 2]
+
+
 async def test_a_lost_link_is_asked_again_in_the_room_and_who_is_not_there_is_not_waited_for() -> None:
     async with table(2, 2, mesh_timeouts=QUICK) as made:
         await made.sign(ANA)
@@ -131,22 +149,18 @@ async def test_a_link_to_the_same_name_with_another_key_is_no_link() -> None:
         assert meshes.warm({**made[ANA].wallet.identity_keys, BEN: type(key)(bytes(32))}) is None
 
 
-async def test_a_message_for_a_session_that_has_not_begun_here_waits_and_strangers_push_nobody_out() -> None:
+async def test_a_message_for_a_session_that_has_not_begun_here_waits() -> None:
     """The proposer may sign before the signer has read who signs."""
     async with table(2, 2) as made:
+
+        def late(to: PeerId, message: Any) -> Iterable[Said]:
+            asyncio.get_running_loop().call_later(0.1, made[ANA].made[0]._mesh.send, to, message)  # type: ignore[attr-defined]
+            return []
+
+        made[ANA].rules.append(Rule((SessionStart,), late))  # the first goes through the server
         await made.sign(ANA)
-
-        def late(_sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage | None:
-            if isinstance(message, SessionStart):
-                asyncio.get_running_loop().call_later(0.1, made.say, ANA, to, message)
-                return None
-            return message
-
-        made.tamper = late
-        meshes: Any = made[ANA].sessions.meshes
-        meshes.link_to = lambda _peer, _key: None
         view = await made.sign(ANA)
-        assert view.signers == (ANA, BEN)
+        assert (view.signers, view.attempts) == ((ANA, BEN), 1)
         assert len(made[ANA].made) == 1
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mpcnode.session.allowance import Allowance
-from mpcnode.session.places import MAX_EACH, MAX_REMEMBERED, MAX_STRANGERS, Over, Places
+from mpcnode.session.places import MAX_KNOWN, MAX_REMEMBERED, MAX_STRANGER, MAX_STRANGERS, Over, Places
 from mpcnode.session.policy import HOUR
 from mpcnode.types import IdentityKey, PeerId, SessionId
 
@@ -19,14 +19,14 @@ def session(number: int) -> SessionId:
     return SessionId(f"{number:032x}")
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_nobody_holds_more_places_than_its_own_whatever_it_calls_itself(*, known: bool) -> None:
+@pytest.mark.parametrize(("known", "most"), [(False, MAX_STRANGER), (True, MAX_KNOWN)])
+def test_nobody_holds_more_places_than_its_own_whatever_it_calls_itself(*, known: bool, most: int) -> None:
     places = Places()
-    for number in range(MAX_EACH):
+    for number in range(most):
         assert places.hindrance(BEN, key(1), known=known) is None
         places.take(session(number), key(1), known=known)
     reason = places.hindrance(PeerId("another-name"), key(1), known=known)
-    assert reason == "2 sessions that another-name proposed are under way at this node already"
+    assert reason == f"{most} sessions that another-name proposed are under way at this node already"
     places.free(session(0))
     assert places.hindrance(BEN, key(1), known=known) is None
 

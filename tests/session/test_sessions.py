@@ -14,7 +14,7 @@ from mpcnode.keystore.audit_chain import Entry
 from mpcnode.session import quorum
 from mpcnode.session.consent import Policy
 from mpcnode.session.journal import MAX_FRUITLESS_EACH, MAX_REFUSALS, MAX_REFUSALS_EACH, Journal
-from mpcnode.session.places import MAX_EACH, MAX_STRANGERS
+from mpcnode.session.places import MAX_KNOWN, MAX_STRANGERS
 from mpcnode.session.policy import WalletPolicy
 from mpcnode.session.proposal import propose_keygen, propose_signing
 from mpcnode.status import SessionEnded
@@ -250,16 +250,16 @@ async def test_a_node_that_is_killed_after_it_accepted_counts_that_when_it_is_ba
 # --- places ---
 
 
-async def test_who_proposes_and_says_no_more_keeps_two_places_and_the_others_sign() -> None:
+async def test_who_proposes_and_says_no_more_keeps_only_its_own_places_and_the_others_sign() -> None:
     async with table(3, 4, timeouts=HASTY) as made:
-        for number in range(8):
+        for number in range(MAX_KNOWN + 6):
             for to in (BEN, CLEO):
                 made.say(DORA, to, to_sign(made, DORA, number))
         for seat in (made[BEN], made[CLEO]):
-            await running(seat, MAX_EACH)
+            await running(seat, MAX_KNOWN)
         assert (await made.sign(ANA, hello(BEN, CLEO))).signers == (ANA, BEN, CLEO)
         refused = [answer.reason for answer in responses(made, BEN, DORA) if not answer.accepted]
-        assert refused == ["2 sessions that dora proposed are under way at this node already"] * 6
+        assert refused == ["8 sessions that dora proposed are under way at this node already"] * 6
 
 
 async def test_strangers_that_wait_for_a_human_keep_nobody_from_signing() -> None:
@@ -275,7 +275,7 @@ async def test_strangers_that_wait_for_a_human_keep_nobody_from_signing() -> Non
 
 async def test_a_place_is_free_again_when_its_session_is_over() -> None:
     async with table(2, 2, timeouts=HASTY) as made:
-        for _ in range(MAX_EACH * 2 + 1):
+        for _ in range(MAX_KNOWN * 2 + 1):
             await made.sign(ANA)
             await answered(made)
 
