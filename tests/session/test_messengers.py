@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -125,7 +125,7 @@ async def test_a_warm_mesh_that_is_gone_is_no_reason_to_leave_its_signer_out() -
         def gone(peer: PeerId) -> Any:
             ids = offered(peer)
             for mesh_id in ids:
-                meshes.get(mesh_id).opened = False
+                asyncio.get_running_loop().call_soon(setattr, meshes.get(mesh_id), "opened", False)
             return ids
 
         meshes.offered = gone
@@ -182,24 +182,19 @@ async def test_an_unused_mesh_of_the_same_nodes_makes_room_for_the_next() -> Non
 async def test_a_flood_for_no_session_pushes_out_nobody_else_s_messages() -> None:
     """Ben floods cleo before it has read who signs, when the proposer's own first message is there already."""
     async with table(3, 3, timeouts=HASTY) as made:
-        await made.sign(ANA)
-        flooded = made[BEN].made[0]
 
-        def late(_sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage | None:
-            if isinstance(message, SessionStart) and to == CLEO:
-                loop = asyncio.get_running_loop()
-                loop.call_later(0.1, flood)
-                loop.call_later(0.2, made.say, ANA, to, message)
-                return None
-            return message
+        def late(to: PeerId, message: Any) -> Iterable[Said]:
+            loop, mesh = asyncio.get_running_loop(), cast("Any", made[ANA].made[0])
+            loop.call_later(0.1, flood)
+            loop.call_later(0.2, mesh._mesh.send, to, message)
+            return []
 
         def flood() -> None:
             for _ in range(MAX_EARLY * 5):
-                flooded.send(CLEO, CommitmentList("99" * 16, ED25519, "00"))
+                made[BEN].made[0].send(CLEO, CommitmentList("99" * 16, ED25519, "00"))
 
-        made.tamper = late
-        meshes: Any = made[ANA].sessions.meshes
-        meshes.link_to = lambda _peer, _key: None
+        made[ANA].rules.append(Rule((SessionStart,), late, CLEO))  # the first goes through the server
+        await made.sign(ANA)
         with pytest.raises(MpcError):
             await made.sign(ANA)
         # Among what ben's flood pushed out was what it had said itself, and nothing else.
