@@ -1,7 +1,6 @@
 """The command ``mpcnode``: its commands, and the one way out of all of them."""
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -77,10 +76,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: the arguments after the program's name; those of this process by default.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    # SIGTERM before an event loop runs (at a passphrase prompt, say) is answered the way Ctrl-C is.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(_run(arguments))
+    sys.exit(_run(list(sys.argv[1:] if argv is None else argv)))
 
 
 def _run(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from mpcnode.cli import signals
 from mpcnode.errors import ConfigurationError, Interrupted
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ def run_orderly(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:
+        if name := signals.came():
+            raise Interrupted(f"interrupted by {name}")
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(_watched(main, listen, stop_with_stdin=stop_with_stdin))
     finally:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from mpcnode.cli import signals
 from mpcnode.cli.loop import run_orderly
 from mpcnode.errors import ConfigurationError, Interrupted
 
@@ -54,6 +55,29 @@ def test_a_signal_while_the_loop_is_made_waits_until_somebody_answers_to_it(numb
     with pytest.raises(Interrupted, match=number.name):
         run_orderly(work, loop_factory=make)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_a_signal_that_python_dropped_before_the_loop_is_answered_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where it comes inside a finalizer: the exception goes nowhere."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(signals, "_seen", [])
+    begun = []
+
+    async def work() -> None:
+        begun.append(True)
+
+    try:
+        signals.catch()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            run_orderly(work)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert not begun
 
 
 def test_a_second_signal_ends_an_unwinding_that_hangs() -> None:
