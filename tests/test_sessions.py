@@ -11,7 +11,7 @@ from mpcnode.scenario.load import load
 
 ROOT = Path(__file__).parent.parent
 SESSIONS = sorted((ROOT / "sessions").rglob("*.yaml"))
-QUICK = {"two-of-three.yaml", "bad-share.yaml", "each-pair.yaml", "bad-signature-share.yaml"}
+QUICK = {"two-of-three.yaml", "bad-share.yaml", "each-pair.yaml"}
 
 pytestmark = [pytest.mark.process, pytest.mark.webrtc]
 

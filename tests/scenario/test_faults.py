@@ -174,7 +174,10 @@ AFTER: dict[Step, dict[str, bytes]] = {
 }
 
 
-@pytest.mark.parametrize("step", get_args(Save))
+@pytest.mark.parametrize(
+    "step",
+    [s if s in {"pending-write", "active-rename"} else pytest.param(s, marks=pytest.mark.slow) for s in get_args(Save)],
+)
 def test_a_death_inside_a_save_leaves_what_that_step_leaves(tmp_path: Path, step: Step) -> None:
     assert saved(tmp_path, step, signal.SIGKILL) == (-signal.SIGKILL, AFTER[step])
 
