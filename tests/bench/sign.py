@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.types import SuiteId
+from mpcnode.wire.relay import MAX_BATCH
 from tests.bench import signing_maths
 from tests.bench.cluster import Cluster, Signing, cluster
 from tests.bench.report import Table, Target, median, ms, percentile, times, watched_load
@@ -80,7 +81,7 @@ def _warm_table(signed: Sequence[Signing], echoes: Sequence[float], load: Sequen
 def _batch_table(rates: Mapping[SuiteId, float], alone: float, count: int, load: Sequence[float]) -> Table:
     return Table(
         title=f"A batch of {count:,} messages, 2 of 3",
-        conditions="As above, with one command: sessions of at most 256 messages, one after the other. Once each.",
+        conditions=f"As above, with one command: sessions of at most {MAX_BATCH} messages, one after the other. Once each.",
         columns=("", "signatures a second", "beside one by one"),
         rows=[(suite, f"{rate:,.0f}", times(rate / alone)) for suite, rate in rates.items()],
         load=load,
