@@ -81,7 +81,7 @@ def _warm_table(signed: Sequence[Signing], echoes: Sequence[float], load: Sequen
 def _batch_table(rates: Mapping[SuiteId, float], alone: float, count: int, load: Sequence[float]) -> Table:
     return Table(
         title=f"A batch of {count:,} messages, 2 of 3",
-        conditions=f"As above, with one command: sessions of at most {MAX_BATCH} messages, one after the other. Once each.",
+        conditions=f"As above, with one command: sessions of {MAX_BATCH} messages, one after the other. Once each.",
         columns=("", "signatures a second", "beside one by one"),
         rows=[(suite, f"{rate:,.0f}", times(rate / alone)) for suite, rate in rates.items()],
         load=load,
