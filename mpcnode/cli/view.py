@@ -49,7 +49,7 @@ class SessionView:
     def mark(self, participant: str, phase: status.Phase) -> Mark:
         """Where ``participant`` stands in ``phase``."""
         if self.ended is not None and self.ended.error is None:
-            return "done"
+            return "done" if participant in self._through else self._left_out(participant, phase)
         if self.phase is None or PHASES.index(phase) > PHASES.index(self.phase):
             return "ahead"
         if phase == "confirming" and participant not in self._here:
@@ -68,6 +68,21 @@ class SessionView:
     @property
     def _here(self) -> set[str]:
         return {peer.peer_id for peer in self.proposal.participants if peer.trust == "self"}
+
+    @property
+    def _through(self) -> set[str]:
+        """Who went through every phase of a session that ended well: everybody, or those who signed."""
+        if self.proposal.kind != "sign":
+            return {peer.peer_id for peer in self.proposal.participants}
+        signature = self.ended.signature if self.ended else None
+        return set(signature.signers) if signature else set()
+
+    def _left_out(self, participant: str, phase: status.Phase) -> Mark:
+        """Who did not sign answered at most; what it answered is known where it was asked from, and of oneself."""
+        accepted = self.answers.get(participant, True if participant in self._here else None)
+        if phase != "negotiating" or accepted is None:
+            return "ahead"
+        return "done" if accepted else "failed"
 
     def _words_elsewhere(self, participant: str) -> Mark:
         """That somebody else compared the words shows in its share alone, which it does not send before."""

@@ -373,7 +373,7 @@ class KeygenSession:
 
     def _link_changed(self, change: LinkChange) -> None:
         state = _LINKS.get(change.state)
-        if state is not None:
+        if state is not None and self._state.state not in {State.LEAVING, State.DONE}:  # then all links go
             self._emit(Link(self.session_id, self._me, change.peer, state))
 
     def _give_up(self, error: MpcError | asyncio.CancelledError) -> None:

@@ -47,6 +47,35 @@ def test_a_signing_session_has_the_phases_of_signing_alone() -> None:
     assert [view.mark("cli2", phase) for phase in view.phases] == ["done"] * 4 + ["waiting"]
 
 
+def test_a_signature_is_the_work_of_its_signers_alone() -> None:
+    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,))
+    asked = msgspec.structs.replace(proposed("cli1", "cli2", "cli3", "cli4"), kind="sign", sign=what)
+    signature = status.SignatureView(
+        wallet_id="ab" * 16,
+        name="treasury",
+        suite="FROST-ED25519-SHA512-v1",
+        public_key="00" * 32,
+        messages=("68656c6c6f",),
+        signatures=("00" * 64,),
+        signers=("cli1", "cli2"),
+    )
+    over = msgspec.structs.replace(ended(None), kind="sign", signature=signature)
+    answers = [status.Answered(SESSION, name, accepted=yes) for name, yes in [("cli2", True), ("cli3", False)]]
+    view = fold(asked, *answers, over)
+    marks = {name: [view.mark(name, phase) for phase in view.phases] for name in ("cli1", "cli2", "cli3", "cli4")}
+    assert marks["cli1"] == marks["cli2"] == ["done"] * 5
+    assert marks["cli3"] == ["failed", *["ahead"] * 4]
+    assert marks["cli4"] == ["ahead"] * 5
+
+
+def test_who_accepted_and_was_not_needed_signed_nothing() -> None:
+    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,))
+    asked = msgspec.structs.replace(proposed("cli1", "cli2"), kind="sign", sign=what)
+    view = fold(asked, msgspec.structs.replace(ended(None), kind="sign"))
+    (me,) = [peer.peer_id for peer in asked.participants if peer.trust == "self"]
+    assert [view.mark(me, phase) for phase in view.phases] == ["done", *["ahead"] * 4]
+
+
 def test_a_refusal_is_marked_at_once() -> None:
     view = fold(
         proposed("cli1", "cli2"),

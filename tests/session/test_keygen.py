@@ -21,10 +21,11 @@ from mpcnode.errors import (
     ParticipantSilent,
     Refused,
 )
+from mpcnode.mesh.transport import LinkChange, LinkState
 from mpcnode.session.agreement import Agreement, refusal
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.state import State
-from mpcnode.status import Answered, Event, Progress, SafetyWords, WalletChanged, WalletView, Warned
+from mpcnode.status import Answered, Event, Link, Progress, SafetyWords, WalletChanged, WalletView, Warned
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire.peer import Abort, Ready, WalletCreated
 from mpcnode.wire.relay import Answer, Offer, RelayMessage, SessionCancel, SessionProposal, SessionResponse
@@ -45,6 +46,14 @@ async def raising(error: MpcError, *_: object) -> Any:
 
 def of(kind: type[Event], seat: Seat) -> list[Any]:
     return [event for event in seat.events if type(event) is kind]
+
+
+async def test_a_link_that_goes_when_all_is_done_is_not_shown_as_one_that_is_built_again() -> None:
+    table = Table(*NAMES)
+    await table.run()
+    lost = LinkChange(BEN, LinkState.LOST, 1)
+    table[ANA].session._link_changed(lost)
+    assert {link.state for link in of(Link, table[ANA])} == {"connecting", "open"}
 
 
 # --- answers and cancels ---
