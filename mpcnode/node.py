@@ -52,7 +52,7 @@ from mpcnode.status import (
     WalletView,
     Warned,
 )
-from mpcnode.types import PeerId, SessionId, parse_peer_id
+from mpcnode.types import PeerId, parse_peer_id
 from mpcnode.wire.relay import CertificateReply, CertificateRequest
 from mpcnode.wire.signaling import IceServer
 
@@ -223,7 +223,8 @@ class Node:
         )
         roster = await self._room.introduce(others, self._relay, wait=self.config.timeouts.introduce)
         proposal = propose_keygen(
-            session_id=SessionId(secrets.token_hex(16)),
+            proposer=self.peer_id,
+            salt=secrets.token_bytes(16),
             roster={**roster, self.peer_id: self._identity.public_key},
             threshold=request.threshold,
             suites=request.suites,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from mpcnode.crypto.ciphersuite import Secp256k1Sha256Taproot
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import DecodeError, IdentityCheckFailed, Refused
 from mpcnode.identity.identity import check_identity_key
 from mpcnode.protocols.descriptor import Descriptor, Member
@@ -33,7 +34,8 @@ CLOCK_SKEW: Final = 300
 
 def propose_keygen(
     *,
-    session_id: SessionId,
+    proposer: PeerId,
+    salt: bytes,
     roster: Mapping[PeerId, IdentityKey],
     threshold: int,
     suites: Collection[SuiteId],
@@ -44,7 +46,8 @@ def propose_keygen(
     """Make a proposal for a new wallet.
 
     Args:
-        session_id: fresh, 128 random bits.
+        proposer: this node.
+        salt: 16 fresh random bytes, for the session id.
         roster: everybody with the identity key this node knows, itself included.
         threshold: how many signers will suffice.
         suites: the ciphersuites of the wallet.
@@ -58,7 +61,8 @@ def propose_keygen(
     check_threshold(threshold, len(roster))
     names = sorted(roster)
     return SessionProposal(
-        session_id=session_id,
+        session_id=session_id_of(roster[proposer], salt),
+        salt=salt.hex(),
         kind=KEYGEN,
         total=len(names),
         threshold=threshold,
@@ -73,7 +77,7 @@ def propose_keygen(
 
 def propose_signing(
     *,
-    session_id: SessionId,
+    salt: bytes,
     wallet: Wallet,
     asked: Collection[PeerId],
     suite: SuiteId,
@@ -84,8 +88,8 @@ def propose_signing(
     """Make a proposal to sign.
 
     Args:
-        session_id: fresh, 128 random bits.
-        wallet: whose key; its roster's identity keys are the ones that count.
+        salt: 16 fresh random bytes, for the session id.
+        wallet: whose key, and who proposes; its roster's identity keys are the ones that count.
         asked: participants of it who are asked, this node included, at least its threshold.
         suite: one of its ciphersuites.
         request: what is signed.
@@ -98,7 +102,8 @@ def propose_signing(
     check_threshold(wallet.threshold, len(asked))
     names = sorted(asked)
     return SessionProposal(
-        session_id=session_id,
+        session_id=session_id_of(wallet.identity_keys[wallet.peer_id], salt),
+        salt=salt.hex(),
         kind=SIGN,
         total=len(names),
         threshold=wallet.threshold,
@@ -201,6 +206,19 @@ def check_proposal(
                 peer=name,
                 hint="compare fingerprints with both of them: somebody stands between you",
             )
+
+
+def session_id_of(proposer: IdentityKey, salt: bytes) -> SessionId:
+    """Give the id of a session: whoever would propose another under it needs the same key.
+
+    Without that the first to be heard would have it, and a participant that races the proposer could take it away.
+    """
+    return SessionId(tagged_hash("mpcnode/session-id/v1", proposer, salt)[:16].hex())
+
+
+def is_of(proposal: SessionProposal, key: IdentityKey) -> bool:
+    """Say whether the session of ``proposal`` is the holder's of ``key`` to propose."""
+    return proposal.session_id == session_id_of(key, bytes.fromhex(proposal.salt))
 
 
 def roster_of(proposal: SessionProposal) -> dict[PeerId, IdentityKey]:

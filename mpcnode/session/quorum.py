@@ -29,7 +29,7 @@ from mpcnode.session.sessions import Sessions
 from mpcnode.session.signatory import signature_view
 from mpcnode.session.signing import SigningSession
 from mpcnode.status import ErrorView, Event, SignatureView, error_view
-from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
+from mpcnode.types import IdentityKey, PeerId, SuiteId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire.relay import SignRequest
 
@@ -201,7 +201,7 @@ class Quorum:
         self, order: _Order, request: SignRequest, others: tuple[PeerId, ...], trouble: _Trouble
     ) -> SignatureView:
         proposal = propose_signing(
-            session_id=SessionId(self._services.rng(16).hex()),
+            salt=self._services.rng(16),
             wallet=order.wallet,
             asked=(self._me, *others),
             suite=order.suite,

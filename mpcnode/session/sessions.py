@@ -19,7 +19,7 @@ from mpcnode.session.meshes import Meshes
 from mpcnode.session.phases import Phases
 from mpcnode.session.places import Over, Places
 from mpcnode.session.policy import WalletPolicy
-from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, roster_of
+from mpcnode.session.proposal import KEYGEN, SIGN, check_proposal, check_signing, is_of, roster_of
 from mpcnode.session.sealed_relay import Opened
 from mpcnode.session.services import Services
 from mpcnode.session.shown import ended, is_known, sign_view, unchecked
@@ -178,6 +178,10 @@ class Sessions:
 
     async def answer(self, opened: Opened, proposal: wire.SessionProposal) -> None:
         """Run a session that somebody else proposed; its end is told as an event, whatever it is."""
+        if not is_of(proposal, opened.public_key):
+            # Not even refused: that would be remembered, and the session may be another's.
+            _log.warning("%s proposes a session under an id that is not its own", opened.sender)
+            return
         writable = await self._journal.is_ready()
         if proposal.session_id in self._running or proposal.session_id in self._over:
             return  # the same proposal twice: one task is enough

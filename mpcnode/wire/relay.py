@@ -92,11 +92,13 @@ def check_reading(reading: Reading, messages: Iterable[bytes]) -> None:
 class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=True):
     """Propose a session to everybody in it.
 
+    ``session_id`` is made of the proposer's identity key and ``salt``: nobody else can propose a session of that id.
     ``expires`` is Unix time in seconds and keeps an old proposal from being played again; ``answer_within`` is how many
     seconds answers are waited for, each by its own clock, which may be minutes off.
     """
 
     session_id: Hex16
+    salt: Hex16
     kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,20}\Z")]
     total: int
     threshold: int

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from mpcnode.identity.contacts import Contacts
-from mpcnode.session.proposal import proposal_hash
+from mpcnode.session.proposal import proposal_hash, session_id_of
 from mpcnode.session.sealed_relay import HELLO, Opened, SealedRelay, _hello_input
 from mpcnode.signaling.hub import Action, Close, Hub
 from mpcnode.signaling.limits import Limits
@@ -287,6 +287,7 @@ class GoBetween:
         self._waiting: list[tuple[PeerId, PeerId, wire.RelayMessage]] = []
         """What came before both were heard: what is said of their keys must be true for each."""
         self._hashes: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
         self._relays = {mask_of: self._relay(server, mask_of) for mask_of in self._ends}
 
     def __call__(self, passing: Passing) -> Iterable[Passing]:
@@ -321,11 +322,16 @@ class GoBetween:
         )
 
     def _translated(self, sender: PeerId, to: PeerId, message: wire.RelayMessage) -> wire.RelayMessage:
-        """Name the keys that the recipient knows, and the proposals that it saw."""
+        """Name the keys that the recipient knows, and the sessions and proposals that it saw."""
+        if not isinstance(message, wire.SessionProposal):
+            here = self._ids.get(message.session_id, message.session_id)
+            message = msgspec.structs.replace(message, session_id=here)
         if isinstance(message, wire.SessionProposal):
             keys = dict(zip(message.participants, message.public_keys, strict=True))
             keys[sender], keys[to] = key_of(self._masks[sender]).hex(), self._keys[to]
-            changed = msgspec.structs.replace(message, public_keys=tuple(keys.values()))
+            proposed = session_id_of(key_of(self._masks[sender]), bytes.fromhex(message.salt))
+            self._ids |= {message.session_id: proposed, proposed: message.session_id}
+            changed = msgspec.structs.replace(message, public_keys=tuple(keys.values()), session_id=proposed)
             self._hashes[proposal_hash(message).hex()] = proposal_hash(changed).hex()
             self._hashes[proposal_hash(changed).hex()] = proposal_hash(message).hex()
             return changed

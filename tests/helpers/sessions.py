@@ -19,17 +19,19 @@ from mpcnode.protocols.descriptor import Descriptor, Member
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost.keygen import KeygenResult, StorePending, keygen
 from mpcnode.session.keygen import KeygenSession
-from mpcnode.session.proposal import propose_keygen
+from mpcnode.session.proposal import propose_keygen, session_id_of
 from mpcnode.session.sealed_relay import Opened, SealedRelay
 from mpcnode.session.services import Services
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.session.wallets import Wallets
 from mpcnode.status import Event, SafetyWords, WalletView
-from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId, SuiteId
+from mpcnode.types import Identifier, IdentityKey, PeerId, SuiteId
 from mpcnode.wire.relay import RelayMessage, SessionProposal
 from tests.helpers.relays import ANA, BEN, CLEO, NOW, identity, key_of
 
-SESSION: Final = SessionId("5e" * 16)
+SALT: Final = bytes.fromhex("5e" * 16)
+SESSION: Final = session_id_of(key_of(ANA), SALT)
+"""What ana proposes."""
 ED25519: Final = DEFAULT_SUITES[:1]
 PATIENT: Final = SessionTimeouts(introduce=10, negotiate=20, round=20, confirm=20, evidence=0.15, leave=5)
 """For a test in which somebody says what is wrong: no deadline is what ends it."""
@@ -145,7 +147,8 @@ class Table:
             message
         )
         self.proposal = propose_keygen(
-            session_id=SESSION,
+            proposer=names[0],
+            salt=SALT,
             roster={name: key_of(name) for name in names},
             threshold=threshold,
             suites=suites,

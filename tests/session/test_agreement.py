@@ -13,7 +13,8 @@ NAMES: tuple[PeerId, ...] = (ANA, BEN, CLEO)
 
 def proposal(wallet_name: str = "treasury") -> SessionProposal:
     return propose_keygen(
-        session_id=SESSION,
+        proposer=ANA,
+        salt=bytes(16),
         roster={name: key_of(name) for name in NAMES},
         threshold=2,
         suites=(SuiteId("FROST-ED25519-SHA512-v1"),),
@@ -110,6 +111,7 @@ def test_what_this_node_says_is_about_this_very_proposal(agreement: Agreement) -
 def test_a_proposal_that_is_none_can_be_refused() -> None:
     crooked = SessionProposal(
         session_id=SESSION,
+        salt="00" * 16,
         kind="keygen",
         total=2,
         threshold=2,

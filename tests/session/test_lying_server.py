@@ -22,7 +22,7 @@ from mpcnode.errors import (
 )
 from mpcnode.session.places import MAX_STRANGER
 from mpcnode.session.proposal import propose_keygen
-from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
+from mpcnode.types import IdentityKey, PeerId, SuiteId
 from mpcnode.wire.relay import (
     CertificateReply,
     CertificateRequest,
@@ -290,7 +290,8 @@ async def test_a_server_with_two_faces_is_found_out_by_the_words(tmp_path: Path)
 def proposal(number: int, bens: IdentityKey, **changes: Any) -> SessionProposal:
     """Eve's proposal to ben, with one thing changed."""
     made = propose_keygen(
-        session_id=SessionId(f"{number:032x}"),
+        proposer=EVE,
+        salt=number.to_bytes(16, "big"),
         roster={BEN: bens, EVE: key_of(EVE)},
         threshold=2,
         suites=(SuiteId("FROST-ED25519-SHA512-v1"),),

@@ -10,22 +10,25 @@ from mpcnode.session.proposal import (
     CLOCK_SKEW,
     check_proposal,
     descriptor_of,
+    is_of,
     proposal_hash,
     propose_keygen,
     roster_of,
+    session_id_of,
 )
-from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire.relay import MAX_ANSWER_SECONDS, SessionProposal, SignRequest, encode_message
 from tests.helpers.relays import ANA, BEN, CLEO, EVE, NOW, key_of
 
-SESSION = SessionId("5e" * 16)
+SALT = bytes.fromhex("5e" * 16)
 EXPIRES = int(NOW) + 120
 NAMES = (ANA, BEN, CLEO)
 
 
 def made(*names: PeerId, threshold: int = 2) -> SessionProposal:
     return propose_keygen(
-        session_id=SESSION,
+        proposer=(names or NAMES)[0],
+        salt=SALT,
         roster={name: key_of(name) for name in names or NAMES},
         threshold=threshold,
         suites=DEFAULT_SUITES,
@@ -136,10 +139,21 @@ def test_this_nodes_own_key_is_known_to_it_without_being_told() -> None:
         check(made(), my_key=key_of(EVE), known_key=lambda _: None)
 
 
+def test_a_session_is_its_proposer_s_and_nobody_else_s() -> None:
+    proposal = made()
+    assert is_of(proposal, key_of(ANA))
+    assert not is_of(proposal, key_of(BEN))
+    assert not is_of(msgspec.structs.replace(proposal, salt="00" * 16), key_of(ANA))
+    ids = {session_id_of(key_of(name), salt) for name in NAMES for salt in (SALT, bytes(16))}
+    assert len(ids) == 6
+    assert all(len(bytes.fromhex(one)) == 16 for one in ids)
+
+
 def test_the_hash_covers_every_field() -> None:
     proposal = made()
     changes: list[dict[str, Any]] = [
         {"session_id": "5f" * 16},
+        {"salt": "5f" * 16},
         {"kind": "sign"},
         {"total": 4},
         {"threshold": 3},
@@ -167,7 +181,7 @@ def test_the_hash_is_the_same_after_the_wire() -> None:
 def test_the_descriptor_is_the_proposal_and_everybodys_fresh_bytes() -> None:
     fresh = {name: bytes([number]) * 32 for number, name in enumerate(NAMES)}
     descriptor = descriptor_of(made(), fresh)
-    assert descriptor.session_id == SESSION
+    assert descriptor.session_id == session_id_of(key_of(ANA), SALT)
     assert descriptor.threshold == 2
     assert descriptor.wallet_name == "treasury"
     assert descriptor.suites == DEFAULT_SUITES

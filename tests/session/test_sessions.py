@@ -68,7 +68,7 @@ def logged(tmp_path: Path) -> Iterator[Callable[[Table, PeerId], Logged]]:
 def to_sign(made: Table, proposer: PeerId, number: int, **changes: Any) -> wire.SessionProposal:
     """What ``proposer`` would have everybody sign; it may say for a day who signs."""
     proposal = propose_signing(
-        session_id=SessionId(f"{number:032x}"),
+        salt=number.to_bytes(16, "big"),
         wallet=made[proposer].wallet,
         asked=made.present(),
         suite=ED25519,
@@ -82,7 +82,8 @@ def to_sign(made: Table, proposer: PeerId, number: int, **changes: Any) -> wire.
 def to_make(made: Table, proposer: str, me: PeerId, number: int) -> wire.SessionProposal:
     """A wallet that ``proposer``, of whom nobody knows anything, would make."""
     return propose_keygen(
-        session_id=SessionId(f"{number:032x}"),
+        proposer=PeerId(proposer),
+        salt=number.to_bytes(16, "big"),
         roster={PeerId(proposer): key_of(proposer), me: key_of(me)},
         threshold=2,
         suites=[ED25519],
@@ -155,12 +156,12 @@ async def test_who_proposes_and_dismisses_without_end_fills_no_log(
     async with table(2, 3, timeouts=HASTY) as made:
         log = logged(made, BEN)
         for number in range(MAX_FRUITLESS_EACH + 10):
-            before = len(responses(made, BEN, ANA))
-            made.say(ANA, BEN, to_sign(made, ANA, number))
+            before, proposal = len(responses(made, BEN, ANA)), to_sign(made, ANA, number)
+            made.say(ANA, BEN, proposal)
             async with asyncio.timeout(DEADLINE):
                 while len(responses(made, BEN, ANA)) == before:
                     await asyncio.sleep(0)
-            made.say(ANA, BEN, wire.SessionCancel(f"{number:032x}", code, "others sign"))
+            made.say(ANA, BEN, wire.SessionCancel(proposal.session_id, code, "others sign"))
             await answered(made)
         outcome = "unneeded" if code == "not_needed" else "failed"
         assert [one.outcome for one in log.entries()] == [outcome] * MAX_FRUITLESS_EACH
@@ -326,7 +327,7 @@ async def test_proposals_that_are_refused_make_nothing_forgotten_that_ran() -> N
         assert proposal.sign is not None
         other = msgspec.structs.replace(proposal.sign, epoch=7)
         for number in range(1100):
-            made.say(ANA, BEN, msgspec.structs.replace(proposal, session_id=f"{number:032x}", sign=other))
+            made.say(ANA, BEN, to_sign(made, ANA, number, sign=other))
         await answered(made)
         count = len(made[BEN].of(SessionEnded))
         made[ANA].made[0].broadcast(Abort(SessionId(proposal.session_id), "idle", "bye"))

@@ -14,7 +14,7 @@ from mpcnode.errors import (
     UsageError,
     WalletPending,
 )
-from mpcnode.session.proposal import proposal_hash
+from mpcnode.session.proposal import proposal_hash, session_id_of
 from mpcnode.status import Proposed
 from mpcnode.types import PeerId, SuiteId
 from mpcnode.wallet.wallet import State
@@ -255,9 +255,32 @@ async def test_the_proposal_of_a_key_that_is_not_the_proposer_s_is_not_shown() -
     async with table(2, 3) as made:
         await made.sign(ANA)
         (proposal,) = made.of(wire.SessionProposal, ANA, CLEO)
-        again = msgspec.structs.replace(proposal, session_id="77" * 16)
+        mallory = session_id_of(key_of("mallory"), bytes(16))
+        again = msgspec.structs.replace(proposal, session_id=mallory, salt="00" * 16)
         made.say(ANA, CLEO, again, key_as="mallory")
         assert await made[CLEO].error(2) == ("identity_check_failed", (ANA,))
+
+
+async def test_who_races_the_proposer_with_its_own_session_takes_nothing_away() -> None:
+    """Dora is asked like the others, and proposes the very same session before the proposer is heard."""
+    async with table(3, 4) as made:
+
+        def race(sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage | None:
+            if not isinstance(message, wire.SessionProposal) or sender != ANA:
+                return message
+            if to == DORA:
+                for name in (BEN, CLEO):
+                    made.say(DORA, name, message)
+                    asyncio.get_running_loop().call_later(0.05, made.say, ANA, name, message)
+                return message
+            return None
+
+        made.tamper = race
+        view = await made.sign(ANA)
+        assert view.attempts == 1
+        assert not view.failures
+        for name in (BEN, CLEO):
+            assert [shown.proposer for shown in made[name].of(Proposed)] == [ANA]
 
 
 # --- somebody else under a participant's name ---

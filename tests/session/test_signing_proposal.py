@@ -8,7 +8,7 @@ import pytest
 from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.errors import Refused
 from mpcnode.session.proposal import check_signing, propose_signing, roster_of
-from mpcnode.types import PeerId, SessionId
+from mpcnode.types import PeerId
 from mpcnode.wallet.wallet import State, Wallet
 from mpcnode.wire.relay import MAX_REQUEST_BYTES, SessionProposal, SignRequest
 from tests.helpers.relays import key_of
@@ -29,7 +29,7 @@ def wallet() -> Wallet:
 
 def proposal(wallet: Wallet, *, asked: tuple[PeerId, ...] = ASKED, **changes: Any) -> SessionProposal:
     made = propose_signing(
-        session_id=SessionId("5e" * 16),
+        salt=bytes.fromhex("5e" * 16),
         wallet=wallet,
         asked=asked,
         suite=ED25519,

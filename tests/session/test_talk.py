@@ -86,6 +86,7 @@ def test_a_decision_after_the_time_to_answer_is_not_sent_as_expired(wire: Wire, 
 def test_a_proposal_is_good_for_as_long_as_it_says(wire: Wire) -> None:
     proposal = SessionProposal(
         session_id="5e" * 16,
+        salt="99" * 16,
         kind="keygen",
         total=2,
         threshold=2,

@@ -33,6 +33,7 @@ EVERY: dict[str, PeerMessage] = {
 NEGOTIATION: dict[str, PeerMessage] = {
     "session_proposal": relay.SessionProposal(
         session_id=SESSION,
+        salt="99" * 16,
         kind="keygen",
         total=2,
         threshold=2,

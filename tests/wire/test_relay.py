@@ -14,6 +14,7 @@ SESSION = "5e" * 16
 EVERY: list[RelayMessage] = [
     relay.SessionProposal(
         session_id=SESSION,
+        salt="99" * 16,
         kind="keygen",
         total=2,
         threshold=2,
@@ -37,6 +38,7 @@ EVERY: list[RelayMessage] = [
     relay.SessionStart(session_id=SESSION, signers=("cli1", "cli2"), fresh={"cli1": "66" * 32}, mesh="77" * 16),
     relay.SessionProposal(
         session_id=SESSION,
+        salt="99" * 16,
         kind="sign",
         total=2,
         threshold=2,
