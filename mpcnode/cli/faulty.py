@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from mpcnode.cli import app
+from mpcnode.cli import app, signals
 from mpcnode.cli.text import error_lines
 from mpcnode.errors import ConfigurationError
 from mpcnode.scenario import faults
@@ -16,6 +16,7 @@ from mpcnode.scenario import faults
 
 def main() -> NoReturn:
     """Install what the environment asks for, then run the command line as ``mpcnode`` does."""
+    signals.catch()
     try:
         asked = faults.decode(os.environ.get(faults.VARIABLE, ""))
     except ConfigurationError as error:

@@ -7,7 +7,7 @@ happened: nobody has shown a key unless all three shares are on disks, and then 
 import asyncio
 import itertools
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -52,8 +52,8 @@ class Case:
         everything = len(durable) == len(NAMES)
         self._check_what_was_shown(nodes.values(), everything=everything)
         back = {name: child if child.code is None else self._register(name) for name, child in nodes.items()}
-        for child in back.values():
-            await child.says(status.Peers, lambda peers: len(peers.peers) == len(NAMES))
+        # They meet, unless one of them comes to its own step only now.
+        await asyncio.gather(*(self._meets(child, back.values()) for child in back.values()))
         if everything:
             for name in NAMES:
                 back[name] = await self._becomes_active(name, back[name])
@@ -91,6 +91,12 @@ class Case:
         found = self.world.wallets(self._home(name))
         assert len(found) <= 1
         return found[0] if found else None
+
+    async def _meets(self, child: Child, everybody: Collection[Child]) -> None:
+        def met() -> bool:
+            return any(len(peers.peers) == len(NAMES) for peers in child.of(status.Peers))
+
+        await child.until(lambda: met() or any(one.code is not None for one in everybody))
 
     async def _becomes_active(self, name: str, child: Child) -> Child:
         await child.until(lambda: self._is_active(name) or child.code is not None)

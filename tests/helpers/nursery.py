@@ -12,6 +12,7 @@ import sys
 from typing import Any, NoReturn
 
 TICK = 0.01
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 LOADED = ("cli.faulty", "cli.node_commands", "cli.serving", "mesh.webrtc", "scenario.cheats", "scenario.deaths")
 """Everything that is heavy comes with these."""
 
@@ -31,9 +32,14 @@ def be_a_command(request: dict[str, Any]) -> NoReturn:
     sys.argv = ["mpcnode", *request["arguments"]]
     code = 70
     try:
-        from mpcnode.cli import app, faulty
+        from mpcnode import __main__ as command
+        from mpcnode.cli import faulty, signals
 
-        (faulty if request["faulty"] else app).main()
+        signals.catch()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # one that came since the fork is answered here
+        (faulty if request["faulty"] else command).main()
+    except KeyboardInterrupt:
+        code = 130
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 71
     finally:
@@ -64,9 +70,11 @@ class Nursery:
         data = os.read(0, 1 << 16)
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
             pid = os.fork()
             if not pid:
                 be_a_command(json.loads(line))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             self._children.add(pid)
             self._say(started=pid)
         return bool(data)
