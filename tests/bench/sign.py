@@ -20,6 +20,7 @@ PHASES = {
     "agreeing": "the hash of their list",
     "signing": "shares",
 }
+ROUNDS = ("committing", "agreeing", "signing")
 ROUND_TRIPS = 3
 SLACK = 0.003
 """What the issue allows beside the round trips, in seconds."""
@@ -51,6 +52,8 @@ def _warm_table(signed: Sequence[Signing], echoes: Sequence[float], load: Sequen
     middle, worst = median(one.seconds for one in signed), percentile((one.seconds for one in signed), 99)
     echo = median(echoes)
     rows = [(what, ms(median(one.phases[0].get(phase, 0.0) for one in signed)), "") for phase, what in PHASES.items()]
+    rounds = median(sum(one.phases[0].get(phase, 0.0) for phase in ROUNDS) for one in signed)
+    allowed = ROUND_TRIPS * echo + SLACK
     maths = signing_maths.signer_seconds(ED25519, 2, 3, 51)
     return Table(
         title="A warm signature, 2 of 3",
@@ -63,16 +66,14 @@ def _warm_table(signed: Sequence[Signing], echoes: Sequence[float], load: Sequen
         columns=("", "median", "p99"),
         rows=[
             *rows,
-            ("one signature", ms(middle), ms(worst)),
+            ("the three rounds together", ms(rounds), ""),
+            ("from the command to its result", ms(middle), ms(worst)),
             ("an echo on the channel", ms(echo), ms(percentile(echoes, 99))),
             ("mathematics of one signer, within it", ms(maths), ""),
         ],
         targets=(
-            Target(
-                f"median beside {ROUND_TRIPS} echoes and {SLACK * 1000:.0f} ms",
-                middle / (ROUND_TRIPS * echo + SLACK),
-                1,
-            ),
+            Target(f"the rounds beside {ROUND_TRIPS} echoes and {SLACK * 1000:.0f} ms", rounds / allowed, 1),
+            Target("from the command to its result, beside the same", middle / allowed, 1),
         ),
         load=load,
     )
