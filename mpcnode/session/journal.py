@@ -184,7 +184,7 @@ class Journal:
         return True
 
     async def accept(self, shown: Proposed, told: Told) -> None:
-        """Write that this node accepted a session; its signature share must not leave before this returns.
+        """Write that this node accepted a session; nothing made with its share may leave before this returns.
 
         Raises:
             KeystoreError: it is not on the disk; the share must not be used.

@@ -6,7 +6,7 @@ mesh or a proof says, never a guess made here.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from mpcnode.errors import (
@@ -83,7 +83,6 @@ class Session(Generic[T]):
         me: this node's name.
         host: asks and stores.
         timeouts: see there.
-        cleared: given a round, ends when this node's messages of it may leave; what it raises ends the session.
     """
 
     def __init__(
@@ -96,9 +95,7 @@ class Session(Generic[T]):
         me: PeerId,
         host: Host,
         timeouts: SessionTimeouts,
-        cleared: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        self._cleared = cleared
         self._execution = execution
         self._mesh = mesh
         self._session_id = session_id
@@ -137,8 +134,6 @@ class Session(Generic[T]):
         deadline = loop.time() + self._timeouts.round
         try:
             while True:
-                if self._cleared is not None:
-                    await self._cleared(self._execution.phase)
                 if self._send_all():
                     self._rounds += 1
                     deadline = loop.time() + self._patience()

@@ -1,6 +1,5 @@
 """What a signer does once everybody is chosen and connected: the protocol, with this node's share of the key."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +7,13 @@ from typing import Final
 
 from mpcnode.errors import DecodeError, MpcError
 from mpcnode.protocols.execution import Execution
-from mpcnode.protocols.frost.sign import SIGNATURE_SHARE, SignatureBytes, equivocators, sign
+from mpcnode.protocols.frost.sign import SignatureBytes, equivocators, sign
 from mpcnode.protocols.signing_descriptor import SigningDescriptor, SigningMember
 from mpcnode.session.meshes import Channel
 from mpcnode.session.phases import Phases
 from mpcnode.session.services import Services
 from mpcnode.session.session import Session
-from mpcnode.session.wallets import LentKey, OpenKey
+from mpcnode.session.wallets import OpenKey
 from mpcnode.status import Phase, SignatureView
 from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
 from mpcnode.wallet.wallet import Wallet
@@ -72,7 +71,7 @@ class Signatory:
         descriptor = self._descriptor
         me = self._wallet.identifier
         try:
-            lent = await self._key()
+            key, public = await self._key()
         except MpcError as error:
             for name in descriptor.participants.values():
                 if name != self._me:
@@ -81,8 +80,8 @@ class Signatory:
         script = sign(
             descriptor=descriptor,
             me=me,
-            key=lent.package,
-            public=lent.public,
+            key=key,
+            public=public,
             signer=self._services.identity,
             rng=self._services.rng,
             process=os.getpid,
@@ -95,7 +94,6 @@ class Signatory:
             me=self._me,
             host=self,
             timeouts=self._services.timeouts,
-            cleared=lambda phase: _announced(lent, phase),
         )
         return Signed(descriptor, await session.run())
 
@@ -124,12 +122,6 @@ class Signatory:
 
     def stopped(self, sender: PeerId) -> None:
         """Nothing is waited for after the last round."""
-
-
-async def _announced(lent: LentKey, phase: str) -> None:
-    """Hold this node's share back until it is written down that there is one; the rounds before need not wait."""
-    if phase == SIGNATURE_SHARE:
-        await asyncio.shield(lent.announced)
 
 
 def signing_descriptor(

@@ -8,7 +8,7 @@ import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from mpcnode.crypto.ciphersuite import SUITES
 from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreNewer, KeystoreUnreadable, MpcError, UsageError
@@ -29,23 +29,8 @@ T = TypeVar("T")
 LET_GO: Final = 4
 """Turns of the loop after which what was just said has left this machine."""
 
-
-class LentKey(NamedTuple):
-    """A share of a key for one signature.
-
-    Args:
-        package: the share; whoever lent it wipes it.
-        public: everybody's verifying shares.
-        announced: ends when a signature share may leave, and raises where none may.
-    """
-
-    package: KeyPackage
-    public: PublicKeyPackage
-    announced: asyncio.Future[None]
-
-
-OpenKey = Callable[[], Awaitable[LentKey]]
-"""Waits for a share of a key that is being opened; awaited once."""
+OpenKey = Callable[[], Awaitable[tuple[KeyPackage, PublicKeyPackage]]]
+"""Waits for a share of a key that is being opened."""
 
 
 class Wallets:
@@ -66,10 +51,10 @@ class Wallets:
         self.before_use: Callable[[], Awaitable[None]] = _nothing
 
     def announced(self, before_use: Callable[[], Awaitable[None]]) -> "Wallets":
-        """These wallets as one session is lent them: ``before_use`` begins when a signing key is given out.
+        """These wallets as one session is lent them: ``before_use`` ends before a signing key is given out.
 
         Args:
-            before_use: what nothing made with the key may leave before; it is told as ``LentKey.announced``.
+            before_use: what it raises is raised in place of giving the key.
         """
         lent = copy.copy(self)
         lent.before_use = before_use
@@ -125,18 +110,15 @@ class Wallets:
         """
         opening = asyncio.ensure_future(self._opened(wallet, suite))
 
-        announcing: list[asyncio.Future[None]] = []
-
-        async def key() -> LentKey:
-            announcing.append(asyncio.ensure_future(self.before_use()))
-            package, public = await asyncio.shield(opening)
-            return LentKey(package, public, announcing[0])
+        async def key() -> tuple[KeyPackage, PublicKeyPackage]:
+            await self.before_use()
+            return await asyncio.shield(opening)
 
         try:
             yield key
         finally:
             try:
-                await see_end(opening, *announcing)
+                await see_end(opening)
             finally:
                 if not opening.cancelled() and opening.exception() is None:
                     opening.result()[0].wipe()

@@ -69,8 +69,7 @@ async def test_a_key_is_there_for_its_block_and_wiped_after(
 ) -> None:
     wallets, wallet = held(home, keyring)
     async with wallets.signing_key(wallet, wallet.suites[0].suite) as key:
-        package, public, announced = await key()
-        await announced
+        package, public = await key()
         assert package.identifier == wallet.identifier
         assert public.group_public_key.encode() == wallet.suites[0].group_public_key
         assert not wiped
