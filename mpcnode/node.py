@@ -26,7 +26,7 @@ from mpcnode.keystore.store import Home
 from mpcnode.mesh.transport import Connector, MeshTimeouts
 from mpcnode.session.catch_up import CatchUp
 from mpcnode.session.consent import Accept, Policy, User
-from mpcnode.session.ending import first_of, see_end
+from mpcnode.waits import first_of, see_end
 from mpcnode.session.journal import Journal
 from mpcnode.session.policy import load_policy
 from mpcnode.session.proposal import propose_keygen

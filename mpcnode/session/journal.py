@@ -19,7 +19,7 @@ from mpcnode.keystore.audit import AuditLog, Unended
 from mpcnode.keystore.audit_chain import Entry, Line, Outcome
 from mpcnode.session.allowance import Allowance
 from mpcnode.session.consent import Approval
-from mpcnode.session.ending import see_end
+from mpcnode.waits import see_end
 from mpcnode.session.policy import HOUR
 from mpcnode.session.proposal import SIGN
 from mpcnode.status import Proposed, SignatureView, WalletView

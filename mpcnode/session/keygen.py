@@ -32,7 +32,7 @@ from mpcnode.protocols.frost.keygen import (
     keygen,
 )
 from mpcnode.session.agreement import Agreement
-from mpcnode.session.ending import see_end
+from mpcnode.waits import see_end
 from mpcnode.session.phases import Phases
 from mpcnode.session.proposal import descriptor_of, roster_of
 from mpcnode.session.sealed_relay import Opened

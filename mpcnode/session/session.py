@@ -20,7 +20,7 @@ from mpcnode.errors import (
     ProtocolAbort,
 )
 from mpcnode.protocols.execution import Execution
-from mpcnode.session.ending import see_end
+from mpcnode.waits import see_end
 from mpcnode.session.messages import from_wire, to_wire
 from mpcnode.session.timeouts import SessionTimeouts
 from mpcnode.types import Identifier, PeerId, SessionId

@@ -23,7 +23,7 @@ from mpcnode.mesh.transport import from_relay
 from mpcnode.protocols.descriptor import FRESH_SIZE
 from mpcnode.session.agreement import refusal
 from mpcnode.session.answers import Answers, Approver, Choose, check_choice
-from mpcnode.session.ending import see_end
+from mpcnode.waits import see_end
 from mpcnode.session.meshes import Channel, Meshes, SharedMesh
 from mpcnode.session.phases import Phases
 from mpcnode.session.proposal import proposal_hash, roster_of

@@ -19,7 +19,7 @@ from mpcnode.keystore.wallets import StoredWallet
 from mpcnode.protocols.certificate import Certificate
 from mpcnode.protocols.frost.keygen import KeyShare, StorePending
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
-from mpcnode.session.ending import see_end
+from mpcnode.waits import see_end
 from mpcnode.status import ErrorView, WalletView, error_view
 from mpcnode.types import Identifier, PeerId, SessionId, SuiteId, WalletId
 from mpcnode.wallet.secret import WalletSecret
