@@ -10,8 +10,8 @@ from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.output import print_json, say
 from mpcnode.cli.talk import log_to_stderr
 from mpcnode.control.lines import Serving
-from mpcnode.signaling.limits import Limits
-from mpcnode.signaling.server import ServerConfig, loop_factory, serve
+from mpcnode.server.limits import Limits
+from mpcnode.server.listen import ServerConfig, loop_factory, serve
 
 
 def server_config(

@@ -1,1 +1,1 @@
-"""The signaling server and its client."""
+"""The client of a signaling server."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import pytest
 
 from mpcnode.cli.serve import DEFAULTS
-from mpcnode.signaling.limits import Limits
+from mpcnode.server.limits import Limits
 from tests.helpers.terminal import clean_environment, mpcnode
 
 

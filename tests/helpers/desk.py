@@ -7,8 +7,8 @@ from typing import Any
 from nacl.signing import SigningKey
 
 from mpcnode.crypto.signature import signing_input
-from mpcnode.signaling.hub import Action, Close, Hub
-from mpcnode.signaling.limits import Limits
+from mpcnode.server.limits import Limits
+from mpcnode.server.relay.hub import Action, Close, Hub
 from mpcnode.wire.signaling import register_statement
 
 ORIGIN = "ws://127.0.0.1:9000"

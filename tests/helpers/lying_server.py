@@ -19,10 +19,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from mpcnode.identity.contacts import Contacts
+from mpcnode.server.limits import Limits
+from mpcnode.server.relay.hub import Action, Close, Hub
 from mpcnode.session.proposal import proposal_hash, session_id_of
 from mpcnode.session.sealed_relay import HELLO, Opened, SealedRelay, _hello_input
-from mpcnode.signaling.hub import Action, Close, Hub
-from mpcnode.signaling.limits import Limits
 from mpcnode.types import PeerId
 from mpcnode.wire import relay as wire
 from mpcnode.wire.signaling import SUBPROTOCOL

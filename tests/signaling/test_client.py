@@ -25,6 +25,8 @@ from mpcnode.errors import (
     UsageError,
     WrongPassphrase,
 )
+from mpcnode.server.limits import Limits
+from mpcnode.server.listen import ServerConfig
 from mpcnode.signaling import client as client_module
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.signaling.events import (
@@ -37,8 +39,6 @@ from mpcnode.signaling.events import (
     Relayed,
     ServerSaid,
 )
-from mpcnode.signaling.limits import Limits
-from mpcnode.signaling.server import ServerConfig
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire.signaling import IceServer
 from tests.helpers.server import DEADLINE, PlainClient, running_server

@@ -7,8 +7,8 @@ import pytest
 from nacl.signing import SigningKey
 
 from mpcnode.crypto.signature import signing_input
-from mpcnode.signaling.hub import Hub, Send
-from mpcnode.signaling.limits import Limits
+from mpcnode.server.limits import Limits
+from mpcnode.server.relay.hub import Hub, Send
 from mpcnode.wire.signaling import IceServer, register_statement
 from tests.helpers.desk import ORIGIN, Desk
 

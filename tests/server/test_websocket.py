@@ -9,9 +9,10 @@ from typing import Any, cast
 import pytest
 from websockets.frames import Frame, Opcode
 
-from mpcnode.signaling.connection import Connection
-from mpcnode.signaling.limits import Limits
-from mpcnode.signaling.server import ServerConfig, _Switchboard, serve
+from mpcnode.server.limits import Limits
+from mpcnode.server.listen import ServerConfig, serve
+from mpcnode.server.relay.switchboard import Switchboard
+from mpcnode.server.websocket import Connection
 from tests.helpers.server import DEADLINE, PlainClient, RunningServer, running_server
 
 HANDSHAKE = (
@@ -114,7 +115,7 @@ async def test_cancelling_the_server_ends_every_connection() -> None:
 
 
 async def test_a_thousand_full_outboxes_at_once_do_not_nest() -> None:
-    switchboard = _Switchboard(limited(connections_per_address=5000))
+    switchboard = Switchboard(Limits(connections_per_address=5000), ice_servers=(), origins=(), trusted_proxies=())
     ended: list[int] = []
 
     class Stuck:

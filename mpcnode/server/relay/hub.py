@@ -13,8 +13,9 @@ import msgspec
 
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import DecodeError
-from mpcnode.signaling.limits import Limits, address_group
-from mpcnode.types import PEER_ID_FORM, IdentityKey, PeerId, parse_peer_id
+from mpcnode.server.limits import Limits, address_group
+from mpcnode.server.relay.reasons import ERRORS, MESSAGE_TOO_BIG, POLICY_VIOLATION
+from mpcnode.types import IdentityKey, PeerId, parse_peer_id
 from mpcnode.wire.signaling import (
     DEFAULT_ROOM,
     REGISTER_CONTEXT,
@@ -53,30 +54,6 @@ class Close(msgspec.Struct, frozen=True, gc=False):
 
 
 Action = Send | Close
-
-POLICY_VIOLATION: Final = 1008
-MESSAGE_TOO_BIG: Final = 1009
-SERVICE_RESTART: Final = 1012
-TRY_AGAIN_LATER: Final = 1013
-
-# What the server says, and with which close code (RFC 6455, section 7.4, and IANA's registry) it then closes.
-_ERRORS: Final[dict[ErrorCode, tuple[str, int | None]]] = {
-    "invalid_message": ("invalid message", None),
-    "message_too_big": ("message too big", None),
-    "invalid_peer_id": (f"invalid peer_id: it is {PEER_ID_FORM}", None),
-    "invalid_room": (f"invalid room: it is {PEER_ID_FORM}", None),
-    "invalid_signature": ("invalid signature", POLICY_VIOLATION),
-    "already_registered": ("peer_id already registered", POLICY_VIOLATION),
-    "not_registered": ("not registered", None),
-    "unknown_peer": ("unknown peer", None),
-    "rate_limited": ("rate limited", None),
-    "register_timeout": ("not registered in time", POLICY_VIOLATION),
-    "too_many_connections": ("too many connections", TRY_AGAIN_LATER),
-    "room_full": ("room is full", None),
-    "slow_reader": ("not reading fast enough", POLICY_VIOLATION),
-    "replaced": ("replaced by a newer connection of the same key", POLICY_VIOLATION),
-    "server_shutdown": ("server is shutting down", SERVICE_RESTART),
-}
 
 _PEERS_FRAME_EMPTY: Final = len('{"type":"peers","peers":[]}')
 _SHOWN_ID: Final = 64
@@ -339,7 +316,7 @@ class Hub:
         self, client: _Client, code: ErrorCode, *, detail: str | None = None, peer: str | None = None
     ) -> list[Action]:
         """Answer with an error, and close where the table says so."""
-        text, close_code = _ERRORS[code]
+        text, close_code = ERRORS[code]
         if close_code is not None:
             return self._close(client.connection, code)
         frame = encode(Error(text if detail is None else f"{text}: {detail}", code, peer if client.extended else None))
@@ -352,7 +329,7 @@ class Hub:
         return [self._last_words(connection, code, close_code), *self.disconnect(connection)]
 
     def _last_words(self, connection: int, code: ErrorCode, close_code: int | None = None) -> Close:
-        text, usual = _ERRORS[code]
+        text, usual = ERRORS[code]
         return Close(connection, close_code or usual or POLICY_VIOLATION, text, encode(Error(text, code)))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mpcnode.errors import ConfigurationError
-from mpcnode.signaling.limits import Limits, address_group
+from mpcnode.server.limits import Limits, address_group
 from tests.helpers.desk import Desk
 
 

@@ -1,9 +1,8 @@
-"""One client's connection: bytes of a socket on one side, calls and actions of the hub on the other.
+"""One WebSocket client: bytes of a socket on one side, whole messages for a switchboard on the other.
 
-uvicorn accepts the socket and hands a WebSocket upgrade to ``Connection`` in place of its own WebSocket protocol. The
-frames are read by the same core that one uses, the Sans-I/O ``websockets``. What differs: no queue and no task for
-each client, and an outbox with a limit, which an ASGI application cannot see. This file, ``http`` and ``server`` are
-all that touches uvicorn.
+uvicorn accepts the socket, and ``Connection`` stands in the place of uvicorn's own WebSocket protocol. Both read the
+frames with the Sans-I/O core of ``websockets``. ``Connection`` has no queue and no task for each client, and it has
+an outbox with a limit, which an ASGI application cannot see. Only this file and ``listen`` touch uvicorn.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from mpcnode.signaling.limits import Limits
+from mpcnode.server.limits import Limits
 from mpcnode.wire.signaling import SUBPROTOCOL
 
 _MAX_FRAGMENTS: Final = 1024
@@ -27,7 +26,7 @@ _LINGER_SECONDS: Final = 0.5
 _DISCARDED: Final = 16 * 1024 * 1024
 
 # The library's own log names peers' bytes at level DEBUG; ours does not.
-_logger: Final = logging.getLogger("mpcnode.signaling.websocket")
+_logger: Final = logging.getLogger("mpcnode.server.websocket")
 _logger.setLevel(logging.WARNING)
 
 

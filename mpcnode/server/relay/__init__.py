@@ -1,0 +1,1 @@
+"""The signaling hub: a pure machine, and its adapter to WebSocket connections."""
