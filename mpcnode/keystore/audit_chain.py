@@ -20,8 +20,8 @@ GENESIS: Final = "0" * 64
 MAX_LINE: Final = 128 * 1024
 """Bytes of a line; a thousand messages and 64 participants take about 75 KB."""
 
-MAX_TIME: Final = 253_402_300_799
-"""The last second of the year 9999: what calendars can show."""
+MAX_TIME: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, the last that calendars can show."""
 
 _TAG: Final = b"mpcnode/audit/v1\x00"
 _END_SIZE: Final = len(f',"hash":"{GENESIS}"}}\n')
@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """One session as this node saw it; everything in it is public.
 
     Args:
-        time: when it ended, or was accepted, Unix seconds.
+        time: when it ended, or was accepted, Unix milliseconds.
         session_id: which.
         kind: ``keygen``, ``sign``, ...
         wallet_id: whose wallet; None where a key generation made none.

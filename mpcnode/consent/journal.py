@@ -14,16 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from mpcnode.consent.limits import HOUR, Allowance
 from mpcnode.errors import KeystoreError, MpcError, Refused
 from mpcnode.keystore.audit import AuditLog, Unended
 from mpcnode.keystore.audit_chain import Entry, Line, Outcome
-from mpcnode.session.allowance import Allowance
-from mpcnode.session.consent import Approval
+from mpcnode.status import Approval, Proposed, SignatureView, WalletView
 from mpcnode.waits import see_end
-from mpcnode.session.policy import HOUR
-from mpcnode.session.proposal import SIGN
-from mpcnode.status import Proposed, SignatureView, WalletView
-from mpcnode.types import PeerId, WalletId
 
 MAX_REFUSALS: Final = 120
 """Lines an hour for what strangers proposed, or what did not even hold, and came to nothing."""
@@ -46,30 +42,30 @@ class Use:
 
     Args:
         wallet_id: with which wallet.
-        proposer: for whom.
-        when: Unix seconds.
+        proposer: the participant that asked.
+        when: Unix milliseconds.
         count: how many.
     """
 
     wallet_id: str
     proposer: str
-    when: float
+    when: int
     count: int
 
 
 @dataclass(slots=True)
 class Told:
-    """What there is to tell about a session, filled in as it goes by whoever runs it.
+    """What there is to tell about a session, filled in as it goes.
 
     Args:
-        sender: who proposed it, by identity key in hexadecimal; without it the name counts.
+        sender: the proposer's identity key in hexadecimal; without it the name counts.
         own: this node proposed it.
         known: the proposer is a verified contact or has a share of the wallet, or this node's user answered.
-        approved_by: who said yes at this node.
+        approved_by: how the yes of this node came about.
         wallet: the wallet it made.
         words: the safety words that were shown.
         signature: the signatures it made.
-        signers: who signed, or was chosen to.
+        signers: the participants that signed, or were chosen to.
         unneeded: this node said yes, and others were chosen.
         accepted: there is a line that says so: this node's share may have been used.
     """
@@ -91,14 +87,14 @@ class Journal:
 
     Args:
         home: the home's directory, its lock held.
-        now: Unix time in seconds.
+        now: Unix milliseconds.
         warn: told what the user should know.
 
     Raises:
         KeystoreError: as ``AuditLog.open``.
     """
 
-    def __init__(self, home: Path, *, now: Callable[[], float], warn: Callable[[str], None]) -> None:
+    def __init__(self, home: Path, *, now: Callable[[], int], warn: Callable[[str], None]) -> None:
         self.now = now
         self._warn = warn
         self._uses: deque[Use] = deque()
@@ -106,7 +102,7 @@ class Journal:
         self._refusals = Allowance(each=MAX_REFUSALS_EACH, total=MAX_REFUSALS)
         self._fruitless = Allowance(each=MAX_FRUITLESS_EACH, total=MAX_FRUITLESS)
         self._left_out = 0
-        self._left_out_since = 0.0
+        self._left_out_since = 0
         self._unended = Unended()
         self._before: dict[int, Use] = {}
         """What an earlier process accepted, by the number of its line, of which no end was read yet."""
@@ -126,15 +122,16 @@ class Journal:
 
     # What is remembered
 
-    def recent(self, wallet_id: WalletId, *, me: PeerId) -> Iterator[float]:
+    def recent(self, wallet_id: str, *, me: str) -> Iterator[int]:
         """When this node accepted to sign with a wallet for somebody else, one time for each message."""
         for use in self._uses:
             if use.wallet_id == wallet_id and use.proposer != me:
                 yield from [use.when] * use.count
 
-    def use(self, wallet_id: WalletId, proposer: PeerId, count: int) -> Use:
+    def use(self, shown: Proposed) -> Use:
         """Count messages as accepted; from now on, so that two proposals at once cannot both have the last place."""
-        use = Use(wallet_id, proposer, self.now(), count)
+        assert shown.sign is not None
+        use = Use(shown.sign.wallet_id, shown.proposer, self.now(), len(shown.sign.messages))
         self._add(use)
         return use
 
@@ -158,7 +155,7 @@ class Journal:
         ends, entry = self._unended.take(line), line.entry
         if ends is not None and ends in self._before:
             self.release(self._before.pop(ends))
-        if entry.kind == SIGN and entry.wallet_id and entry.approved_by and entry.outcome != "unneeded":
+        if entry.reading is not None and entry.wallet_id and entry.approved_by and entry.outcome != "unneeded":
             use = Use(entry.wallet_id, entry.proposer, entry.time, len(entry.messages))
             self._add(use)
             if entry.outcome == "accepted":
@@ -190,7 +187,7 @@ class Journal:
             KeystoreError: it is not on the disk; the share must not be used.
         """
         told.accepted = True  # its end is written, whatever becomes of this
-        self._unwritten.append(_entry(shown, told, None, "accepted", int(self.now())))
+        self._unwritten.append(_entry(shown, told, None, "accepted", self.now()))
         await self._write()
 
     async def record(self, shown: Proposed, told: Told, error: MpcError | None) -> None:
@@ -203,7 +200,7 @@ class Journal:
             self._tell_left_out()
         if outcome != "done" and not self._has_room(shown, told):
             return
-        self._unwritten.append(_entry(shown, told, error, outcome, int(self.now())))
+        self._unwritten.append(_entry(shown, told, error, outcome, self.now()))
         try:
             await self._write()
         except KeystoreError as failure:

@@ -3,7 +3,7 @@
 ``HOME/wallets/<wallet id>/policy.yaml``, written by hand; every field may be left out::
 
     propose: [cli2, cli3]         # who may propose; without it every participant
-    kinds: [sign]                 # what may be proposed
+    kinds: [sign]                 # what may be proposed: sign, refresh
     readings: [text, hex, file]   # how a message may be meant to be read
     rate-per-hour: 20             # messages in any sixty minutes; without it as many as are proposed
     ask: unverified               # a human: always; never; or unverified, where the proposer is no verified contact
@@ -21,24 +21,24 @@ from typing import Annotated, Final, Literal, NoReturn, TypeVar, get_args
 
 import msgspec
 
+from mpcnode.consent.limits import HOUR
 from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreUnreadable, Refused
 from mpcnode.keystore.files import check_directory, read_file
 from mpcnode.keystore.filesystem import FileSystem
 from mpcnode.keystore.plain_yaml import read_plain_yaml
-from mpcnode.types import MAX_PARTICIPANTS, PeerId, Reading, WalletId, parse_peer_id, parse_wallet_id
+from mpcnode.types import MAX_PARTICIPANTS, PeerId, Reading, WalletId, parse_peer_id
 from mpcnode.wallet.wallet import Wallet
 
-Kind = Literal["sign"]
+Kind = Literal["sign", "refresh"]
 Ask = Literal["always", "never", "unverified"]
 
 T = TypeVar("T")
 
-HOUR: Final = 3600
 MAX_RATE: Final = 1_000_000
 
 _FORMS: Final = {
     "propose": "propose: [PEER_ID, ...], participants of the wallet",
-    "kinds": "kinds: [sign]",
+    "kinds": "kinds: a list of sign, refresh",
     "readings": "readings: a list of text, hex, file",
     "rate-per-hour": f"rate-per-hour: a number from 1 to {MAX_RATE}",
     "ask": "ask: always, never or unverified",
@@ -69,10 +69,10 @@ class WalletPolicy:
 def decide(
     policy: WalletPolicy,
     *,
-    kind: str = "sign",
+    kind: str,
     proposer: PeerId,
     verified: bool,
-    reading: Reading,
+    reading: Reading | None,
     message_count: int,
     recent: Iterable[float],
     now: float,
@@ -84,22 +84,22 @@ def decide(
         kind: of the session.
         proposer: who proposes it, another participant.
         verified: whether the proposer is a verified contact.
-        reading: how its messages are meant to be read.
-        message_count: how many it has, from 1.
-        recent: when this node accepted to sign with this wallet, Unix seconds, one time for *each message*; all of the
-            last hour, more do no harm, in any order. Asking the user does not make room.
-        now: Unix seconds.
+        reading: how its messages are read; None where nothing is signed.
+        message_count: how many it has.
+        recent: when this node accepted to sign with this wallet, Unix milliseconds, one time for *each message*; all of
+            the last hour, more do no harm, in any order. Asking the user does not make room.
+        now: Unix milliseconds.
 
     Raises:
-        Refused: the policy says no. It is raised and not returned, so that a caller who forgets it accepts nothing.
+        Refused: the policy says no. It is raised and not returned, so that a caller that forgets it accepts nothing.
     """
     if kind not in policy.kinds:
         raise Refused(f"this node's policy for the wallet allows no sessions of kind {kind!a}")
     if policy.propose is not None and proposer not in policy.propose:
         raise Refused(f"this node's policy for the wallet lets {proposer!a} propose nothing")
-    if reading not in policy.readings:
+    if reading is not None and reading not in policy.readings:
         raise Refused(f"this node's policy for the wallet allows no messages to be read as {reading!a}")
-    if policy.rate_per_hour is not None:
+    if reading is not None and policy.rate_per_hour is not None:
         # A time after now counts too: a clock that was set back must not make room.
         used = sum(1 for when in recent if when > now - HOUR)
         if used + message_count > policy.rate_per_hour:
@@ -115,7 +115,7 @@ def decide(
 def load_policy(home: Path, wallet: Wallet, *, files: FileSystem | None = None) -> WalletPolicy | None:
     """Read a wallet's policy; None where there is no file.
 
-    Read it anew for every proposal: whoever edits it expects the next answer to follow.
+    Read it anew for every proposal: a person that edits it expects the next answer to follow.
 
     Args:
         home: the home's directory.
@@ -123,8 +123,8 @@ def load_policy(home: Path, wallet: Wallet, *, files: FileSystem | None = None) 
         files: the file system.
 
     Raises:
-        KeystoreUnreadable: the file is there and is no policy, or others could have written it; the message names the
-            field and the hint its form. Never go on as if there were none: it may forbid what ``--accept`` allows.
+        KeystoreUnreadable: the file is not a policy, or others could have written it; the message names the field and
+            the hint its form. Never go on as if there were no policy: it may forbid what ``--accept`` allows.
     """
     fs = files or FileSystem()
     path = policy_path(home, wallet.wallet_id)
@@ -135,18 +135,18 @@ def load_policy(home: Path, wallet: Wallet, *, files: FileSystem | None = None) 
     except KeystoreAbsent:
         return None
     try:
-        return decode_policy(data, [participant.peer_id for participant in wallet.roster])
+        return decode_policy(data, [member.peer_id for member in wallet.roster])
     except PolicyInvalid as error:
         raise KeystoreUnreadable(f"cannot read {path}: {error}", hint=error.form) from None
 
 
 def policy_path(home: Path, wallet_id: WalletId) -> Path:
     """Say where a wallet's policy stands."""
-    return home / "wallets" / parse_wallet_id(wallet_id) / "policy.yaml"
+    return home / "wallets" / wallet_id.hex() / "policy.yaml"
 
 
 class PolicyInvalid(DecodeError):
-    """A policy that is none; the message names the field, ``form`` says what may stand there."""
+    """A policy file that cannot be read; the message names the field, ``form`` says what may stand there."""
 
     def __init__(self, message: str, form: str) -> None:
         super().__init__(message)
@@ -202,7 +202,7 @@ def _proposers(names: tuple[str, ...], participants: set[PeerId]) -> frozenset[P
         except ValueError:
             known = False
         if not known:
-            _invalid("propose", f"{name!a} is no participant of the wallet")
+            _invalid("propose", f"{name!a} is not a participant of the wallet")
     return _each_once("propose", tuple(PeerId(name) for name in names))
 
 
