@@ -1,0 +1,1 @@
+"""What a person is asked to sign, and which bytes are signed for it."""
