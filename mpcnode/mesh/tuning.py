@@ -10,6 +10,10 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
+from mpcnode.mesh import without_media
+
+# aiortc comes after what makes it small
+# isort: split
 from aioice import Connection, ice
 from aiortc import (
     RTCCertificate,
@@ -38,6 +42,7 @@ def has(owner: object, name: str, *parameters: str) -> bool:
     return callable(part) and tuple(inspect.signature(part).parameters) == parameters
 
 
+MEDIA_LEFT_OUT: Final = without_media.MEDIA_LEFT_OUT
 CHECKS_AT_ONCE: Final = has(Connection, "_check_periodic", "self") and has(
     Connection, "_remote_candidates_expected", "self"
 )

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from mpcnode.mesh import addresses, sdp, tuning
+
+# aiortc comes after tuning, which loads it without its media
+# isort: split
 from aiortc import (
     RTCDataChannel,
     RTCDataChannelParameters,
@@ -25,7 +29,6 @@ from aiortc import (
     RTCSctpTransport,
 )
 
-from mpcnode.mesh import addresses, sdp, tuning
 from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
 from mpcnode.wire.framing import FRAME_SIZE
 from mpcnode.wire.signaling import IceServer
