@@ -1,5 +1,7 @@
 """The house stands as DESIGN section 2 draws it."""
 
+import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "mpcnode"
 HEAVY = ("aiortc", "starlette", "uvicorn", "websockets", "rich", "nacl", "asyncio", "msgspec", "yaml")
 
 
@@ -19,6 +22,87 @@ def test_imports_point_downward() -> None:
         check=False,
     )
     assert lint.returncode == 0, lint.stdout.decode()
+
+
+def imports_of(package: Path) -> dict[str, set[str]]:
+    """Every module of a package -> the modules of it that its source imports, wherever the import stands.
+
+    Also what only a type checker or a function imports counts: it is a dependency all the same.
+    """
+    files = {module_name(path, package): path for path in package.rglob("*.py")}
+    found: dict[str, set[str]] = {name: set() for name in files}
+    for name, path in files.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            wanted: set[str] = set()
+            if isinstance(node, ast.Import):
+                wanted = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+                # `from a import b` is the module a.b where there is one, else a name of the module a.
+                inside = {f"{node.module}.{alias.name}" for alias in node.names}
+                names_of_module = {one for one in inside if one not in files}
+                wanted = (inside & set(files)) | ({node.module} if names_of_module else set())
+            found[name] |= {one for one in wanted if one in files and one != name}
+    return found
+
+
+def module_name(path: Path, package: Path) -> str:
+    parts = path.relative_to(package.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circle_in(imports: dict[str, set[str]]) -> list[str]:
+    """Give one circle, as the names along it; nothing where there is none."""
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle
+    return []
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    assert circle_in(imports_of(PACKAGE)) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "circle"),
+    [
+        ({"a": "from house.b import x", "b": "import house.c", "c": "x = 1"}, set()),
+        ({"a": "from house.b import x", "b": "from house import a"}, {"house.a", "house.b"}),
+        (
+            {"a": "import house.b", "b": "def f():\n    from house.c import x", "c": "from house.a import x"},
+            {"house.a", "house.b", "house.c"},
+        ),
+        (
+            {
+                "a": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house.b import X",
+                "b": "from house.a import y",
+            },
+            {"house.a", "house.b"},
+        ),
+    ],
+    ids=["none", "two", "three, one of them in a function", "one of them for types alone"],
+)
+def test_a_circle_is_found_wherever_its_imports_stand(
+    tmp_path: Path, sources: dict[str, str], circle: set[str]
+) -> None:
+    package = tmp_path / "house"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name, source in sources.items():
+        (package / f"{name}.py").write_text(source)
+    assert set(circle_in(imports_of(package))) == circle
+
+
+def test_imports_of_this_package_are_absolute() -> None:
+    """The finder of circles looks at absolute imports alone."""
+    relative = [
+        path
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
 
 
 @pytest.mark.parametrize(

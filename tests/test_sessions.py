@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpcnode.scenario.load import load
+from mpcnode.scenario.model import load
 
 ROOT = Path(__file__).parent.parent
 SESSIONS = sorted((ROOT / "sessions").rglob("*.yaml"))

@@ -9,7 +9,7 @@ from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.output import print_data, print_json, say
 from mpcnode.cli.talk import log_to_stderr
 from mpcnode.cli.text import columns, escape
-from mpcnode.scenario.load import find_files, load
+from mpcnode.scenario.model import find_files, load
 from mpcnode.scenario.report import (
     ScenarioReport,
     StepReport,

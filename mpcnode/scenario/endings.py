@@ -1,31 +1,44 @@
-"""How a step ended, at the node that acted and for everybody else, against what the scenario says."""
+"""How a step ended, at the node that acted and for everybody else, against what the scenario says.
+
+A run believes nothing of what comes back without a look at it: signatures are verified with libraries that are not
+ours and no line of what the nodes verify with.
+"""
 
 import asyncio
 import signal
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
+
+from btclib_secp256k1 import ssa
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
 
 from mpcnode import status
 from mpcnode.control.lines import Line
+from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.errors import Interrupted, MpcError
 from mpcnode.scenario import model
 from mpcnode.scenario.model import NODE_DIED, Expect, Step
-from mpcnode.types import PeerId
-
-if TYPE_CHECKING:
-    from mpcnode.scenario.runner import World
+from mpcnode.scenario.report import SignatureReport
+from mpcnode.scenario.world import World
+from mpcnode.types import PeerId, SuiteId
 
 END_DEADLINE: Final = 60.0
 """Seconds the other participants have to see the end of a session that ended for one of them."""
 DEATH_DEADLINE: Final = 5.0
 """Seconds between a node's last word and its being seen to be dead."""
 
+SUITES: Final[Mapping[str, SuiteId]] = dict(zip(("ed25519", "taproot"), DEFAULT_SUITES, strict=True))
+"""The ciphersuites of a run's wallets, as a scenario calls them."""
+
+_LIBRARIES: Final[Mapping[str, str]] = {SUITES["ed25519"]: "PyNaCl", SUITES["taproot"]: "libsecp256k1"}
+
 
 class NotAsWritten(Exception):
     """What a step expects did not come about."""
 
 
-async def ending(world: "World", step: Step, error: MpcError) -> status.ErrorView:
+async def ending(world: World, step: Step, error: MpcError) -> status.ErrorView:
     """The error as data; that its node was killed says more than that the connection to it is gone."""
     process = world.nodes.get(step.node)
     if isinstance(error, Interrupted) and process is not None:
@@ -56,7 +69,7 @@ def check_error(expect: Expect | model.EndExpect, ended: status.ErrorView) -> No
         raise NotAsWritten(f"the exit code is {ended.exit_code}, not {expect.exit}")
 
 
-async def check_others(world: "World", by: str, proposed: list[status.Proposed], expect: model.OthersExpect) -> None:
+async def check_others(world: World, by: str, proposed: list[status.Proposed], expect: model.OthersExpect) -> None:
     """Compare how the last session ended for every other participant that still runs and does not cheat.
 
     Raises:
@@ -76,7 +89,7 @@ async def check_others(world: "World", by: str, proposed: list[status.Proposed],
             raise NotAsWritten(f"{name} blames {sorted(ended.error.culprits)}, not {sorted(expect.culprits)}")
 
 
-async def check_state(world: "World", wallet: status.WalletView, proposed: list[status.Proposed], state: str) -> None:
+async def check_state(world: World, wallet: status.WalletView, proposed: list[status.Proposed], state: str) -> None:
     """Check that every participant holds the same wallet, showed the same words, and finds the certificate valid.
 
     Raises:
@@ -102,7 +115,7 @@ async def check_state(world: "World", wallet: status.WalletView, proposed: list[
             raise NotAsWritten(f"{name} holds other verifying shares than {wallet.peer_id}")
 
 
-async def _session_ends(world: "World", names: Iterable[str], session_id: str) -> list[tuple[str, status.SessionEnded]]:
+async def _session_ends(world: World, names: Iterable[str], session_id: str) -> list[tuple[str, status.SessionEnded]]:
     """How the session ended for each of ``names`` that can say so."""
 
     def end(line: Line) -> status.SessionEnded | None:
@@ -121,7 +134,168 @@ async def _session_ends(world: "World", names: Iterable[str], session_id: str) -
     return [(name, ended) for name, ended in zip(able, ends, strict=True) if ended is not None]
 
 
-def participants(world: "World", proposal: status.Proposed) -> list[str]:
+def participants(world: World, proposal: status.Proposed) -> list[str]:
     """The nodes behind the proposal's peer ids; of two that claim one name, the one that got it."""
     by_peer_id = {peer_id: name for name, peer_id in reversed(world.peer_ids.items())}
     return [by_peer_id[PeerId(peer.peer_id)] for peer in proposal.participants]
+
+
+# ---- signatures ----
+
+
+async def check_signed(
+    world: World,
+    step: Step,
+    action: model.Sign,
+    proposed: Collection[status.Proposed],
+    view: status.SignatureView | None,
+    *,
+    tell: Callable[[SignatureReport], None],
+) -> None:
+    """Compare what a ``sign`` step came to with what the scenario says.
+
+    Args:
+        world: the nodes.
+        step, action: the step, and what it does.
+        proposed: the sessions that were proposed for it.
+        view: the node's answer; None where it ended with an error.
+        tell: takes what was signed, as soon as it is verified.
+
+    Raises:
+        NotAsWritten: a signature is not valid, or something else is not as expected.
+    """
+    sessions = frozenset(one.session_id for one in proposed)
+    try:
+        if view is not None:
+            tell(await _verify(world, action, view))
+            _check_view(view, step.expect)
+            if step.expect.verified:
+                await _check_signers(world, action, view, sessions)
+        for name, expected in (step.expect.ends or {}).items():
+            ended = await _ended(world, name, expected, sessions)
+            if ended.signature is not None:
+                tell(await _verify(world, action, ended.signature))
+    except MpcError as error:
+        # It is the run that met it, asking around: it must not be taken for the end of the step.
+        raise NotAsWritten(f"it cannot be checked: {error.message}") from error
+
+
+async def _verify(world: World, action: model.Sign, view: status.SignatureView) -> SignatureReport:
+    """Verify everything in ``view`` for the key that the wallet's participants hold, whatever ``view`` says it is."""
+    if view.messages != tuple(message.hex() for message in action.messages):
+        raise NotAsWritten("the signatures are for other messages")
+    if view.suite != SUITES[action.suite]:
+        raise NotAsWritten(f"the signatures are of {view.suite!a}, not of {SUITES[action.suite]}")
+    held = [one for name in world.nodes for one in await world.wallets(name) if one.wallet_id == view.wallet_id]
+    keys = {one.group_public_keys.get(view.suite) for one in held if one.state == "active"}
+    if keys != {view.public_key}:
+        raise NotAsWritten(f"the signatures are for the key {view.public_key!a}, and the nodes hold {keys}")
+    verified_by = check_signatures(view)
+    return SignatureReport(
+        wallet=view.name,
+        suite=view.suite,
+        public_key=view.public_key,
+        reading=action.reading,
+        messages=view.messages,
+        signatures=view.signatures,
+        signers=view.signers,
+        attempts=view.attempts,
+        failures=view.failures,
+        verified_by=verified_by,
+    )
+
+
+def _check_view(view: status.SignatureView, expect: Expect) -> None:
+    signers = sorted(view.signers)
+    if expect.signers is not None and len(signers) != expect.signers:
+        raise NotAsWritten(f"{signers} signed, which are not {expect.signers}")
+    if expect.signed_by is not None and signers != sorted(expect.signed_by):
+        raise NotAsWritten(f"{signers} signed, not {sorted(expect.signed_by)}")
+    if expect.failures is None:
+        return
+    found = sorted((name, failure.code) for failure in view.failures for name in failure.culprits or ("nobody",))
+    if sorted(name for name, _ in found) != sorted(expect.failures):
+        raise NotAsWritten(f"as failed it names {found}, not {sorted(expect.failures)}")
+    for name, code in found:
+        if code not in _codes(expect.failures[name]):
+            raise NotAsWritten(f"{name} failed with {code}, not {' or '.join(_codes(expect.failures[name]))}")
+
+
+async def _check_signers(
+    world: World, action: model.Sign, view: status.SignatureView, sessions: Collection[str]
+) -> None:
+    """Every other signer holds the same signatures."""
+    cheats = {name for name, options in world.scenario.nodes.items() if options.cheat is not None}
+    by_peer_id: dict[str, str] = {peer_id: name for name, peer_id in reversed(world.peer_ids.items())}
+    wanted = set(zip(view.messages, view.signatures, strict=True))
+    for name in (by_peer_id[name] for name in view.signers if by_peer_id[name] not in {action.by, *cheats}):
+        held: set[tuple[str, str]] = set()
+
+        def holds(line: Line, held: set[tuple[str, str]] = held) -> bool | None:
+            if isinstance(line, status.SessionEnded) and line.session_id in sessions and line.signature is not None:
+                held |= set(zip(line.signature.messages, line.signature.signatures, strict=True))
+            return True if held == wanted else None
+
+        try:
+            await world.nodes[name].wait_for(holds, deadline=END_DEADLINE)
+        except MpcError:
+            if not world.nodes[name].was_killed:
+                raise NotAsWritten(f"{name} holds {len(held & wanted)} of the {len(wanted)} signatures") from None
+
+
+async def _ended(world: World, name: str, expected: model.EndExpect, sessions: Collection[str]) -> status.SessionEnded:
+    differences: list[str] = []
+
+    def fits(line: Line) -> status.SessionEnded | None:
+        if not isinstance(line, status.SessionEnded) or line.session_id not in sessions:
+            return None
+        try:
+            _compare(expected, line)
+        except NotAsWritten as difference:
+            differences.append(str(difference))
+            return None
+        return line
+
+    try:
+        return await world.nodes[name].wait_for(fits, deadline=END_DEADLINE)
+    except MpcError:
+        said = "; ".join(differences) or "no session of this step did"
+        raise NotAsWritten(f"for {name} it did not end as written: {said}") from None
+
+
+def _compare(expected: model.EndExpect, ended: status.SessionEnded) -> None:
+    if ended.error is not None:
+        check_error(expected, ended.error)
+    elif expected.error is not None:
+        raise NotAsWritten(f"it ended well, and was to end with {' or '.join(_codes(expected.error))}")
+    elif ended.signature is None:
+        raise NotAsWritten("it was not needed")
+
+
+def _codes(said: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else said
+
+
+def check_signatures(view: status.SignatureView) -> str:
+    """Verify every signature for its message and the public key; say with which library.
+
+    Raises:
+        NotAsWritten: one is not valid, or there is not one for each message.
+    """
+    if len(view.signatures) != len(view.messages):
+        raise NotAsWritten(f"there are {len(view.signatures)} signatures for {len(view.messages)} messages")
+    for number, (message, signature) in enumerate(zip(view.messages, view.signatures, strict=True), 1):
+        if not _is_valid(view.suite, view.public_key, message, signature):
+            raise NotAsWritten(f"{_LIBRARIES[view.suite]} finds signature {number} of {len(view.messages)} invalid")
+    return _LIBRARIES[view.suite]
+
+
+def _is_valid(suite: str, *hexadecimal: str) -> bool:
+    try:
+        key, message, signature = map(bytes.fromhex, hexadecimal)
+        if suite == SUITES["ed25519"]:
+            VerifyKey(key).verify(message, signature)
+            return True
+        return len(signature) == 64 and ssa.verify(message, key, signature)
+    except (BadSignatureError, ValueError):
+        return False

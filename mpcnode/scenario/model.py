@@ -1,18 +1,27 @@
-"""What a scenario file may say: see ``sessions/README.md`` for the same on one page.
+"""A scenario file: what it may say, and how it is read. ``sessions/README.md`` says the same on one page.
 
-A file is checked whole before anything is started; what is wrong is named by file, step and field.
+A file is checked whole before anything is started; an error names file, step and field.
+
+The names of the faults are those of ``python -m mpcnode.faults``, which a scenario starts as a process and never
+imports; a test holds the two lists together.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Literal, NoReturn, TypeAlias, TypeVar, get_args
 
 import msgspec
+import yaml
 
 from mpcnode import status
-from mpcnode.scenario import faults
-from mpcnode.types import Reading, check_threshold, parse_wallet_name
+from mpcnode.errors import ConfigurationError
+from mpcnode.types import MAX_PARTICIPANTS, Reading, check_threshold, parse_wallet_name
 from mpcnode.wire.relay import MAX_BATCH
+
+T = TypeVar("T")
 
 NODE_DIED: Final = "node_died"
 """The ``error`` of a command whose node was killed while it carried it out."""
@@ -26,6 +35,118 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What every part of a scenario is."""
 
 
+# ---- faults ----
+
+FAULTS_VARIABLE: Final = "MPCNODE_FAULTS"
+"""The environment variable that a faulty process reads."""
+
+Save = Literal[
+    "pending-create",  # the temporary file is there, empty
+    "pending-write",  # half of it is written
+    "pending-fsync",  # it is whole and durable, and still has its temporary name
+    "pending-rename",  # it has its name, and the directory does not know for sure
+    "pending-sync",  # the directory is durable too; nobody was told yet
+    "active-create",
+    "active-write",
+    "active-fsync",
+    "active-rename",
+    "active-sync",
+]
+"""Inside the first save of a wallet's file, ``pending``, and inside any later one, ``active``."""
+
+Stored = Literal["wallet-pending", "wallet-active"]
+"""The wallet was stored and read back, and the user interface was told; the others were not."""
+
+Signed = Literal["signed"]
+"""The signature is verified and written down; the user has not been told yet."""
+
+Death = status.Phase | Save | Stored | Signed
+"""Where a process can die: on entering a phase, inside a save, after one, with a signature in hand."""
+
+Kind = Literal[
+    "commitment_digest",
+    "commitment",
+    "share",
+    "ready",
+    "wallet_created",
+    "signing_commitments",
+    "commitment_list",
+    "signature_share",
+]
+How = Literal[
+    "flip",  # one bit of it is another
+    "twice",
+    "early",  # a made-up one comes before everything else
+    "never",
+    "other-session",
+    "900-kilobytes",
+    "another's",  # what another participant said is said again
+    "more-points",
+    "fewer-points",
+    "identity-point",
+    "wrong-proof",
+    "two-faced",  # `to` is told another one than everybody else, each with a promise that fits
+    "off-curve",  # whole and well sealed, and not on the dealer's polynomial
+]
+
+_ANY: Final = frozenset(get_args(Kind))
+_COMMITMENT: Final = frozenset({"commitment"})
+CHEATS: Final[Mapping[How, frozenset[str]]] = MappingProxyType(
+    {
+        "flip": _ANY,
+        "twice": _ANY,
+        "early": _ANY - {"commitment_digest", "signing_commitments"},
+        "never": _ANY,
+        "other-session": _ANY,
+        "900-kilobytes": _ANY,
+        # A commitment_list is the same from everybody, so that another's is no lie.
+        "another's": _ANY - {"wallet_created", "commitment_list"},
+        "more-points": _COMMITMENT,
+        "fewer-points": _COMMITMENT,
+        "identity-point": _COMMITMENT,
+        "wrong-proof": _COMMITMENT,
+        "two-faced": _COMMITMENT,
+        "off-curve": frozenset({"share"}),
+    }
+)
+"""Which lie can be told about which messages."""
+_ABOUT_THE_DEALER: Final = frozenset({"more-points", "fewer-points", "identity-point", "wrong-proof"})
+_NEEDS_VICTIM: Final = frozenset({"two-faced"})
+
+
+class Cheat(_Part, frozen=True):
+    """One lie; in everything else the node is honest.
+
+    Args:
+        message: what it is about.
+        how: what is wrong with it.
+        to: who is lied to; by default everybody.
+    """
+
+    message: Kind
+    how: How
+    to: Name | None = None
+
+    def __post_init__(self) -> None:
+        if self.message not in CHEATS[self.how]:
+            raise ValueError(f"{self.how} is about {', '.join(sorted(CHEATS[self.how]))}")
+        if self.how in _NEEDS_VICTIM and self.to is None:
+            raise ValueError(f"{self.how} needs `to`: who is told something else")
+        if self.how in _ABOUT_THE_DEALER and self.to is not None:
+            raise ValueError(f"{self.how} is told to everybody alike; for one of them there is two-faced")
+
+
+class Faults(_Part, frozen=True, rename="kebab"):
+    """What is wrong with one process, as ``python -m mpcnode.faults`` is told in ``FAULTS_VARIABLE``."""
+
+    dies_at: Death | None = None
+    disk: Literal["full"] | None = None
+    cheat: Cheat | None = None
+
+
+# ---- nodes, expectations, steps ----
+
+
 class NodeOptions(_Part, frozen=True, rename="kebab"):
     """How a node of the scenario is run; the names are those of the options of ``mpcnode register``.
 
@@ -35,18 +156,19 @@ class NodeOptions(_Part, frozen=True, rename="kebab"):
     accept: Accept = "auto"
     contacts_only: bool = False
     room: Name = "public"
-    cheat: faults.Cheat | None = None
-    dies_at: faults.Step | None = None
+    cheat: Cheat | None = None
+    dies_at: Death | None = None
     disk: Literal["full"] | None = None
 
-    @property
-    def faults(self) -> faults.Faults | None:
-        """What is wrong with its first process."""
-        asked = faults.Faults(cheat=self.cheat, dies_at=self.dies_at, disk=self.disk)
-        return None if asked == faults.Faults() else asked
-
     def __post_init__(self) -> None:
-        self.faults  # noqa: B018 -- what does not fit together is found when it is made
+        if self.dies_at is not None and self.disk is not None:
+            raise ValueError("one death or disk at a time: each is a file system of its own")
+
+    @property
+    def faults(self) -> Faults | None:
+        """What is wrong with its first process."""
+        asked = Faults(cheat=self.cheat, dies_at=self.dies_at, disk=self.disk)
+        return None if asked == Faults() else asked
 
 
 class Timeouts(_Part, frozen=True):
@@ -289,7 +411,7 @@ class Start(_Part, frozen=True, rename="kebab"):
     node: Name
     passphrase: Literal["right", "wrong"] = "right"  # noqa: S105 -- says which, and is none
     accept: Accept | None = None
-    dies_at: faults.Step | None = None
+    dies_at: Death | None = None
 
 
 class Register(_Part, frozen=True, rename={"peer_id": "as"}):
@@ -357,3 +479,152 @@ class Scenario:
     nodes: Mapping[str, NodeOptions]
     timeouts: Timeouts
     steps: tuple[Step, ...]
+
+
+# ---- reading ----
+
+MAX_FILE: Final = 256 * 1024
+_TOP: Final = "a scenario is {nodes: [NODE...] or {NODE: OPTIONS}, timeouts?: {...}, steps: [STEP...]}"
+_STEP: Final = f"a step is VERB: {{...}} and, if it has to, expect: {{...}}; the verbs are {', '.join(VERBS)}"
+_AT: Final = re.compile(r" - at `\$?\.?(.*)`$")
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The scenario files that ``paths`` name: files as they are, directories with all that is in them.
+
+    Raises:
+        ConfigurationError: one is not there, or there is no scenario in a directory.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+        if not inside:
+            raise ConfigurationError(f"there is no .yaml file in {str(path)!a}")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def load(path: Path) -> Scenario:
+    """Read a scenario file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not a scenario; the message names file, step and field.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {str(path)!a}: {error.strerror}", hint="check the path") from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, file: str) -> Scenario:
+    """Take ``data`` as a scenario; ``file`` is what its errors call it.
+
+    Raises:
+        ConfigurationError: as ``load``.
+    """
+    if len(data) > MAX_FILE:
+        _wrong(file, f"longer than {MAX_FILE} bytes", _TOP)
+    try:
+        text = data.decode()
+        tree = yaml.load(text, _StrictLoader)  # noqa: S506 -- a safe loader, made stricter
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        _wrong(file, f"not YAML: {' '.join(str(error).split())[:300]}", _TOP)
+    if not isinstance(tree, dict) or not {"nodes", "steps"} <= set(tree) <= {"nodes", "timeouts", "steps"}:
+        _wrong(file, "not the fields of a scenario", _TOP)
+    nodes = _nodes(file, tree["nodes"])
+    if not isinstance(tree["steps"], list) or not tree["steps"]:
+        _wrong(f"{file}: steps", "not a list of steps", _STEP)
+    steps = tuple(_step(f"{file}: step {number}", number, step) for number, step in enumerate(tree["steps"], 1))
+    _check_names(file, nodes, steps)
+    timeouts: Timeouts = _convert(f"{file}: timeouts", tree.get("timeouts", {}), Timeouts, "{answer?: S, round?: S}")
+    return Scenario(file, _title(text), nodes, timeouts, steps)
+
+
+def _nodes(file: str, tree: object) -> dict[str, NodeOptions]:
+    form = "nodes is a list of names, or NAME: {accept?, contacts-only?, room?, cheat?, dies-at?, disk?}"
+    place = f"{file}: nodes"
+    if isinstance(tree, list):
+        if len(set(map(str, tree))) != len(tree):
+            _wrong(place, "a name is there twice", form)
+        tree = dict.fromkeys(map(str, tree), None)
+    if not isinstance(tree, dict) or not 0 < len(tree) <= MAX_PARTICIPANTS:
+        _wrong(place, f"not 1 to {MAX_PARTICIPANTS} nodes", form)
+    return {
+        _convert(place, name, Name, form): _convert(f"{place}: {name!s:.64}", options or {}, NodeOptions, form)
+        for name, options in tree.items()
+    }
+
+
+def _step(place: str, number: int, tree: object) -> Step:
+    verbs = [key for key in tree if key != "expect"] if isinstance(tree, dict) else []
+    if not isinstance(tree, dict) or len(verbs) != 1 or verbs[0] not in VERBS:
+        said = ", ".join(repr(verb) for verb in verbs) or "none"
+        _wrong(place, f"it has to have one verb, and has {said[:200]}", _STEP)
+    kind = VERBS[verbs[0]]
+    place = f"{place} ({kind.verb})"
+    action: Action = _convert(place, tree[kind.verb], kind, f"{kind.verb}: {kind.form}")
+    form = f"after {kind.verb} it is {{{', '.join(sorted(kind.expects))}}}" if kind.expects else "nothing"
+    expect: Expect = _convert(f"{place}: expect", tree.get("expect", {}), Expect, form)
+    if not expect.said <= kind.expects:
+        _wrong(f"{place}: expect", f"{', '.join(sorted(expect.said - kind.expects))} says nothing here", form)
+    return Step(number, action, expect)
+
+
+def _check_names(file: str, nodes: dict[str, NodeOptions], steps: tuple[Step, ...]) -> None:
+    known = set(nodes)
+    for name, options in nodes.items():
+        if options.cheat is not None and options.cheat.to is not None and options.cheat.to not in known - {name}:
+            _wrong(f"{file}: nodes: {name}: cheat", f"`to` is no other node: {options.cheat.to!a}", "to: NODE")
+    for step in steps:
+        if isinstance(step.action, Register):
+            if step.node in known:
+                _wrong(f"{file}: {step}", f"{step.node} is there already", "node: names a new node")
+            known.add(step.node)
+        used = {step.node, *getattr(step.action, "with_peers", ()), *step.expect.names}
+        if not used <= known:
+            _wrong(
+                f"{file}: {step}", f"there is no node {min(used - known)!a}", f"the nodes: {', '.join(sorted(known))}"
+            )
+
+
+def _convert(place: str, tree: object, kind: type[T] | Any, form: str) -> T:  # noqa: ANN401 -- Annotated is no type
+    try:
+        result: T = msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        message = message[:1].lower() + message[1:]
+        if at := _AT.search(message):
+            message = f"{at[1]}: {message[: at.start()]}"
+        _wrong(place, message, form)
+    return result
+
+
+def _wrong(place: str, what: str, form: str) -> NoReturn:
+    raise ConfigurationError(f"{place}: {what}", hint=form)
+
+
+def _title(text: str) -> str:
+    """The comment the file starts with, on one line."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines).strip()
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe, and without what lets a page say something else than it seems to: doubled keys and aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 -- as PyYAML has it
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if len(set(map(repr, keys))) != len(keys):
+            raise yaml.YAMLError(f"a key is there twice, near line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)

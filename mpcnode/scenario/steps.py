@@ -2,31 +2,29 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 from mpcnode import status
-from mpcnode.control.lines import CreateWalletArguments, Line
+from mpcnode.control.lines import CreateWalletArguments, Line, SignArguments
 from mpcnode.errors import Interrupted, MpcError, UsageError
 from mpcnode.scenario import model
-from mpcnode.scenario.asking import NobodyToAsk, client_of
 from mpcnode.scenario.endings import (
     DEATH_DEADLINE,
     END_DEADLINE,
+    SUITES,
     NotAsWritten,
     check_error,
     check_others,
+    check_signed,
     check_state,
     ending,
 )
-from mpcnode.scenario.faults import Faults
-from mpcnode.scenario.model import Expect, Step
+from mpcnode.scenario.model import Expect, Faults, Step
 from mpcnode.scenario.report import SignatureReport
-from mpcnode.scenario.signing import sign
+from mpcnode.scenario.world import NobodyToAsk, World
 from mpcnode.types import PeerId
-
-if TYPE_CHECKING:
-    from mpcnode.scenario.runner import World
 
 ASK_AGAIN: Final = 0.2
 
@@ -40,7 +38,7 @@ class Outcome:
     signed: SignatureReport | None = None
 
 
-async def carry_out(world: "World", step: Step) -> Outcome:
+async def carry_out(world: World, step: Step) -> Outcome:
     """Do what ``step`` says, and compare how it ended with what it expects."""
     ended: status.ErrorView | None = None
     signed: list[SignatureReport] = []
@@ -58,12 +56,12 @@ async def carry_out(world: "World", step: Step) -> Outcome:
     return Outcome(ended, signed=signed[0] if signed else None)
 
 
-async def _act(world: "World", step: Step, signed: list[SignatureReport]) -> None:
+async def _act(world: World, step: Step, signed: list[SignatureReport]) -> None:
     match action := step.action:
         case model.CreateWallet():
             await _create_wallet(world, action, step.expect)
         case model.Sign():
-            await sign(world, step, action, tell=signed.append)
+            await _sign(world, step, action, tell=signed.append)
         case model.Start():
             await _start(world, action)
         case model.Register():
@@ -83,7 +81,7 @@ async def _act(world: "World", step: Step, signed: list[SignatureReport]) -> Non
             assert_never(action)
 
 
-async def _start(world: "World", action: model.Start) -> None:
+async def _start(world: World, action: model.Start) -> None:
     process = world.nodes.get(action.node)
     if process is not None and process.running:
         if not process.will_die:
@@ -99,7 +97,7 @@ async def _start(world: "World", action: model.Start) -> None:
 # ---- the node's own commands ----
 
 
-async def _create_wallet(world: "World", action: model.CreateWallet, expect: Expect) -> None:
+async def _create_wallet(world: World, action: model.CreateWallet, expect: Expect) -> None:
     proposed: list[status.Proposed] = []
 
     def remember(event: status.Event) -> None:
@@ -114,7 +112,7 @@ async def _create_wallet(world: "World", action: model.CreateWallet, expect: Exp
         wait=action.wait,
     )
     try:
-        async with await client_of(world, action.by) as client:
+        async with await world.client(action.by) as client:
             wallet = await client.create_wallet(arguments, user=NobodyToAsk(), emit=remember)
     except MpcError:
         if expect.others is not None:
@@ -124,7 +122,33 @@ async def _create_wallet(world: "World", action: model.CreateWallet, expect: Exp
         await check_state(world, wallet, proposed, expect.state)
 
 
-async def _wallets(world: "World", action: model.Wallets, expect: Expect) -> None:
+async def _sign(world: World, step: Step, action: model.Sign, *, tell: Callable[[SignatureReport], None]) -> None:
+    proposed: list[status.Proposed] = []
+
+    def remember(event: status.Event) -> None:
+        if isinstance(event, status.Proposed):
+            proposed.append(event)
+
+    arguments = SignArguments(
+        wallet=action.wallet,
+        messages=tuple(message.hex() for message in action.messages),
+        reading=action.reading,
+        suite=SUITES[action.suite],
+        with_peers=tuple(world.peer_ids[name] for name in action.with_peers),
+    )
+    view: status.SignatureView | None = None
+    try:
+        async with await world.client(action.by) as client:
+            view = await client.sign(arguments, user=NobodyToAsk(), emit=remember)
+    except MpcError as error:
+        if step.expect.error is not None:
+            await ending(world, step, error)  # whoever was killed is dead now, and asked nothing any more
+            await check_signed(world, step, action, proposed, None, tell=tell)
+        raise
+    await check_signed(world, step, action, proposed, view, tell=tell)
+
+
+async def _wallets(world: World, action: model.Wallets, expect: Expect) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + (action.within or 0)
     while True:
@@ -138,8 +162,8 @@ async def _wallets(world: "World", action: model.Wallets, expect: Expect) -> Non
             return
 
 
-async def _look_at_wallets(world: "World", node: str, expect: Expect) -> None:
-    async with await client_of(world, node) as client:
+async def _look_at_wallets(world: World, node: str, expect: Expect) -> None:
+    async with await world.client(node) as client:
         wallets = await client.wallets()
     unreadable = [one.message for one in wallets if isinstance(one, status.ErrorView)]
     if unreadable:
@@ -150,8 +174,8 @@ async def _look_at_wallets(world: "World", node: str, expect: Expect) -> None:
             raise NotAsWritten(f"the {state} wallets are {found}, not {sorted(names)}")
 
 
-async def _peers(world: "World", node: str, expect: Expect) -> None:
-    async with await client_of(world, node) as client:
+async def _peers(world: World, node: str, expect: Expect) -> None:
+    async with await world.client(node) as client:
         found = sorted(peer.peer_id for peer in await client.peers())
     if expect.peers is not None and found != sorted(expect.peers):
         raise NotAsWritten(f"it sees {found}, not {sorted(expect.peers)}")
@@ -160,7 +184,7 @@ async def _peers(world: "World", node: str, expect: Expect) -> None:
 # ---- what happens to a node from outside ----
 
 
-async def _signal(world: "World", action: model.Kill | model.Pause | model.Resume) -> None:
+async def _signal(world: World, action: model.Kill | model.Pause | model.Resume) -> None:
     process = world.nodes.get(action.node)
     if process is None or not process.running:
         raise UsageError(f"{action.node} does not run", hint="start it first")

@@ -17,8 +17,8 @@ import pytest
 import pytest_asyncio
 
 from mpcnode import status
+from mpcnode.faults.model import Faults
 from mpcnode.keystore.format import MAX_MEMORY, canonical
-from mpcnode.scenario.faults import Faults
 from tests.helpers.homes import NODE, WALLET, Ended, Homes, Place, alone, check_talk, stored, whole_home
 from tests.helpers.processes import Child, Processes, processes, result_of
 

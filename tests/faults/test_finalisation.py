@@ -16,9 +16,9 @@ import pytest
 
 from mpcnode import status
 from mpcnode.control.lines import Result
+from mpcnode.faults.model import Faults, Save, Step, Stored
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.scenario.faults import Faults, Save, Step, Stored
 from mpcnode.types import PeerId, WalletId
 from mpcnode.wallet.secret import WalletSecret
 from mpcnode.wallet.wallet import Wallet

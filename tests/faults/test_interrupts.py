@@ -19,8 +19,8 @@ from nacl.signing import VerifyKey
 
 from mpcnode import status
 from mpcnode.control.lines import Result
+from mpcnode.faults.model import Faults, Save, Step
 from mpcnode.keystore.store import Home
-from mpcnode.scenario.faults import Faults, Save, Step
 from mpcnode.status import Phase
 from tests.helpers.processes import PASSPHRASE, Child, Processes, processes
 from tests.helpers.terminal import clean_environment

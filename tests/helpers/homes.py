@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 
 from mpcnode import status
+from mpcnode.faults.model import Faults
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.scenario.faults import Faults
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.processes import PASSPHRASE, Child, Processes
 from tests.helpers.terminal import clean_environment

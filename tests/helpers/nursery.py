@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 TICK = 0.01
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-LOADED = ("cli.faulty", "cli.node_commands", "cli.serving", "mesh.webrtc", "scenario.cheats", "scenario.deaths")
+LOADED = ("cli.node_commands", "cli.serving", "faults.__main__", "faults.cheats", "faults.deaths", "mesh.webrtc")
 """Everything that is heavy comes with these."""
 
 
@@ -33,7 +33,8 @@ def be_a_command(request: dict[str, Any]) -> NoReturn:
     code = 70
     try:
         from mpcnode import __main__ as command
-        from mpcnode.cli import faulty, signals
+        from mpcnode.cli import signals
+        from mpcnode.faults import __main__ as faulty
 
         signals.catch()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # one that came since the fork is answered here

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from mpcnode import status
 from mpcnode.control.lines import Failed, Line, Result, Serving, decode_line
 from mpcnode.errors import DecodeError
+from mpcnode.faults.model import VARIABLE, Faults
 from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.scenario.faults import VARIABLE, Faults, encode
 from mpcnode.session.wallets import list_wallets
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.terminal import clean_environment
@@ -31,6 +33,11 @@ QUICK = KdfPolicy(8 << 20, 1)
 DEADLINE = 60.0
 """Seconds after which a test that waits is wrong; nothing is asserted about how long anything takes before."""
 LOOK_AGAIN = 0.02
+
+
+def encode_faults(faults: Faults) -> str:
+    """Give ``faults`` as the variable holds them."""
+    return msgspec.json.encode(faults).decode()
 
 
 @dataclass
@@ -163,7 +170,7 @@ class Processes:
     ) -> Child:
         """Start ``mpcnode`` with ``arguments``, without a terminal."""
         place = self.path / f"{name}.{len(self.children)}"
-        given = dict(environment or {}) | ({VARIABLE: encode(faults)} if faults is not None else {})
+        given = dict(environment or {}) | ({VARIABLE: encode_faults(faults)} if faults is not None else {})
         request = {
             "arguments": arguments,
             "faulty": faults is not None,

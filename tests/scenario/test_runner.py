@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mpcnode.scenario.process import Process
+from mpcnode.scenario.world import Process
 from tests.helpers.terminal import clean_environment, mpcnode
 
 pytestmark = [pytest.mark.process]

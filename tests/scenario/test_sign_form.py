@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from mpcnode.errors import ConfigurationError
-from mpcnode.scenario.load import parse
+from mpcnode.scenario.model import parse
 
 
 def page(sign: str, expect: str = "{}") -> bytes:

@@ -11,11 +11,10 @@ from nacl.signing import SigningKey
 from mpcnode import status
 from mpcnode.control.lines import Line, SignArguments
 from mpcnode.errors import Interrupted, MpcError, ParticipantRefused, ParticipantSilent, Refused
-from mpcnode.scenario.load import parse
-from mpcnode.scenario.model import Scenario
+from mpcnode.scenario.endings import SUITES
+from mpcnode.scenario.model import Scenario, parse
 from mpcnode.scenario.report import ScenarioReport, SignatureReport, StepReport, shared_lines, step_row
 from mpcnode.scenario.steps import Outcome, carry_out
-from mpcnode.scenario.verifying import SUITES
 from mpcnode.types import PeerId
 
 T = TypeVar("T")

@@ -13,11 +13,12 @@ import msgspec
 from mpcnode.crypto.ciphersuite import AnySuite
 from mpcnode.crypto.group import Rng, Scalar
 from mpcnode.crypto.polynomial import Polynomial
+from mpcnode.faults.model import Cheat
+from mpcnode.faults.stand_in import put_in_place_of
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.protocols.frost import pedpop
 from mpcnode.protocols.frost.broadcast import SignedDigest, digest_of, echo_of, sign_digest
 from mpcnode.protocols.frost.packages import Round1Package
-from mpcnode.scenario.faults import Cheat, put_in_place_of
 from mpcnode.types import Identifier, PeerId, SuiteId
 from mpcnode.wire.framing import FRAME_SIZE
 from mpcnode.wire.peer import (

@@ -1,10 +1,8 @@
-"""Faults on command: a process that dies at a named step, a participant that cheats; what they are called.
+"""What can be wrong with one process: the faults, as the environment variable ``MPCNODE_FAULTS`` names them.
 
-They exist for tests and scenarios. ``python -m mpcnode.cli.faulty`` is ``mpcnode`` with the faults that the environment
-variable ``MPCNODE_FAULTS`` names; ``mpcnode`` itself never reads it, and nothing in a node asks whether there are any.
+``mpcnode`` never reads the variable, and nothing in a node asks whether there are faults.
 """
 
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, get_args
@@ -34,7 +32,7 @@ Stored = Literal["wallet-pending", "wallet-active"]
 """The wallet was stored and read back, and the user interface was told; the others were not."""
 
 Signed = Literal["signed"]
-"""Every share is in and the signature is verified and written down; whoever asked for it was not told yet."""
+"""The signature is verified and written down; the user has not been told yet."""
 
 Step = Phase | Save | Stored | Signed
 """Where a process can die, or hear Ctrl-C: on entering a phase, inside a save, after one, with a signature in hand."""
@@ -143,32 +141,15 @@ class Faults(_Part, frozen=True, rename="kebab"):
             raise ValueError("one death, interruption or disk at a time: each is a file system of its own")
 
 
-def encode(faults: Faults) -> str:
-    """Give ``faults`` as the variable holds them."""
-    return msgspec.json.encode(faults).decode()
-
-
 def decode(text: str) -> Faults:
     """Read the variable.
 
     Raises:
-        ConfigurationError: these are no faults; a test that asked for them would otherwise prove nothing.
+        ConfigurationError: the text does not name faults. A test that went on without them would prove nothing.
     """
     try:
         return msgspec.json.decode(text, type=Faults)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ConfigurationError(
-            f"{VARIABLE} names no faults: {error}", hint="see mpcnode/scenario/faults.py"
+            f"{VARIABLE} does not name faults: {error}", hint="see mpcnode/faults/model.py"
         ) from None
-
-
-def put_in_place_of(real: object, false: object) -> None:
-    """Give ``false`` to every module that has or will have ``real``; before anything of a node is made.
-
-    Only what makes the faults, beside this file, goes on with the real one.
-    """
-    for name, module in tuple(sys.modules.items()):
-        if name.startswith("mpcnode.") and not name.startswith("mpcnode.scenario."):
-            for key, value in tuple(vars(module).items()):
-                if value is real:
-                    vars(module)[key] = false

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 from typing import Final, NoReturn
 
+from mpcnode.faults.model import Disk
+from mpcnode.faults.stand_in import put_in_place_of
 from mpcnode.keystore.filesystem import FileSystem
-from mpcnode.scenario.faults import Disk, put_in_place_of
 
 _WALLETS: Final = "wallets"
 

@@ -1,6 +1,7 @@
 """Faults: what they are called, that only one entry point knows them, and that each does what it says."""
 
 import contextlib
+import itertools
 import json
 import re
 import signal
@@ -16,15 +17,14 @@ from hypothesis import strategies as st
 
 from mpcnode import status
 from mpcnode.errors import ConfigurationError
-from mpcnode.scenario import faults
-from mpcnode.scenario.faults import CHEATS, VARIABLE, Cheat, Faults, How, Kind, Save, Step, decode, encode
-from mpcnode.scenario.load import parse
+from mpcnode.faults import model
+from mpcnode.faults.model import CHEATS, VARIABLE, Cheat, Faults, How, Kind, Save, Step, decode
+from mpcnode.scenario import model as scenario
+from tests.helpers.processes import encode_faults as encode
 from tests.helpers.terminal import clean_environment
 
-KNOWS = re.compile(
-    rf"scenario import .*(faults|cheats|deaths|disks)|scenario\.(faults|cheats|deaths|disks)|faulty|{VARIABLE}"
-)
-PACKAGE = Path(faults.__file__).parents[1]
+KNOWS = re.compile(rf"faults import|faults\.(model|cheats|deaths|disks|stand_in)|mpcnode\.faults|{VARIABLE}")
+PACKAGE = Path(model.__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,19 @@ def run(module: str, *arguments: str, asked: str) -> subprocess.CompletedProcess
 
 def test_the_ordinary_command_does_not_read_them_and_the_other_insists() -> None:
     assert run("mpcnode", "--version", asked="{").returncode == 0
-    assert run("mpcnode.cli.faulty", "--version", asked='{"dies-at": "storing"}').returncode == 0
-    refused = run("mpcnode.cli.faulty", "--version", asked="{")
+    assert run("mpcnode.faults", "--version", asked='{"dies-at": "storing"}').returncode == 0
+    refused = run("mpcnode.faults", "--version", asked="{")
     assert refused.returncode == 3
-    assert refused.stderr.startswith(f"error: {VARIABLE} names no faults")
+    assert refused.stderr.startswith(f"error: {VARIABLE} does not name faults")
 
 
 def test_no_part_of_mpcnode_but_scenarios_knows_of_them() -> None:
     knows = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if KNOWS.search(path.read_text())}
+    # A scenario knows the command and its variable; that it imports nothing of them is import-linter's to check.
     assert knows == {
-        "cli/faulty.py",
-        *(
-            f"scenario/{name}.py"
-            for name in ("cheats", "deaths", "disks", "faults", "model", "process", "runner", "steps")
-        ),
+        *(f"faults/{name}.py" for name in ("__main__", "cheats", "deaths", "disks", "model", "stand_in")),
+        "scenario/model.py",
+        "scenario/world.py",
     }
 
 
@@ -116,7 +115,7 @@ def test_an_ordinary_command_loads_nothing_that_makes_faults() -> None:
     program = """
 import sys
 import mpcnode.cli.app, mpcnode.cli.node_commands, mpcnode.node, mpcnode.control.server
-print(sorted(name for name in sys.modules if name.startswith("mpcnode.scenario") or name.endswith("faulty")))
+print(sorted(name for name in sys.modules if name.startswith(("mpcnode.scenario", "mpcnode.faults"))))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
     assert done.stdout.strip() == b"[]"
@@ -125,7 +124,7 @@ print(sorted(name for name in sys.modules if name.startswith("mpcnode.scenario")
 SAVES = """
 import json, os, sys
 from pathlib import Path
-from mpcnode.scenario import deaths
+from mpcnode.faults import deaths
 import signal
 deaths.install(sys.argv[2], signal.Signals(int(sys.argv[3])))
 from mpcnode.keystore import store
@@ -186,23 +185,37 @@ def test_a_process_that_does_not_come_to_the_step_lives(tmp_path: Path) -> None:
     assert saved(tmp_path, "storing", signal.SIGKILL) == (0, {"cli1.json": b"active!"})
 
 
-@pytest.mark.parametrize("line", ["disk: wet", "dies-at: lunch", "cheat: {message: share, how: flip, to: nobody}"])
-def test_a_scenario_whose_faults_are_none_is_refused(line: str) -> None:
-    with pytest.raises(ConfigurationError, match="nodes: a"):
-        parse(f"nodes: {{a: {{{line}}}, b: }}\nsteps: [{{stop: {{node: a}}}}]".encode(), "x")
+def test_a_scenario_names_the_faults_as_the_faulty_process_does() -> None:
+    ours: Any = (scenario.Save, scenario.Stored, scenario.Signed, scenario.Kind, scenario.How)
+    assert ours == (model.Save, model.Stored, model.Signed, Kind, How)
+    assert scenario.Death == Step
+    assert scenario.CHEATS == CHEATS
+    assert scenario.FAULTS_VARIABLE == VARIABLE
 
 
-def test_a_scenario_may_have_faults() -> None:
-    text = (
-        b"nodes: {a: {dies-at: storing, cheat: {message: share, how: flip, to: b}}, b: }\nsteps: [{start: {node: a}}]"
-    )
-    options: Any = parse(text, "x").nodes
-    assert options["a"].faults == Faults(dies_at="storing", cheat=Cheat(message="share", how="flip", to="b"))
-    assert options["b"].faults is None
+@pytest.mark.parametrize("how", get_args(How))
+def test_a_scenario_refuses_the_lies_that_the_faulty_process_refuses(how: How) -> None:
+    for kind, to in itertools.product(get_args(Kind), (None, "b")):
+        lie = {"message": kind, "how": how} | ({"to": to} if to else {})
+        assert accepts(Cheat, lie) == accepts(scenario.Cheat, lie)
+
+
+def accepts(kind: Any, lie: dict[str, str]) -> bool:
+    try:
+        msgspec.convert(lie, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def test_what_a_scenario_asks_for_is_what_the_faulty_process_reads() -> None:
+    asked = scenario.Faults(dies_at="signed", cheat=scenario.Cheat(message="share", how="off-curve", to="b"))
+    read = decode(msgspec.json.encode(asked).decode())
+    assert read == Faults(dies_at="signed", cheat=Cheat(message="share", how="off-curve", to="b"))
 
 
 def test_a_process_can_die_with_a_signature_in_hand_and_only_then() -> None:
-    from mpcnode.scenario.deaths import step_of
+    from mpcnode.faults.deaths import step_of
 
     view = status.SignatureView(wallet_id="", name="w", suite="", public_key="", messages=(), signatures=(), signers=())
     over = status.SessionEnded(session_id="", kind="sign", proposer="a", seconds={})

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final
 
+from mpcnode.faults.model import Step
+from mpcnode.faults.stand_in import put_in_place_of
 from mpcnode.keystore.filesystem import FileSystem
 from mpcnode.node import CreateWallet, Node, NodeConfig, User
-from mpcnode.scenario.faults import Step, put_in_place_of
 from mpcnode.session.requests import Sign
 from mpcnode.status import Event, Progress, SessionEnded, SignatureView, WalletChanged, WalletView
 

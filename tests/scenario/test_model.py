@@ -2,6 +2,7 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from mpcnode.errors import ConfigurationError
 from mpcnode.scenario import model
-from mpcnode.scenario.load import find_files, load, parse
+from mpcnode.scenario.model import Cheat, Faults, find_files, load, parse
 
 GOOD = b"""\
 # Two nodes
@@ -101,3 +102,18 @@ def test_directories_are_searched_and_files_named_twice_run_once(tmp_path: Path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigurationError, match=r"no \.yaml file"):
         find_files([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize("line", ["disk: wet", "dies-at: lunch", "cheat: {message: share, how: flip, to: nobody}"])
+def test_a_scenario_whose_faults_are_none_is_refused(line: str) -> None:
+    with pytest.raises(ConfigurationError, match="nodes: a"):
+        parse(f"nodes: {{a: {{{line}}}, b: }}\nsteps: [{{stop: {{node: a}}}}]".encode(), "x")
+
+
+def test_a_scenario_may_have_faults() -> None:
+    text = (
+        b"nodes: {a: {dies-at: storing, cheat: {message: share, how: flip, to: b}}, b: }\nsteps: [{start: {node: a}}]"
+    )
+    options: Any = parse(text, "x").nodes
+    assert options["a"].faults == Faults(dies_at="storing", cheat=Cheat(message="share", how="flip", to="b"))
+    assert options["b"].faults is None

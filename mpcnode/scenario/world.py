@@ -1,26 +1,149 @@
-"""One mpcnode process of a run: started, listened to, and gone at the end."""
+"""The world of one run: a signaling server and the nodes, as processes that are started, asked and gone at the end."""
 
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from mpcnode.control.lines import Failed, Line, decode_line, error_of
-from mpcnode.errors import DecodeError, MpcError, ParticipantSilent
-from mpcnode.scenario.faults import VARIABLE, Faults, encode
+import msgspec
+
+from mpcnode import status
+from mpcnode.control.client import ControlClient
+from mpcnode.control.lines import Failed, Line, Serving, decode_line, error_of
+from mpcnode.errors import DecodeError, MpcError, ParticipantSilent, Refused, UsageError
+from mpcnode.scenario.model import FAULTS_VARIABLE, Faults, NodeOptions, Scenario
 from mpcnode.types import PeerId
 
 T = TypeVar("T")
 
+START_DEADLINE: Final = 60.0
+"""Seconds a process has to be up; many start at once on a small machine, and each derives its key first."""
 MAX_OUTPUT_LINE: Final = 1024 * 1024
 STOP_DEADLINE: Final = 15.0
 """Seconds a process has to stop in order before it is killed."""
 _TAIL: Final = 40
+
+
+class World:
+    """The processes of one run.
+
+    Args:
+        scenario: what is run.
+        directory: where homes and output go.
+    """
+
+    def __init__(self, scenario: Scenario, directory: Path) -> None:
+        self.scenario = scenario
+        self.nodes: dict[str, Process] = {}
+        self.peer_ids: dict[str, PeerId] = {name: PeerId(name) for name in scenario.nodes}
+        self.words: dict[tuple[str, str], tuple[str, ...]] = {}
+        """(node, wallet id) -> the safety words it showed when it made the wallet."""
+        self._directory = directory
+        self._server = Process("server", directory)
+        self._url = ""
+
+    async def open(self) -> None:
+        """Start the server, then every node at once.
+
+        Raises:
+            MpcError: one did not start.
+        """
+        for name, text in (("right", secrets.token_hex(16)), ("wrong", secrets.token_hex(16))):
+            file = self._directory / f"passphrase-{name}"
+            file.touch(mode=0o600)
+            file.write_text(text)
+        await self._server.start("serve", "--port", "0", "--json", "--stop-with-stdin")
+        serving = await self._server.wait_for(_serving, deadline=START_DEADLINE)
+        self._url = f"ws://{serving.host}:{serving.port}"
+        starts = (self.start(name, faults=options.faults) for name, options in self.scenario.nodes.items())
+        results = await asyncio.gather(*starts, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def start(
+        self,
+        name: str,
+        *,
+        passphrase: str = "right",  # noqa: S107 -- says which, and is none
+        accept: str | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        """Start a node and wait until it is registered.
+
+        Args:
+            name: which.
+            passphrase: the ``right`` or the ``wrong`` one.
+            accept: what it accepts; None: as the scenario says of the node.
+            faults: of this process.
+
+        Raises:
+            MpcError: why it is not.
+        """
+        process = self.nodes[name] = Process(name, self._directory)
+        process.on_line = lambda line: self._remember(name, line)
+        await process.start(*self._arguments(name, passphrase, accept), faults=faults)
+        await process.wait_for(_registered, deadline=START_DEADLINE)
+
+    def home(self, name: str) -> Path:
+        """The node's home."""
+        return self._directory / name
+
+    async def client(self, name: str) -> ControlClient:
+        """Give a way to command the node.
+
+        Raises:
+            UsageError: it does not run.
+        """
+        client = await ControlClient.connect(self.home(name))
+        if client is None:
+            raise UsageError(f"{name} does not run", hint="start it first")
+        return client
+
+    async def wallets(self, name: str) -> tuple[status.WalletView, ...]:
+        """The wallets of a node; none where it does not run or answer."""
+        process = self.nodes.get(name)
+        if process is None or not process.running or process.paused:
+            return ()
+        client = await ControlClient.connect(self.home(name))
+        if client is None:
+            return ()
+        async with client:
+            return tuple(one for one in await client.wallets() if isinstance(one, status.WalletView))
+
+    @property
+    def unprintable(self) -> str | None:
+        """Which process wrote what a terminal might obey; None as it should be."""
+        wrote = ((one.name, one.unprintable) for one in (self._server, *self.nodes.values()))
+        return next((f"{name} wrote what a terminal might obey: {line}" for name, line in wrote if line), None)
+
+    async def close(self) -> None:
+        """Stop every process; none is left when this returns, however it returns."""
+        try:
+            await asyncio.gather(*(node.stop() for node in self.nodes.values()), return_exceptions=True)
+        finally:
+            await self._server.stop()
+
+    def _arguments(self, name: str, passphrase: str, accept: str | None) -> Iterator[str]:
+        options = self.scenario.nodes.get(name, NodeOptions())
+        timeouts = self.scenario.timeouts
+        yield from ("register", "--json", "--yes", "--loopback", "--stop-with-stdin", "--kdf", "interactive")
+        yield from ("--home", str(self.home(name)), "--server", self._url, "--peer-id", self.peer_ids[name])
+        yield from ("--passphrase-file", str(self._directory / f"passphrase-{passphrase}"))
+        yield from ("--accept", accept or options.accept, "--room", options.room)
+        yield from ("--answer-seconds", f"{timeouts.answer:g}", "--round-seconds", f"{timeouts.round:g}")
+        if options.contacts_only:
+            yield "--contacts-only"
+
+    def _remember(self, name: str, line: Line) -> None:
+        if isinstance(line, status.SessionEnded) and line.wallet is not None:
+            self.words[name, line.wallet.wallet_id] = line.words
 
 
 class Process:
@@ -56,7 +179,7 @@ class Process:
     async def start(self, *arguments: str, faults: Faults | None = None) -> None:
         """Start ``mpcnode`` with ``arguments``; where there are ``faults``, by the only entry that knows any."""
         self.will_die = faults is not None and faults.dies_at is not None
-        program = "mpcnode" if faults is None else "mpcnode.cli.faulty"
+        program = "mpcnode" if faults is None else "mpcnode.faults"
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", program, *arguments),
             stdin=asyncio.subprocess.PIPE,
@@ -211,7 +334,31 @@ class Process:
             self._changed.notify_all()
 
 
+class NobodyToAsk:
+    """A run has nobody to ask; its nodes are told with ``--yes`` and ``--accept`` not to."""
+
+    async def approve(self, proposal: status.Proposed) -> bool:
+        """Refuse."""
+        raise Refused(f"a scenario cannot be asked about the wallet {proposal.wallet!a}")
+
+    async def confirm_words(self, words: status.SafetyWords) -> bool:
+        """Refuse."""
+        raise Refused(f"a scenario cannot compare the safety words of session {words.session_id}")
+
+    async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
+        """Refuse."""
+        raise Refused(f"there are {len(candidates)} peers, not {count}: name them with `with`")
+
+
 def _environment(faults: Faults | None) -> Mapping[str, str]:
     # What this user's own node is told must not reach the nodes of a run.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MPCNODE_")}
-    return environment if faults is None else {**environment, VARIABLE: encode(faults)}
+    return environment if faults is None else {**environment, FAULTS_VARIABLE: msgspec.json.encode(faults).decode()}
+
+
+def _serving(line: Line) -> Serving | None:
+    return line if isinstance(line, Serving) else None
+
+
+def _registered(line: Line) -> status.Registered | None:
+    return line if isinstance(line, status.Registered) else None
