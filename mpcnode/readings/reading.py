@@ -10,8 +10,10 @@ class Reading(Protocol):
     for the other, because each but ``hex`` hashes under a tag of its own.
     """
 
-    name: str
-    """Its word on the wire, in policies and on the command line."""
+    @property
+    def name(self) -> str:
+        """Its word on the wire, in policies and on the command line."""
+        ...
 
     def check(self, content: bytes) -> None:
         """Refuse content that cannot be shown this way.
