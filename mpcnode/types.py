@@ -1,4 +1,4 @@
-"""The names of things, as types: what two functions both call a string or a number must not be mixed up.
+"""The names of things, as types, so that two strings or two numbers with different meanings are not mixed up.
 
 Each type has one parser, used at every boundary where the value comes from a user, a file or a peer.
 """
@@ -12,20 +12,23 @@ PeerId = NewType("PeerId", str)
 IdentityKey = NewType("IdentityKey", bytes)
 """The 32-byte Ed25519 public key that *is* a node's identity."""
 
-SessionId = NewType("SessionId", str)
-"""128 random bits in lower-case hexadecimal."""
+SessionId = NewType("SessionId", bytes)
+"""The 16 bytes that name a session, made of its proposer's key and a salt; hexadecimal only at a boundary."""
 
-WalletId = NewType("WalletId", str)
-"""The first 128 bits of the session descriptor's hash in lower-case hexadecimal; names the wallet's directory."""
+WalletId = NewType("WalletId", bytes)
+"""The 16 bytes that name a wallet for life; in hexadecimal, the name of its directory."""
+
+EpochId = NewType("EpochId", bytes)
+"""The 32 bytes that name one sharing of a wallet's key: the hash of its statement (PROTOCOL, Key generation)."""
 
 SuiteId = NewType("SuiteId", str)
-"""An RFC 9591 ciphersuite, such as ``FROST-ED25519-SHA512-v1``."""
+"""What a wallet's key is for and how it is used, such as ``FROST-ED25519-SHA512-v1``."""
 
 Identifier = NewType("Identifier", int)
-"""A participant's 1-based position in the sorted participant list, fixed for the wallet's life."""
+"""A participant's number in a wallet, 1 to 64, for life; it is stored and sent, and never a position in a list."""
 
 Reading = Literal["text", "hex", "file"]
-"""How people are shown what they sign: as text, in hexadecimal, or as the hash of a file; it changes no byte of it."""
+"""What people are shown of what they sign; it determines which bytes are signed (PROTOCOL, Signing)."""
 
 MIN_THRESHOLD: Final = 2
 MAX_PARTICIPANTS: Final = 64
@@ -36,6 +39,7 @@ WALLET_NAME_FORM: Final = "1 to 64 of the characters A-Z a-z 0-9 . _ -, not star
 _PEER_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _WALLET_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _HEX_128: Final = re.compile(r"[0-9a-f]{32}")
+_HEX_256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def parse_peer_id(text: str) -> PeerId:
@@ -68,7 +72,7 @@ def parse_session_id(text: str) -> SessionId:
     """
     if not _HEX_128.fullmatch(text):
         raise ValueError("a session id is 32 lower-case hexadecimal digits")
-    return SessionId(text)
+    return SessionId(bytes.fromhex(text))
 
 
 def parse_wallet_id(text: str) -> WalletId:
@@ -79,11 +83,22 @@ def parse_wallet_id(text: str) -> WalletId:
     """
     if not _HEX_128.fullmatch(text):
         raise ValueError("a wallet id is 32 lower-case hexadecimal digits")
-    return WalletId(text)
+    return WalletId(bytes.fromhex(text))
+
+
+def parse_epoch_id(text: str) -> EpochId:
+    """Take ``text`` as an epoch id.
+
+    Raises:
+        ValueError: it is not 64 lower-case hexadecimal digits.
+    """
+    if not _HEX_256.fullmatch(text):
+        raise ValueError("an epoch id is 64 lower-case hexadecimal digits")
+    return EpochId(bytes.fromhex(text))
 
 
 def parse_identity_key(data: bytes) -> IdentityKey:
-    """Take 32 bytes as an identity key; whether they are a usable point is found where they are used.
+    """Take 32 bytes as an identity key; the code that uses the key finds out whether it is a usable point.
 
     Raises:
         ValueError: not 32 bytes.

@@ -1,7 +1,7 @@
 # ruff: noqa: N802 (H1 to H5, HDKG and HID are the names the specifications give)
 """The FROST ciphersuites (RFC 9591, section 6; the Taproot one after the Zcash Foundation's frost-secp256k1-tr).
 
-A suite is a group, a hash and the encodings of a signature. H1 to H5 are the RFC's; HDKG and HID are the Zcash
+A ciphersuite is a group, a hash and the encodings of a signature. H1 to H5 are the RFC's; HDKG and HID are the Zcash
 Foundation's, for the proof of knowledge in key generation and for identifiers made from names.
 """
 
@@ -121,49 +121,6 @@ class Ciphersuite(ABC, Generic[S, E]):
         split = self.signature_size - SCALAR_SIZE
         return Signature(self.group.decode_element(data[:split]), self.group.decode_scalar(data[split:]))
 
-    def finish_key(self, group_key: E) -> "KeyAdjustment[S, E]":
-        """Say how what key generation computed becomes the final key; a suite has at most one way."""
-        return KeyAdjustment(self.group, group_key, negate=False, tweak=None)
-
-    def tweak_key(self, group_key: E, merkle_root: bytes) -> "KeyAdjustment[S, E]":  # noqa: ARG002 (Taproot looks at them)
-        """Say how a key is tweaked for a Taproot script tree (BIP-341).
-
-        Args:
-            group_key: the group public key, which becomes the internal key.
-            merkle_root: 32 bytes, or none to commit to an unspendable script path.
-
-        Raises:
-            ValueError: this suite has no such tweak, or a root is of another length.
-        """
-        raise ValueError(f"{self.id} has no Taproot tweak")
-
-
-class KeyAdjustment(Generic[S, E]):
-    """A linear change of a shared key: negate it, then add a public tweak; each share changes like the key.
-
-    Args:
-        group: whose scalars and elements.
-        group_key: the group public key before.
-        negate: whether everything is negated first.
-        tweak: what is added then; None adds nothing.
-    """
-
-    def __init__(self, group: Group[S, E], group_key: E, *, negate: bool, tweak: S | None) -> None:
-        self._negate = negate
-        self._tweak = tweak
-        self._tweak_point = None if tweak is None else group.scalar_base_mult(tweak)
-        self.group_key = self.element(group_key)
-
-    def element(self, element: E) -> E:
-        """Change the group public key or a verifying share."""
-        element = -element if self._negate else element
-        return element if self._tweak_point is None else element + self._tweak_point
-
-    def scalar(self, share: S) -> S:
-        """Change a signing share; the result is a new scalar, so the one given can be wiped."""
-        share = -share if self._negate else share.copy()
-        return share if self._tweak is None else share + self._tweak
-
 
 @final
 class Ed25519Sha512(Ciphersuite[Ed25519Scalar, Ed25519Element]):
@@ -208,17 +165,14 @@ class Secp256k1Sha256(Ciphersuite[Secp256k1Scalar, Secp256k1Element]):
 
 @final
 class Secp256k1Sha256Taproot(Secp256k1Sha256):
-    """FROST(secp256k1, SHA-256) whose signatures verify under BIP-340 and whose key is a BIP-341 output key."""
+    """FROST(secp256k1, SHA-256) whose signatures verify under BIP-340."""
 
     id = SuiteId("FROST-secp256k1-SHA256-TR-v1")
     signature_size = 64
 
     def H2(self, m: bytes) -> Secp256k1Scalar:
         """Hash to a scalar as BIP-340 does: the challenge, of public values alone."""
-        return self._public_tagged_hash("BIP0340/challenge", m)
-
-    def _public_tagged_hash(self, tag: str, m: bytes) -> Secp256k1Scalar:
-        prefix = sha256(tag.encode()).digest()
+        prefix = sha256(b"BIP0340/challenge").digest()
         return self.group.scalar(int.from_bytes(sha256(prefix + prefix + m).digest(), "big"))
 
     def challenge(self, R: Secp256k1Element, group_public_key: Secp256k1Element, message: bytes) -> Secp256k1Scalar:
@@ -253,30 +207,6 @@ class Secp256k1Sha256Taproot(Secp256k1Sha256):
         exactly(data, self.signature_size, "a signature")
         return Signature(self.group.decode_element(b"\x02" + data[:32]), self.group.decode_scalar(data[32:]))
 
-    def finish_key(self, group_key: Secp256k1Element) -> "KeyAdjustment[Secp256k1Scalar, Secp256k1Element]":
-        """Commit the output key to an unspendable script path (BIP-341): Q = P + int(hashTapTweak(bytes(P))) G.
-
-        Without it a dishonest participant could have hidden a script path in the key that it can spend alone.
-        """
-        return self.tweak_key(group_key, b"")
-
-    def tweak_key(
-        self, group_key: Secp256k1Element, merkle_root: bytes
-    ) -> "KeyAdjustment[Secp256k1Scalar, Secp256k1Element]":
-        """Say how a key is tweaked (BIP-341): Q = P + int(hashTapTweak(bytes(P) || merkle_root)) G, P of even y.
-
-        Args:
-            group_key: the group public key, which becomes the internal key.
-            merkle_root: 32 bytes, or none to commit to an unspendable script path.
-
-        Raises:
-            ValueError: a root is of another length.
-        """
-        if len(merkle_root) not in {0, 32}:
-            raise ValueError("a merkle root is 32 bytes")
-        tweak = self._public_tagged_hash("TapTweak", group_key.encode()[1:] + merkle_root)
-        return KeyAdjustment(self.group, group_key, negate=self.negates(group_key), tweak=tweak)
-
 
 def expand_message_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytes:
     """Expand ``msg`` to ``size`` uniform bytes with SHA-256 (RFC 9380, section 5.3.1).
@@ -306,12 +236,10 @@ def expand_message_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytes:
     return uniform[:size]
 
 
-AnySuite = Ciphersuite[Any, Any]
-"""A suite where the code is the same for all of them."""
+AnyCiphersuite = Ciphersuite[Any, Any]
+"""A ciphersuite where the code is the same for all of them."""
 
-SUITES: Final[Mapping[SuiteId, AnySuite]] = MappingProxyType(
+CIPHERSUITES: Final[Mapping[SuiteId, AnyCiphersuite]] = MappingProxyType(
     {suite.id: suite for suite in (Ed25519Sha512(), Secp256k1Sha256Taproot(), Secp256k1Sha256())}
 )
-
-DEFAULT_SUITES: Final[tuple[SuiteId, ...]] = (Ed25519Sha512.id, Secp256k1Sha256Taproot.id)
-"""What a wallet gets where nobody says otherwise: Solana and its kind, and Bitcoin Taproot."""
+"""The suites whose keys FROST makes and uses."""

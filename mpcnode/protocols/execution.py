@@ -1,23 +1,26 @@
 """The one driver of protocol scripts: messages in, messages out; no clock, no network, no thread.
 
 The host pumps it: hand over what arrives (``receive``), send what it wants sent (``messages_to_send``), do what it
-asks for (``checkpoint``, then ``confirm``), until it is ``finished``. Here, and nowhere else, early messages wait,
-duplicates and strangers are refused, and a fault by identifier becomes an error that names peers.
+asks for (``checkpoint``, then ``confirm``), until it is ``finished``. Everything else the host needs is in ``round``.
+Here, and nowhere else, early messages wait, duplicates and strangers are refused, and a fault by identifier becomes an
+error that names peers.
 """
 
 from collections.abc import Mapping
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from mpcnode.errors import DecodeError, InconsistentBroadcast, ParticipantCheated
 from mpcnode.protocols.rounds import (
     ECHO_SIZE,
     Checkpoint,
+    Concluded,
     Exchange,
     Fault,
     Inconsistent,
     Lane,
     Plan,
     ProtocolMessage,
+    Round,
     Rounds,
     Step,
     Witness,
@@ -60,6 +63,7 @@ class Execution(Generic[T]):
         self._outbox: list[tuple[Identifier | None, ProtocolMessage]] = []
         self._evidence: bytes | None = None
         self._result: list[T] = []
+        self._finished = False
         self._closed = False
         self._run(None)
 
@@ -89,7 +93,7 @@ class Execution(Generic[T]):
             if position == self._position and self._exchange is not None:
                 self._accept(self._exchange, sender, message)
             else:
-                self._early[sender, message.suite] = message
+                self._early[sender, message.lane] = message
         except Fault as fault:
             self._abort(fault)
         except BaseException:
@@ -132,15 +136,23 @@ class Execution(Generic[T]):
 
     @property
     def finished(self) -> bool:
-        """Whether there is a ``result``."""
+        """Whether the script has ended with its ``result``: nothing is sent or received any more."""
+        return self._finished
+
+    @property
+    def concluded(self) -> bool:
+        """Whether there is a ``result``, which stands; rounds after it are last words.
+
+        Whatever ends the execution from here on, an error included, undoes nothing and takes nothing from the result.
+        """
         return bool(self._result)
 
     @property
     def result(self) -> T:
-        """What the script returned; its secrets are the caller's to wipe.
+        """What the script gives; it outlives ``close``.
 
         Raises:
-            RuntimeError: not finished; a mistake of the caller.
+            RuntimeError: not concluded; a mistake of the caller.
         """
         if not self._result:
             raise RuntimeError("the execution has no result yet")
@@ -159,9 +171,9 @@ class Execution(Generic[T]):
         return frozenset(i for i in self._others if any(i not in lane for lane in self._accepted.values()))
 
     @property
-    def phase(self) -> str:
-        """The kind of the round last begun, for progress; empty before the first."""
-        return self._plan.rounds[self._position].kind if self._position >= 0 else ""
+    def round(self) -> Round | None:
+        """The round last begun, as the plan has it; None before the first."""
+        return self._plan.rounds[self._position] if self._position >= 0 else None
 
     @property
     def evidence(self) -> bytes | None:
@@ -180,26 +192,26 @@ class Execution(Generic[T]):
     def _admit(self, sender: Identifier, message: ProtocolMessage) -> int:
         """Find the round a message belongs to, or raise Fault; after this each sender holds at most two rounds."""
         rounds = self._plan.rounds
-        position = next((p for p, r in enumerate(rounds) if r.kind == message.kind and message.suite in r.lanes), None)
+        position = next((p for p, r in enumerate(rounds) if r.kind == message.kind and message.lane in r.lanes), None)
         if position is None:
             raise Fault("sent a message that no round has", [sender])
         planned = rounds[position]
-        if (sender, message.kind, message.suite) in self._seen:
+        if (sender, message.kind, message.lane) in self._seen:
             raise Fault(f"sent its {planned.kind} message twice", [sender])
-        # Whoever is one round ahead has all our messages; nobody can be further, because we have not sent the next.
+        # A participant one round ahead has all our messages; nobody can be further: we have not sent the next.
         if position > self._position + 1:
             raise Fault(f"sent its {planned.kind} message before that round can have begun", [sender])
         if len(message.data) > planned.limit or len(message.echo or b"") > ECHO_SIZE:
             raise Fault(f"sent a {planned.kind} message that is too long", [sender])
-        self._seen.add((sender, message.kind, message.suite))
+        self._seen.add((sender, message.kind, message.lane))
         return position
 
     def _accept(self, exchange: Exchange, sender: Identifier, message: ProtocolMessage) -> None:
         try:
-            value = exchange.traffic[message.suite].accept(sender, message.data, message.echo)
+            value = exchange.traffic[message.lane].accept(sender, message.data, message.echo)
         except DecodeError as error:
             raise Fault(f"sent a malformed {message.kind} message: {error}", [sender]) from error
-        self._accepted[message.suite][sender] = value
+        self._accepted[message.lane][sender] = value
 
     def _collect(self) -> Mapping[Lane, Mapping[Identifier, Any]]:
         collected = {lane: dict(sorted(values.items())) for lane, values in self._accepted.items()}
@@ -222,7 +234,9 @@ class Execution(Generic[T]):
                         return
                     answer = self._collect()
         except StopIteration as stop:
-            self._result.append(stop.value)
+            self._finished = True
+            if not self._result:
+                self._result.append(stop.value)
         except Fault as fault:
             self._abort(fault)
         except BaseException:
@@ -234,6 +248,8 @@ class Execution(Generic[T]):
             self._plan = step
         elif isinstance(step, Witness):
             self._evidence = step.evidence
+        elif isinstance(step, Concluded):
+            self._result.append(cast("T", step.result))
         elif isinstance(step, Exchange):
             self._position += 1
             planned = self._plan.rounds[self._position]

@@ -10,8 +10,8 @@ A script is a generator that reads top to bottom. It knows identifiers and bytes
         return signature
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
 from mpcnode.types import Identifier, SuiteId
@@ -35,13 +35,13 @@ class ProtocolMessage:
 
     Args:
         kind: the round's name, such as ``"commitment"``.
-        suite: whose message it is where several suites share the round; None for one of the whole session.
+        lane: whose message it is where several suites share the round; None for one of the whole session.
         data: the payload, encoded.
         echo: in a broadcast that repeats what was heard in the round before, ``ECHO_SIZE`` bytes.
     """
 
     kind: str
-    suite: SuiteId | None
+    lane: Lane
     data: bytes
     echo: bytes | None = None
 
@@ -77,24 +77,41 @@ class Inconsistent(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One exchange to come.
+    """One exchange to come, and everything its host needs to know of it.
 
     Args:
         kind: what its messages are called on the wire.
-        lanes: whose messages it has; each participant sends one in each lane.
+        lanes: whose messages it has; each participant sends one in each lane. A suite may have rounds of its own.
         limit: the longest data an honest participant sends, in bytes.
+        phase: what a user is told this is, one of the phases of ``mpcnode.status``.
+        seconds: how long the others may take, before the host scales it.
+        users: it may begin while another participant's user is still asked.
+        heard: nobody leaves before the others acknowledged its own messages of this round.
     """
 
     kind: str
     lanes: tuple[Lane, ...]
     limit: int
+    phase: str = field(kw_only=True)
+    seconds: int = field(kw_only=True)
+    users: bool = field(default=False, kw_only=True)
+    heard: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every exchange to come, in order; a script yields it first, so that what fits nowhere is refused at once."""
+    """Every exchange to come, in order; a script yields it first, so that what fits nowhere is refused at once.
+
+    Raises:
+        ValueError: two rounds have the same kind in the same lane, or a round has no lane.
+    """
 
     rounds: tuple[Round, ...]
+
+    def __post_init__(self) -> None:
+        places = [(planned.kind, lane) for planned in self.rounds for lane in planned.lanes]
+        if len(set(places)) != len(places) or not all(planned.lanes for planned in self.rounds):
+            raise ValueError("in a plan each round has lanes, and no two have the same kind in one of them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +151,18 @@ class Witness:
     evidence: bytes
 
 
-Step: TypeAlias = Plan | Exchange | Checkpoint | Witness
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """The script has its result, which stands; rounds after it are last words, whose failure undoes nothing.
+
+    Args:
+        result: what the script will also return.
+    """
+
+    result: object
+
+
+Step: TypeAlias = Plan | Exchange | Checkpoint | Witness | Concluded
 Rounds: TypeAlias = Generator[Step, Any, T]
 
 
@@ -156,41 +184,56 @@ def direct(
     return values
 
 
+def conclude(result: object) -> Rounds[None]:
+    """Say that the script has its result."""
+    yield Concluded(result)
+
+
 def checkpoint(record: object) -> Rounds[Any]:
     """Have the host do what ``record`` says; give its answer."""
     return (yield Checkpoint(record))
 
 
-def parallel(scripts: Mapping[SuiteId, Rounds[T]]) -> Rounds[Mapping[SuiteId, T]]:
-    """Run a script for each suite, all in the same rounds; give each one's result.
+def parallel(kinds: Sequence[str], scripts: Mapping[SuiteId, Rounds[T]]) -> Rounds[Mapping[SuiteId, T]]:
+    """Run a script for each suite in shared rounds, of which a suite may skip some; give each one's result.
+
+    Args:
+        kinds: the rounds in the order of the plan.
+        scripts: by suite; each has some of the rounds, in that order.
 
     Raises:
-        RuntimeError: the scripts are not in step; a mistake of whoever wrote them.
+        RuntimeError: a script has a round that is not among ``kinds``, or not in their order; a mistake of its author.
         TypeError: a script yields something that suites cannot share; likewise.
     """
     results: dict[SuiteId, T] = {}
+    standing: dict[SuiteId, Exchange] = {}
+
+    def advance(suite: SuiteId, answer: object) -> None:
+        try:
+            step = scripts[suite].send(answer)
+        except StopIteration as stop:
+            results[suite] = stop.value
+            return
+        if not isinstance(step, Exchange):
+            raise TypeError("only exchanges run side by side")
+        standing[suite] = step
+
     try:
-        answers: Mapping[Lane, Any] = dict.fromkeys(scripts)
-        while True:
-            exchanges: dict[SuiteId, Exchange] = {}
-            for suite, script in scripts.items():
-                try:
-                    step = script.send(answers[suite])
-                except StopIteration as stop:
-                    results[suite] = stop.value
-                    continue
-                if not isinstance(step, Exchange):
-                    raise TypeError("only exchanges run side by side")
-                exchanges[suite] = step
-            if not exchanges:
-                return results
-            kinds = {step.kind for step in exchanges.values()}
-            if len(exchanges) != len(scripts) or len(kinds) != 1:
-                raise RuntimeError("scripts that run side by side have the same rounds")
+        for suite in scripts:
+            advance(suite, None)
+        for kind in kinds:
+            now = [suite for suite, step in standing.items() if step.kind == kind]
+            if not now:
+                continue
+            exchanges = [standing.pop(suite) for suite in now]
             received = yield Exchange(
-                kinds.pop(), {lane: traffic for step in exchanges.values() for lane, traffic in step.traffic.items()}
+                kind, {lane: traffic for step in exchanges for lane, traffic in step.traffic.items()}
             )
-            answers = {suite: {suite: received[suite]} for suite in scripts}
+            for suite, step in zip(now, exchanges, strict=True):
+                advance(suite, {lane: received[lane] for lane in step.traffic})
+        if standing:
+            raise RuntimeError("scripts that run side by side keep to the rounds of their plan, in order")
+        return {suite: results[suite] for suite in scripts}
     finally:
         for script in scripts.values():
             script.close()

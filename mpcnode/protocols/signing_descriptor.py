@@ -1,148 +1,135 @@
-"""The signing descriptor: what all signers must agree on before the first message, as one hash."""
+"""What all signers must agree on before the first message, as one hash (PROTOCOL, Signing)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
-from mpcnode.crypto.group import Element
-from mpcnode.crypto.transcript import tagged_hash
-from mpcnode.errors import DecodeError
-from mpcnode.protocols.descriptor import DESCRIPTOR_VERSION, FRESH_SIZE
+from mpcnode.crypto import tags
+from mpcnode.crypto.adjustment import Adjustment, adjusted_key
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
+from mpcnode.crypto.transcript import listed, tagged_hash, u64
+from mpcnode.protocols.descriptor import AGREED_SIZE, SESSION_ID_SIZE, Member, check_roster
+from mpcnode.protocols.epoch import EPOCH_ID_SIZE, WALLET_ID_SIZE
 from mpcnode.types import (
     MAX_PARTICIPANTS,
     MIN_THRESHOLD,
+    EpochId,
     Identifier,
     IdentityKey,
     PeerId,
     SessionId,
     SuiteId,
     WalletId,
-    parse_peer_id,
-    parse_session_id,
-    parse_wallet_id,
 )
 
 SIGN: Final = "sign"
 MAX_MESSAGES: Final = 1_000
 """How many messages one session signs."""
 MAX_MESSAGE_SIZE: Final = 0xFFFF
-"""The longest message in bytes; what is longer is hashed by whoever wants it signed."""
-MAX_EPOCH: Final = 0xFFFF_FFFF
-
-_TAG: Final = "mpcnode/signing-descriptor/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class SigningMember:
-    """One signer, as everybody sees it.
-
-    Args:
-        identifier: its identifier in the wallet, which it keeps whoever else signs.
-        peer_id: its name.
-        identity_key: its 32-byte Ed25519 key, as the wallet's roster has it.
-        fresh: 32 random bytes it drew for this session; so that nothing said in one session fits another.
-    """
-
-    identifier: Identifier
-    peer_id: PeerId
-    identity_key: IdentityKey
-    fresh: bytes
+"""The longest message in bytes; of anything longer a hash is signed."""
+MAX_READING_SIZE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class SigningDescriptor:
     """What a signing session is about.
 
+    Its hash is ``tagged_hash(SIGNING_DESCRIPTOR, agreed, session_id, wallet_id, epoch_id, suite, group_public_key, u64
+    threshold, u64 n, (u64 identifier, peer_id, identity key)*, reading, u64 count, message*, u64 count,
+    ("taproot-tweak", merkle_root)*)``.
+
     Args:
-        session_id: 128 random bits, in hexadecimal.
+        agreed: the hash of the proposal and the acceptances, 32 bytes.
+        session_id: 16 bytes.
         wallet_id: whose key signs.
-        epoch: which sharing of that key, from 0.
-        suite: the ciphersuite.
-        group_public_key: the wallet's key in this suite, encoded.
+        epoch_id: which sharing of that key.
+        suite: the suite of the key.
+        group_public_key: the wallet's key in this suite, encoded, before every adjustment.
         threshold: t, how many signers suffice.
-        signers: at least t of the wallet's participants, by ascending identifier.
-        messages: what is signed, 1 to ``MAX_MESSAGES``, each at most ``MAX_MESSAGE_SIZE`` bytes.
-        merkle_root: for Taproot, an additional BIP-341 tweak: of a script tree by its 32-byte root, or of none by an
-            empty root; None signs for the key as it is.
-        kind: the protocol.
-        version: of this descriptor.
+        signers: at least t of the wallet's participants, sorted by identifier.
+        reading: what people were shown of the messages.
+        messages: the bytes that are signed, 1 to ``MAX_MESSAGES``, each at most ``MAX_MESSAGE_SIZE`` bytes.
+        adjustments: how the key is changed first; for Taproot always one tweak, for other suites none.
 
     Raises:
         ValueError: saying what does not hold.
     """
 
+    agreed: bytes
     session_id: SessionId
     wallet_id: WalletId
-    epoch: int
+    epoch_id: EpochId
     suite: SuiteId
     group_public_key: bytes
     threshold: int
-    signers: tuple[SigningMember, ...]
+    signers: tuple[Member, ...]
+    reading: str
     messages: tuple[bytes, ...]
-    merkle_root: bytes | None = None
-    kind: str = SIGN
-    version: int = DESCRIPTOR_VERSION
+    adjustments: tuple[Adjustment, ...] = ()
+    verifying_key: bytes = field(init=False)
+    """The encoded key the signatures verify under: the group public key after its adjustments."""
+    hash: bytes = field(init=False)
+    """The 32 bytes that everything of the session hangs on, its messages included."""
 
     def __post_init__(self) -> None:
-        if self.version != DESCRIPTOR_VERSION or self.kind != SIGN:
-            raise ValueError(f"a signing descriptor is of version {DESCRIPTOR_VERSION} and kind {SIGN}")
-        parse_session_id(self.session_id)
-        parse_wallet_id(self.wallet_id)
-        if not 0 <= self.epoch <= MAX_EPOCH:
-            raise ValueError(f"an epoch is 0 to {MAX_EPOCH}")
-        self._check_signers()
-        self._check_key()
+        if len(self.agreed) != AGREED_SIZE or len(self.epoch_id) != EPOCH_ID_SIZE:
+            raise ValueError(f"what was agreed on and an epoch id are hashes of {AGREED_SIZE} bytes")
+        if len(self.session_id) != SESSION_ID_SIZE or len(self.wallet_id) != WALLET_ID_SIZE:
+            raise ValueError(f"a session id and a wallet id are {SESSION_ID_SIZE} bytes each")
+        check_roster(self.signers)
+        if not MIN_THRESHOLD <= self.threshold <= len(self.signers) <= MAX_PARTICIPANTS:
+            raise ValueError(f"{len(self.signers)} signers do not reach a threshold of {self.threshold}")
+        if not self.reading.isascii() or not 1 <= len(self.reading) <= MAX_READING_SIZE:
+            raise ValueError(f"a reading is 1 to {MAX_READING_SIZE} ASCII characters")
         if not 1 <= len(self.messages) <= MAX_MESSAGES:
             raise ValueError(f"a session signs 1 to {MAX_MESSAGES} messages, not {len(self.messages)}")
         if any(len(message) > MAX_MESSAGE_SIZE for message in self.messages):
             raise ValueError(f"a message is at most {MAX_MESSAGE_SIZE} bytes: sign a hash of it")
+        if self.suite not in CIPHERSUITES:
+            raise ValueError("FROST signs with suites it knows")
+        # DecodeError is a ValueError and says what is wrong with the key.
+        key = adjusted_key(self.suite, self.group_public_key, self.adjustments)
+        object.__setattr__(self, "verifying_key", key)
+        object.__setattr__(self, "hash", self._hash())
 
-    def _check_signers(self) -> None:
-        identifiers = [signer.identifier for signer in self.signers]
-        if identifiers != sorted(set(identifiers)) or not all(1 <= i <= MAX_PARTICIPANTS for i in identifiers):
-            raise ValueError(f"signers come by ascending identifier from 1 to {MAX_PARTICIPANTS}, each once")
-        if not MIN_THRESHOLD <= self.threshold <= len(self.signers):
-            raise ValueError(f"{len(self.signers)} signers do not reach a threshold of {self.threshold}")
-        if len({parse_peer_id(signer.peer_id) for signer in self.signers}) != len(self.signers):
-            raise ValueError("two signers cannot have one name")
-        if len({signer.identity_key for signer in self.signers}) != len(self.signers):
-            raise ValueError("two signers cannot have one identity key")
-        if any(len(signer.identity_key) != 32 or len(signer.fresh) != FRESH_SIZE for signer in self.signers):
-            raise ValueError("an identity key and a signer's fresh value are 32 bytes each")
-
-    def _check_key(self) -> None:
-        if self.suite not in SUITES:
-            raise ValueError("a suite is one of those we know")
-        try:
-            key = self.ciphersuite.group.decode_element(self.group_public_key)
-        except DecodeError as error:
-            raise ValueError(f"the group public key is none: {error}") from error
-        if self.merkle_root is not None:
-            self.ciphersuite.tweak_key(key, self.merkle_root)
-
-    @property
-    def ciphersuite(self) -> AnySuite:
-        """The suite itself."""
-        return SUITES[self.suite]
-
-    @property
-    def suites(self) -> tuple[SuiteId, ...]:
-        """The one suite, as a key generation has several."""
-        return (self.suite,)
+    def _hash(self) -> bytes:
+        members = [
+            part
+            for member in self.signers
+            for part in (u64(member.identifier), member.peer_id.encode(), member.identity_key)
+        ]
+        adjustments = [part for tweak in self.adjustments for part in (b"taproot-tweak", tweak.merkle_root)]
+        return tagged_hash(
+            tags.SIGNING_DESCRIPTOR,
+            self.agreed,
+            self.session_id,
+            self.wallet_id,
+            self.epoch_id,
+            self.suite.encode(),
+            self.group_public_key,
+            u64(self.threshold),
+            u64(len(self.signers)),
+            *members,
+            self.reading.encode(),
+            *listed(self.messages),
+            u64(len(self.adjustments)),
+            *adjustments,
+        )
 
     @property
-    def verifying_key(self) -> bytes:
-        """The encoded key the signatures verify under: the group public key, tweaked where there is a tweak."""
-        key: Element = self.ciphersuite.group.decode_element(self.group_public_key)
-        if self.merkle_root is not None:
-            key = self.ciphersuite.tweak_key(key, self.merkle_root).group_key
-        return key.encode()
+    def ciphersuite(self) -> AnyCiphersuite:
+        """The suite as FROST has it."""
+        return CIPHERSUITES[self.suite]
 
     @property
     def participants(self) -> Mapping[Identifier, PeerId]:
         """The signers' peer ids by identifier."""
-        return {signer.identifier: signer.peer_id for signer in self.signers}
+        return {member.identifier: member.peer_id for member in self.signers}
+
+    @property
+    def identity_keys(self) -> Mapping[Identifier, IdentityKey]:
+        """The signers' identity keys by identifier."""
+        return {member.identifier: member.identity_key for member in self.signers}
 
     def identifier(self, peer_id: PeerId) -> Identifier:
         """Give a signer's identifier.
@@ -150,9 +137,9 @@ class SigningDescriptor:
         Raises:
             ValueError: ``peer_id`` does not sign.
         """
-        for signer in self.signers:
-            if signer.peer_id == peer_id:
-                return signer.identifier
+        for member in self.signers:
+            if member.peer_id == peer_id:
+                return member.identifier
         raise ValueError("this peer is not among the signers")
 
     def identity_key(self, i: Identifier) -> IdentityKey:
@@ -161,40 +148,7 @@ class SigningDescriptor:
         Raises:
             ValueError: ``i`` does not sign.
         """
-        for signer in self.signers:
-            if signer.identifier == i:
-                return signer.identity_key
+        for member in self.signers:
+            if member.identifier == i:
+                return member.identity_key
         raise ValueError("this identifier is not among the signers")
-
-    @property
-    def context(self) -> bytes:
-        """The 32 bytes that bind every later hash and signature to this session, its messages included."""
-        members = [
-            field
-            for signer in self.signers
-            for field in (
-                signer.identifier.to_bytes(2, "big"),
-                signer.peer_id.encode(),
-                signer.identity_key,
-                signer.fresh,
-            )
-        ]
-        tweak = () if self.merkle_root is None else (self.merkle_root,)
-        return tagged_hash(
-            _TAG,
-            self.version.to_bytes(2, "big"),
-            self.kind.encode(),
-            bytes.fromhex(self.session_id),
-            bytes.fromhex(self.wallet_id),
-            self.epoch.to_bytes(4, "big"),
-            self.suite.encode(),
-            self.group_public_key,
-            self.threshold.to_bytes(2, "big"),
-            # How many of what follows, so that no two descriptors give the same parts.
-            len(self.signers).to_bytes(2, "big"),
-            *members,
-            len(tweak).to_bytes(2, "big"),
-            *tweak,
-            len(self.messages).to_bytes(2, "big"),
-            *self.messages,
-        )

@@ -6,7 +6,7 @@ RFC 9591 has every signer and the coordinator compute it; here a signer is both,
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mpcnode.crypto.ciphersuite import AnySuite
+from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import Element, Scalar
 from mpcnode.protocols.frost.signing_packages import SigningPackage
 from mpcnode.protocols.rounds import Fault
@@ -39,7 +39,7 @@ class Binding:
     negate_key: bool
 
     @property
-    def suite(self) -> AnySuite:
+    def suite(self) -> AnyCiphersuite:
         """The package's ciphersuite."""
         return self.package.suite
 

@@ -3,7 +3,7 @@
 from typing import Final
 from zlib import crc32
 
-from mpcnode.crypto.ciphersuite import AnySuite
+from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import SCALAR_SIZE, Element, Scalar
 from mpcnode.errors import DecodeError
 from mpcnode.types import MAX_PARTICIPANTS, Identifier
@@ -13,7 +13,7 @@ _FORMAT_VERSION: Final = 0
 _MAX_NUMBER: Final = 0xFFFF
 
 
-def header(suite: AnySuite) -> bytes:
+def header(suite: AnyCiphersuite) -> bytes:
     """Give what every package begins with: the version of the format and which ciphersuite."""
     return bytes([_FORMAT_VERSION]) + crc32(suite.id.encode()).to_bytes(4, "big")
 
@@ -36,7 +36,7 @@ class Reader:
         data: all of it.
     """
 
-    def __init__(self, suite: AnySuite, data: bytes | bytearray) -> None:
+    def __init__(self, suite: AnyCiphersuite, data: bytes | bytearray) -> None:
         self._suite = suite
         self._rest = memoryview(data)
         if self.take(HEADER_SIZE) != header(suite):

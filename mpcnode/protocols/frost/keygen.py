@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.crypto.group import Rng, Scalar
 from mpcnode.crypto.polynomial import Polynomial
 from mpcnode.crypto.signature import verify
@@ -146,7 +146,7 @@ def keygen(*, descriptor: Descriptor, me: Identifier, signer: Signer, rng: Rng) 
         rng: fresh randomness.
     """
     session = _Session(descriptor, descriptor.context, me, signer, rng)
-    suites = [SUITES[suite] for suite in descriptor.suites]
+    suites = [CIPHERSUITES[suite] for suite in descriptor.suites]
     dealt: dict[SuiteId, _Dealt] = {}
     shares: dict[SuiteId, KeyShare] = {}
     done = False
@@ -203,13 +203,13 @@ class _Dealt:
     package: Round1Package
 
     @property
-    def suite(self) -> AnySuite:
+    def suite(self) -> AnyCiphersuite:
         return self.package.suite
 
 
 def _plan(descriptor: Descriptor) -> Plan:
     suites = descriptor.suites
-    commitment = max(Round1Package.size(SUITES[suite], descriptor.threshold) for suite in suites)
+    commitment = max(Round1Package.size(CIPHERSUITES[suite], descriptor.threshold) for suite in suites)
     return Plan(
         (
             Round("commitment_digest", suites, len(descriptor.context) + SIGNED_DIGEST_SIZE),

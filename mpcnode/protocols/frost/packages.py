@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mpcnode.crypto.ciphersuite import AnySuite, Signature
+from mpcnode.crypto.ciphersuite import AnyCiphersuite, Signature
 from mpcnode.crypto.group import SCALAR_SIZE, Element, Scalar
 from mpcnode.errors import DecodeError
 from mpcnode.protocols.frost.encoding import HEADER_SIZE, Reader, header, varint
@@ -25,12 +25,12 @@ class Round1Package:
         proof_of_knowledge: a Schnorr proof for the first of them.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     commitment: tuple[Element, ...]
     proof_of_knowledge: Signature[Any, Any]
 
     @staticmethod
-    def size(suite: AnySuite, threshold: int) -> int:
+    def size(suite: AnyCiphersuite, threshold: int) -> int:
         """Give how many bytes an encoded package has; thresholds up to 64 and signatures take one length byte."""
         return HEADER_SIZE + 1 + threshold * suite.group.element_size + 1 + suite.signature_size
 
@@ -41,7 +41,7 @@ class Round1Package:
         return header(self.suite) + varint(len(self.commitment)) + elements + varint(len(proof)) + proof
 
     @classmethod
-    def decode(cls, suite: AnySuite, threshold: int, data: bytes) -> "Round1Package":
+    def decode(cls, suite: AnyCiphersuite, threshold: int, data: bytes) -> "Round1Package":
         """Take the bytes of a package with exactly ``threshold`` elements.
 
         Raises:
@@ -67,7 +67,7 @@ class Round2Package:
         signing_share: f_from(to); the package owns and wipes it.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     signing_share: Scalar
 
     SIZE = HEADER_SIZE + SCALAR_SIZE
@@ -79,7 +79,7 @@ class Round2Package:
         return data
 
     @classmethod
-    def decode(cls, suite: AnySuite, data: bytes | bytearray) -> "Round2Package":
+    def decode(cls, suite: AnyCiphersuite, data: bytes | bytearray) -> "Round2Package":
         """Take the bytes of a package; the caller wipes them.
 
         Raises:
@@ -108,7 +108,7 @@ class KeyPackage:
         threshold: t.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     identifier: Identifier
     signing_share: Scalar
     verifying_share: Element
@@ -123,7 +123,7 @@ class KeyPackage:
         return data
 
     @classmethod
-    def decode(cls, suite: AnySuite, data: bytes | bytearray) -> "KeyPackage":
+    def decode(cls, suite: AnyCiphersuite, data: bytes | bytearray) -> "KeyPackage":
         """Take the bytes of a package; the caller wipes them.
 
         Raises:
@@ -156,7 +156,7 @@ class PublicKeyPackage:
         threshold: t; None where the bytes came from frost-core before version 3, which did not write it.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     verifying_shares: Mapping[Identifier, Element]
     group_public_key: Element
     threshold: int | None
@@ -170,7 +170,7 @@ class PublicKeyPackage:
         return data if self.threshold is None else data + b"\x01" + varint(self.threshold)
 
     @classmethod
-    def decode(cls, suite: AnySuite, data: bytes) -> "PublicKeyPackage":
+    def decode(cls, suite: AnyCiphersuite, data: bytes) -> "PublicKeyPackage":
         """Take the bytes of a package.
 
         Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mpcnode.crypto import vss
-from mpcnode.crypto.ciphersuite import AnySuite, Signature
+from mpcnode.crypto.ciphersuite import AnyCiphersuite, Signature
 from mpcnode.crypto.group import Element, Rng, Scalar
 from mpcnode.crypto.polynomial import Polynomial
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage, Round1Package
@@ -28,7 +28,7 @@ class KeyShare:
         self.key.wipe()
 
 
-def commit(suite: AnySuite, me: Identifier, threshold: int, rng: Rng) -> tuple[Polynomial[Any, Any], Round1Package]:
+def commit(suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng) -> tuple[Polynomial[Any, Any], Round1Package]:
     """Draw a secret polynomial; commit to it and prove knowledge of its constant term (figure 1, round 1, 1 to 3).
 
     Args:
@@ -65,7 +65,7 @@ def verify_proof_of_knowledge(l: Identifier, package: Round1Package) -> bool:  #
     return bool(suite.group.scalar_base_mult(proof.z) - c_l * phi_l0 == proof.R)
 
 
-def _challenge(suite: AnySuite, i: Identifier, phi_i0: Element, R_i: Element) -> Scalar:
+def _challenge(suite: AnyCiphersuite, i: Identifier, phi_i0: Element, R_i: Element) -> Scalar:
     challenge: Scalar = suite.HDKG(suite.encode_identifier(i) + phi_i0.encode() + R_i.encode())
     return challenge
 
@@ -76,7 +76,7 @@ def deal(f_i: Polynomial[Any, Any], recipients: Iterable[Identifier]) -> Mapping
 
 
 def finish(
-    suite: AnySuite, me: Identifier, packages: Mapping[Identifier, Round1Package], shares: Mapping[Identifier, Scalar]
+    suite: AnyCiphersuite, me: Identifier, packages: Mapping[Identifier, Round1Package], shares: Mapping[Identifier, Scalar]
 ) -> KeyShare:
     """Check all dealers' shares at once, and add them up (figure 1, round 2, 2 to 4).
 

@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from mpcnode.crypto.ciphersuite import AnySuite
+from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import Rng, Scalar
 from mpcnode.protocols.frost.signing_packages import SigningCommitments
 
@@ -51,7 +51,7 @@ class SigningNonces:
         self._scalars.clear()
 
 
-def commit(suite: AnySuite, signing_share: Scalar, rng: Rng) -> SigningNonces:
+def commit(suite: AnyCiphersuite, signing_share: Scalar, rng: Rng) -> SigningNonces:
     """Draw nonces for one signature, and commit to them (RFC 9591, section 5.1, commit).
 
     Args:
@@ -67,7 +67,7 @@ def commit(suite: AnySuite, signing_share: Scalar, rng: Rng) -> SigningNonces:
     return SigningNonces(hiding, binding, commitments)
 
 
-def nonce_generate(suite: AnySuite, secret: Scalar, rng: Rng) -> Scalar:
+def nonce_generate(suite: AnyCiphersuite, secret: Scalar, rng: Rng) -> Scalar:
     """Derive a nonce from fresh randomness and a secret (RFC 9591, section 4.1, nonce_generate).
 
     Args:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from mpcnode.crypto.ciphersuite import AnySuite
+from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import Rng
 from mpcnode.crypto.signature import SIGNATURE_SIZE
 from mpcnode.crypto.verification import SignatureBytes, verify
@@ -119,7 +119,7 @@ class _Session:
     signer: SigningKey
 
     @property
-    def suite(self) -> AnySuite:
+    def suite(self) -> AnyCiphersuite:
         return self.key.suite
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from mpcnode.crypto.ciphersuite import AnySuite
+from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import SCALAR_SIZE, Element, Scalar
 from mpcnode.errors import DecodeError
 from mpcnode.protocols.frost.encoding import HEADER_SIZE, Reader, header, varint
@@ -24,12 +24,12 @@ class SigningCommitments:
         binding: E_i, the binding nonce times the generator.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     hiding: Element
     binding: Element
 
     @staticmethod
-    def size(suite: AnySuite) -> int:
+    def size(suite: AnyCiphersuite) -> int:
         """Give how many bytes encoded commitments have."""
         return HEADER_SIZE + 2 * suite.group.element_size
 
@@ -38,7 +38,7 @@ class SigningCommitments:
         return header(self.suite) + self.hiding.encode() + self.binding.encode()
 
     @classmethod
-    def decode(cls, suite: AnySuite, data: bytes) -> "SigningCommitments":
+    def decode(cls, suite: AnyCiphersuite, data: bytes) -> "SigningCommitments":
         """Take the bytes of commitments.
 
         Raises:
@@ -50,7 +50,7 @@ class SigningCommitments:
         return commitments
 
     @classmethod
-    def _read(cls, reader: Reader, suite: AnySuite) -> "SigningCommitments":
+    def _read(cls, reader: Reader, suite: AnyCiphersuite) -> "SigningCommitments":
         return cls(suite, reader.element(), reader.element())
 
 
@@ -64,7 +64,7 @@ class SigningPackage:
         message: what is signed.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     commitments: Mapping[Identifier, SigningCommitments]
     message: bytes
 
@@ -79,7 +79,7 @@ class SigningPackage:
         return data + varint(len(self.message)) + self.message
 
     @classmethod
-    def decode(cls, suite: AnySuite, data: bytes) -> "SigningPackage":
+    def decode(cls, suite: AnyCiphersuite, data: bytes) -> "SigningPackage":
         """Take the bytes of a package.
 
         Raises:
@@ -109,7 +109,7 @@ class SignatureShare:
         share: z_i.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     share: Scalar
 
     SIZE = SCALAR_SIZE
@@ -119,7 +119,7 @@ class SignatureShare:
         return self.share.encode()
 
     @classmethod
-    def decode(cls, suite: AnySuite, data: bytes) -> "SignatureShare":
+    def decode(cls, suite: AnyCiphersuite, data: bytes) -> "SignatureShare":
         """Take the bytes of a share.
 
         Raises:
