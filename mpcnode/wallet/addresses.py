@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.suites import SUITES
 from mpcnode.types import SuiteId
 from mpcnode.wallet.wallet import Wallet
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from ecdsa import Ed25519, SECP256k1, VerifyingKey
 from ecdsa.errors import MalformedPointError
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.suites import SUITES
 from mpcnode.crypto.ed25519 import ED25519
 from mpcnode.crypto.group import Group
 from mpcnode.crypto.secp256k1 import SECP256K1
