@@ -1,18 +1,45 @@
-"""What nodes say to each other on a data channel (DESIGN section 5): ``{"type", "payload", "msg_id"}``.
+"""What nodes say to each other on a data channel (PROTOCOL section Messages on a link).
 
-A message never names its sender: the mesh stamps it from the channel it came on.
+Each is ``{"type", "payload", "msg_id"}`` and never names its sender: the mesh stamps it from the channel it came on.
+Everything a protocol says is a ``RoundMessage``; four rounds keep the names that the source document gave their
+messages, all others are called ``round``.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from mpcnode.crypto.transcript import MAX_INTEGER
 from mpcnode.errors import DecodeError
-from mpcnode.wire.fields import Hex, Hex16, Hex32, Hex64, MessageId, Name, SuiteName, Text
-from mpcnode.wire.relay import SessionCancel, SessionProposal, SessionResponse, SessionStart
+from mpcnode.wire import json
+from mpcnode.wire.fields import (
+    Hex16,
+    Hex32,
+    Hex64,
+    HexData,
+    HexKey,
+    HexSession,
+    Name,
+    SuiteName,
+    Text,
+    Word,
+)
+from mpcnode.wire.relay import (
+    Culprits,
+    NegotiationMessage,
+    SessionCancel,
+    SessionProposal,
+    SessionResponse,
+    SessionStart,
+)
+
+NAMED_ROUNDS: Final = ("commitment", "share", "ready", "wallet_created")
+"""The rounds whose messages have a type of their own; a message of any other round has the type ``round``."""
+
+MessageId = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 
 
-class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What every payload is: frozen, and nothing in it that was not asked for."""
 
 
@@ -23,84 +50,46 @@ class ChannelOpen(_Payload, frozen=True):
     """
 
     peer_id: Name
-    session_id: Hex16
-    public_key: Hex32
+    mesh: Hex16
+    public_key: HexKey
     signature: Hex64 | None = None
 
 
 class MeshReady(_Payload, frozen=True):
     """Once: all my channels are open and all are accepted."""
 
-    session_id: Hex16
+    mesh: Hex16
 
 
-class CommitmentDigest(_Payload, frozen=True):
-    """The hash of the commitment to come, signed, so that two of them prove the lie."""
+class RoundMessage(_Payload, frozen=True, kw_only=True):
+    """What a protocol says in one of its rounds.
 
-    session_id: Hex16
-    suite: SuiteName
-    data: Hex
+    Args:
+        session_id: the session.
+        round: the round's name in the protocol's plan.
+        lane: the suite it is about; absent where it is about the whole session.
+        data: what the protocol says, opaque to the wire.
+        echo: the hash of what the sender heard in an earlier round, where the round has one.
+    """
 
-
-class Commitment(_Payload, frozen=True):
-    """A ZF round-1 package; ``echo`` is the hash of every digest the sender holds."""
-
-    session_id: Hex16
-    suite: SuiteName
-    data: Hex
-    echo: Hex32
-
-
-class Share(_Payload, frozen=True):
-    """A ZF round-2 package, sealed to its recipient."""
-
-    session_id: Hex16
-    suite: SuiteName
-    data: Hex
+    session_id: HexSession
+    round: Word
+    lane: SuiteName | None = None
+    data: HexData
+    echo: Hex32 | None = None
 
 
-class Ready(_Payload, frozen=True):
-    """My share is verified and durable: my signature over the transcript."""
+class _NamedRound(_Payload, frozen=True, kw_only=True):
+    """A ``RoundMessage`` whose round stands in the message's type."""
 
-    session_id: Hex16
-    transcript: Hex32
-    signature: Hex64
-
-
-class WalletCreated(_Payload, frozen=True):
-    """I hold all n ``ready`` signatures; ``pubkey`` is the first suite's entry of ``pubkeys``."""
-
-    session_id: Hex16
-    pubkey: Hex
-    pubkeys: dict[SuiteName, Hex]
-
-
-class SigningCommitments(_Payload, frozen=True):
-    """The session's context, the sender's signature, and a pair of commitments for each message."""
-
-    session_id: Hex16
-    suite: SuiteName
-    data: Hex
-
-
-class CommitmentList(_Payload, frozen=True):
-    """The hash of everybody's commitments: no share leaves before all hashes agree."""
-
-    session_id: Hex16
-    suite: SuiteName
-    data: Hex
-
-
-class SignatureShare(_Payload, frozen=True):
-    """A share of each message's signature."""
-
-    session_id: Hex16
-    suite: SuiteName
-    data: Hex
+    session_id: HexSession
+    lane: SuiteName | None = None
+    data: HexData
+    echo: Hex32 | None = None
 
 
 class Ack(_Payload, frozen=True):
-    """The message of that id was taken."""
+    """The message of that number was taken."""
 
     msg_id: MessageId
 
@@ -110,46 +99,28 @@ class Ping(_Payload, frozen=True):
 
 
 class Abort(_Payload, frozen=True):
-    """I stop, and why; whom it accuses is hearsay unless ``evidence`` proves it."""
+    """I stop, and why; what it says of others is hearsay unless ``evidence`` proves it."""
 
-    session_id: Hex16
-    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")]
+    session_id: HexSession
+    code: Word
     reason: Text
-    culprits: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)] = ()
-    evidence: Hex | None = None
+    culprits: Culprits = ()
+    evidence: HexData | None = None
 
 
-Negotiation = SessionProposal | SessionResponse | SessionStart | SessionCancel
-"""Nodes that keep a mesh between signatures agree on the next one over it, in the words of the sealed relay."""
+class Idle(_Payload, frozen=True):
+    """Nothing was asked of this mesh for a while: I close it, and nobody did anything wrong."""
 
-PeerMessage = (
-    ChannelOpen
-    | MeshReady
-    | CommitmentDigest
-    | Commitment
-    | Share
-    | Ready
-    | WalletCreated
-    | SigningCommitments
-    | CommitmentList
-    | SignatureShare
-    | Negotiation
-    | Ack
-    | Ping
-    | Abort
-)
+    mesh: Hex16
 
-_TYPES: Final[dict[str, type[PeerMessage]]] = {
+
+PeerMessage = ChannelOpen | MeshReady | RoundMessage | NegotiationMessage | Ack | Ping | Abort | Idle
+
+_TYPES: Final[dict[str, type[PeerMessage | _NamedRound]]] = {
     "channel_open": ChannelOpen,
     "mesh_ready": MeshReady,
-    "commitment_digest": CommitmentDigest,
-    "commitment": Commitment,
-    "share": Share,
-    "ready": Ready,
-    "wallet_created": WalletCreated,
-    "signing_commitments": SigningCommitments,
-    "commitment_list": CommitmentList,
-    "signature_share": SignatureShare,
+    **dict.fromkeys(NAMED_ROUNDS, _NamedRound),
+    "round": RoundMessage,
     "session_proposal": SessionProposal,
     "session_response": SessionResponse,
     "session_start": SessionStart,
@@ -157,30 +128,41 @@ _TYPES: Final[dict[str, type[PeerMessage]]] = {
     "ack": Ack,
     "ping": Ping,
     "abort": Abort,
+    "idle": Idle,
 }
 _NAMES: Final = {payload: name for name, payload in _TYPES.items()}
 
-NEEDS_ACK: Final = (Share, Ready, WalletCreated, SignatureShare, Ping)
-"""A node leaves only when its last words were heard."""
 
-
-class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: str
     payload: msgspec.Raw
     msg_id: MessageId | None = None
 
 
-_envelope: Final = msgspec.json.Decoder(_Envelope)
-_payloads: Final = {name: msgspec.json.Decoder(payload) for name, payload in _TYPES.items()}
+class _Tag(msgspec.Struct):
+    type: msgspec.Raw = msgspec.Raw(b"")
 
 
-def encode(message: PeerMessage, msg_id: str | None = None) -> bytes:
+_envelope: Final = json.Decoder(_Envelope, "a data-channel message")
+_payloads: Final[dict[str, json.Decoder[Any]]] = {
+    name: json.Decoder(payload, f"a {name}") for name, payload in _TYPES.items()
+}
+_tag: Final = json.Decoder(_Tag, "a payload")
+
+
+def encode(message: PeerMessage, msg_id: int | None = None) -> bytes:
     """Encode ``message``; ``msg_id`` is given where an ``ack`` is wanted."""
-    payload = msgspec.Raw(msgspec.json.encode(message))
-    return msgspec.json.encode(_Envelope(type_name(message), payload, msg_id))
+    payload = json.to_json(message)
+    # The type stands once, in the envelope: what the relay tags inside is not tagged here.
+    payload.pop("type", None)
+    name = type_name(message)
+    if name in NAMED_ROUNDS:
+        del payload["round"]
+    tree = {"type": name, "payload": payload}
+    return msgspec.json.encode(tree if msg_id is None else {**tree, "msg_id": msg_id})
 
 
-def decode(data: bytes) -> tuple[PeerMessage, str | None]:
+def decode(data: bytes) -> tuple[PeerMessage, int | None]:
     """Decode one data-channel message.
 
     Returns:
@@ -189,16 +171,26 @@ def decode(data: bytes) -> tuple[PeerMessage, str | None]:
     Raises:
         DecodeError: not JSON, an unknown type, or a payload that is not that type's.
     """
-    try:
-        envelope = _envelope.decode(data)
-        decoder = _payloads.get(envelope.type)
-        if decoder is None:
-            raise DecodeError(f"unknown message type {envelope.type[:40]!a}")
-        return decoder.decode(envelope.payload), envelope.msg_id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"not a data-channel message: {error}") from None
+    envelope = _envelope.decode(data)
+    name = envelope.type
+    if name not in _TYPES:
+        raise DecodeError(f"unknown message type {name[:40]!a}")
+    payload = _payloads[name].decode_part(envelope.payload)
+    match payload:
+        case _NamedRound():
+            payload = RoundMessage(
+                session_id=payload.session_id, round=name, lane=payload.lane, data=payload.data, echo=payload.echo
+            )
+        case RoundMessage() if payload.round in NAMED_ROUNDS:
+            raise DecodeError(f"a message of the round {payload.round} has that type and is not called round")
+        case SessionProposal() | SessionResponse() | SessionStart() | SessionCancel():
+            if bytes(_tag.decode_part(envelope.payload).type):
+                raise DecodeError("a payload that repeats its type")
+    return payload, envelope.msg_id
 
 
 def type_name(message: PeerMessage) -> str:
     """The ``type`` of ``message`` on the wire."""
+    if isinstance(message, RoundMessage):
+        return message.round if message.round in NAMED_ROUNDS else "round"
     return _NAMES[type(message)]

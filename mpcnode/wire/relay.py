@@ -1,251 +1,388 @@
-"""What nodes say to each other through the signaling server, inside ``relay``'s ``data`` (DESIGN section 5).
+"""What nodes say to each other through the signaling server, in ``relay``'s ``data`` (PROTOCOL section Sealed relay).
 
 ``hello`` goes in the open, once for each peer and connection; everything after it is ``sealed``, and what is inside
-the seal is an ``Envelope``: the message, the session it belongs to, when it expires, and its place in the order.
+the seal is an ``Envelope``: the message, the topic it belongs to, when it expires, and its place in the order. The same
+four ``session_`` messages go over a mesh that is open (``wire.peer``).
 """
 
-from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Final
 
 import msgspec
 
+from mpcnode.crypto.transcript import MAX_INTEGER
 from mpcnode.errors import DecodeError
-from mpcnode.types import Reading
-from mpcnode.wire.fields import Hex16, Hex32, Hex64, Name, SuiteName, Text
+from mpcnode.wire import json
+from mpcnode.wire.fields import (
+    MAX_BODY_BYTES,
+    MAX_TERMS_BYTES,
+    Count,
+    Hex16,
+    Hex32,
+    Hex64,
+    HexBody,
+    HexEpoch,
+    HexKey,
+    HexSession,
+    HexTerm,
+    HexWallet,
+    Milliseconds,
+    Name,
+    Number,
+    SuiteName,
+    Text,
+    Word,
+    from_hex,
+)
 
 PROTOCOL_VERSION: Final = 1
 
+SEAL_OVERHEAD: Final = 48
+"""The ephemeral key and the tag of a seal."""
+MAX_PLAINTEXT_BYTES: Final = MAX_BODY_BYTES - SEAL_OVERHEAD
+
+MAX_TERMS: Final = 300
+MAX_ACCEPTANCE_TERMS: Final = 8
+MAX_ACCEPTANCE_TERMS_BYTES: Final = 128
+"""All terms of one acceptance together, so that a start fits a seal with 64 acceptances in it."""
 MAX_MESSAGE_BYTES: Final = 8 * 1024
-"""The longest message that travels; what is longer is signed by its hash (``mpcnode sign --file``)."""
-MAX_REQUEST_BYTES: Final = 16 * 1024
-"""The messages of one session together, so that their proposal fits the relay."""
+"""The longest message that is signed as it is; what is longer is signed by its hash (``mpcnode sign --file``)."""
+MAX_REQUEST_BYTES: Final = 9 * 1024
+"""The messages of one signing session together, so that they are terms of its proposal with room for the others."""
 MAX_BATCH: Final = 250
-MAX_ANSWER_SECONDS: Final = 24 * 3600
 """How many messages one session signs; a longer batch is several sessions on one mesh."""
+MAX_ANSWER_MS: Final = 24 * 3600 * 1000
+MAX_SIGNATURES: Final = 128
+"""Of one certificate: everybody of an epoch and everybody of the epoch before."""
 
-MessageHex = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2})*\Z", max_length=2 * MAX_MESSAGE_BYTES)]
+Kind = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,20}\Z")]
 WalletName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]
+Capability = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_.-]{1,40}\Z")]
+Terms = Annotated[tuple[HexTerm, ...], msgspec.Meta(max_length=MAX_TERMS)]
+AcceptanceTerms = Annotated[tuple[HexTerm, ...], msgspec.Meta(max_length=MAX_ACCEPTANCE_TERMS)]
+Culprits = Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)]
+Sdp = Annotated[str, msgspec.Meta(max_length=16_384)]
+Attempt = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
-class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hello"):
-    """Introduces an identity key; ``nonce`` is fresh for each connection and goes into every seal made for it.
+class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="hello", kw_only=True):
+    """Introduces an identity key; ``nonce`` is drawn anew for each life of the peer and goes into every seal of it.
 
-    ``answering`` is the nonce of the hello it answers, absent in a first one; the signature covers it.
+    ``answering`` is the nonce of the hello it answers, absent in a first one. ``capabilities`` are words for what this
+    node understands beyond the version. The signature covers all of it, and both names.
     """
 
-    public_key: Hex32
+    version: Annotated[int, msgspec.Meta(ge=PROTOCOL_VERSION, le=PROTOCOL_VERSION)] = msgspec.field()
+    public_key: HexKey
     nonce: Hex32
-    signature: Hex64
     answering: Hex32 | None = None
-    version: int = PROTOCOL_VERSION
+    capabilities: Annotated[tuple[Capability, ...], msgspec.Meta(max_length=32)] = ()
+    signature: Hex64
+
+
+class ForeignHello(msgspec.Struct, frozen=True, kw_only=True):
+    """A hello of another version, of which nothing more is read; ``nonce`` where it has the form of ours."""
+
+    version: int
+    nonce: bytes | None
+    answers: bool
 
 
 class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sealed"):
     """An ``Envelope`` that only the recipient can open and only the sender can have made."""
 
-    body: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]*={0,2}\Z", max_length=60_000)]
+    body: HexBody
 
 
-class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What every sealed message is: frozen, and nothing in it that was not asked for."""
 
 
-class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is inside of a message is so too."""
+
+
+class Participant(_Part, frozen=True):
     """One entry of a proposal's roster."""
 
+    identifier: Number
     peer_id: Name
-    public_key: Hex32
+    public_key: HexKey
 
 
-class SignRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be signed, by which key; ``reading`` is how a person is shown it, and changes no byte of it.
-
-    ``merkle_root`` asks for an additional BIP-341 tweak, for Taproot alone; empty for one without a script tree.
-    """
-
-    wallet_id: Hex16
-    epoch: int
-    reading: Reading
-    messages: Annotated[tuple[MessageHex, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
-    merkle_root: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] | None = None
-
-
-def check_reading(reading: Reading, messages: Iterable[bytes]) -> None:
-    """Check that messages can be read as they are said to be: nobody approves what it cannot be shown.
-
-    Args:
-        reading: ``text`` is UTF-8, ``file`` the 32 bytes of a SHA-256, ``hex`` anything.
-
-    Raises:
-        ValueError: one cannot.
-    """
-    for message in messages:
-        if reading == "file" and len(message) != 32:
-            raise ValueError(f"the SHA-256 of a file has 32 bytes, not {len(message)}")
-        if reading == "text":
-            try:
-                message.decode()
-            except UnicodeDecodeError:
-                raise ValueError("a text that is not UTF-8") from None
-
-
-class SessionProposal(_Message, frozen=True, tag="session_proposal", kw_only=True):
+class SessionProposal(_Message, frozen=True, tag="session_proposal"):
     """Propose a session to everybody in it.
 
     ``session_id`` is made of the proposer's identity key and ``salt``: nobody else can propose a session of that id.
-    ``expires`` is Unix time in seconds and keeps an old proposal from being played again; ``answer_within`` is how many
-    seconds answers are waited for, each by its own clock, which may be minutes off.
+    ``expires`` keeps an old proposal from being played again; ``answer_within`` is how long answers are waited for,
+    each by its own clock, which may be minutes off. ``terms`` is what the kind adds; the wire does not look into it.
     """
 
-    session_id: Hex16
+    session_id: HexSession
     salt: Hex16
-    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,20}\Z")]
-    total: int
-    threshold: int
-    participants: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)]
-    public_keys: Annotated[tuple[Hex32, ...], msgspec.Meta(max_length=64)]
-    suites: Annotated[tuple[SuiteName, ...], msgspec.Meta(min_length=1, max_length=4)]
+    kind: Kind
     wallet_name: WalletName
-    expires: int
-    answer_within: Annotated[float, msgspec.Meta(gt=0, le=MAX_ANSWER_SECONDS)]
-    sign: SignRequest | None = None
+    threshold: Annotated[int, msgspec.Meta(ge=2, le=64)]
+    suites: Annotated[tuple[SuiteName, ...], msgspec.Meta(min_length=1, max_length=4)]
+    participants: Annotated[tuple[Participant, ...], msgspec.Meta(min_length=2, max_length=64)]
+    expires: Milliseconds
+    answer_within: Annotated[int, msgspec.Meta(ge=1, le=MAX_ANSWER_MS)]
+    terms: Terms = ()
+
+    def __post_init__(self) -> None:
+        _check_ascending([participant.identifier for participant in self.participants])
+        _check_size(self.terms, MAX_TERMS_BYTES)
 
 
-class SessionResponse(_Message, frozen=True, tag="session_response", kw_only=True):
-    """Yes or no, to every other participant; ``fresh`` is this participant's 32 bytes of the descriptor.
+class SessionResponse(_Message, frozen=True, tag="session_response"):
+    """Yes or no, to the proposer alone; ``proposal`` is the hash of what was proposed.
 
-    ``meshes``, where somebody asks for a signature: those open here that the proposer is on, and may name for it.
+    A yes is signed, with ``nonce`` drawn for it; ``terms`` is what the kind adds to it. ``meshes`` are those open here
+    that the proposer is on and may name for the session.
     """
 
-    session_id: Hex16
-    accepted: bool
+    session_id: HexSession
     proposal: Hex32
-    fresh: Hex32 | None = None
-    reason: Text | None = None
+    accepted: bool
+    nonce: Hex16 | None = None
+    terms: AcceptanceTerms = ()
     meshes: Annotated[tuple[Hex16, ...], msgspec.Meta(max_length=64)] = ()
+    reason: Text | None = None
+    signature: Hex64 | None = None
+
+    def __post_init__(self) -> None:
+        if self.accepted and (self.nonce is None or self.signature is None or self.reason is not None):
+            raise ValueError("an acceptance has a nonce and a signature and gives no reason")
+        if not self.accepted and not (self.nonce is self.signature is None and not self.terms and not self.meshes):
+            raise ValueError("a refusal has nothing but a reason")
+        _check_size(self.terms, MAX_ACCEPTANCE_TERMS_BYTES)
 
 
-class SessionStart(_Message, frozen=True, tag="session_start", kw_only=True):
-    """The proposer's choice among those who accepted to sign; ``fresh`` repeats what each of them answered.
+class Acceptance(_Part, frozen=True, kw_only=True):
+    """One participant's signed yes, as the start repeats it."""
 
-    ``mesh`` names the mesh to sign on: one that is open, or this session's own, which is made now.
+    identifier: Number
+    nonce: Hex16
+    terms: AcceptanceTerms = ()
+    signature: Hex64
+
+    def __post_init__(self) -> None:
+        _check_size(self.terms, MAX_ACCEPTANCE_TERMS_BYTES)
+
+
+class SessionStart(_Message, frozen=True, tag="session_start"):
+    """The proposer's choice among those who accepted, signed; everybody checks every acceptance in it.
+
+    ``mesh`` names the mesh to use: one that is open, or this session's own, which is made now.
     """
 
-    session_id: Hex16
-    signers: Annotated[tuple[Name, ...], msgspec.Meta(min_length=2, max_length=64)]
-    fresh: dict[Name, Hex32]
+    session_id: HexSession
+    proposal: Hex32
     mesh: Hex16
+    chosen: Annotated[tuple[Acceptance, ...], msgspec.Meta(min_length=2, max_length=64)]
+    signature: Hex64
+
+    def __post_init__(self) -> None:
+        _check_ascending([acceptance.identifier for acceptance in self.chosen])
 
 
 class SessionCancel(_Message, frozen=True, tag="session_cancel"):
-    """The sender gives the session up before there is a mesh to say so on; whom it blames is hearsay."""
+    """The sender gives the session up before there is a mesh to say so on; what it says of others is hearsay."""
 
-    session_id: Hex16
-    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")]
+    session_id: HexSession
+    code: Word
     reason: Text
-    culprits: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)] = ()
+    culprits: Culprits = ()
 
 
 class Offer(_Message, frozen=True, tag="offer"):
     """An SDP offer; ``attempt`` counts the tries of this link, so what is late for one is not taken for the next."""
 
-    session_id: Hex16
-    attempt: int
-    sdp: Annotated[str, msgspec.Meta(max_length=16_384)]
+    mesh: Hex16
+    attempt: Attempt
+    sdp: Sdp
 
 
 class Answer(_Message, frozen=True, tag="answer"):
     """An SDP answer to the offer of the same attempt."""
 
-    session_id: Hex16
-    attempt: int
-    sdp: Annotated[str, msgspec.Meta(max_length=16_384)]
+    mesh: Hex16
+    attempt: Attempt
+    sdp: Sdp
 
 
 class IceCandidate(
     _Message, frozen=True, tag="ice-candidate", rename={"sdp_mid": "sdpMid", "sdp_mline_index": "sdpMLineIndex"}
 ):
-    """One ICE candidate of an attempt."""
+    """One ICE candidate of an attempt, in a browser's words."""
 
-    session_id: Hex16
-    attempt: int
+    mesh: Hex16
+    attempt: Attempt
     candidate: Annotated[str, msgspec.Meta(max_length=512)]
-    sdp_mid: Annotated[str, msgspec.Meta(max_length=32)] | None
-    sdp_mline_index: int | None
+    sdp_mid: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    sdp_mline_index: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] | None = None
 
 
 class CertificateRequest(_Message, frozen=True, tag="certificate_request"):
-    """My wallet of this session is pending: show me the signatures you hold."""
+    """This epoch of my wallet is pending: show me the signatures over it that you hold."""
 
-    session_id: Hex16
+    wallet: HexWallet
+    epoch: HexEpoch
+
+
+class EpochSignature(_Part, frozen=True):
+    """One ``ready`` signature, by the identity key that made it."""
+
+    public_key: HexKey
+    signature: Hex64
 
 
 class CertificateReply(_Message, frozen=True, tag="certificate"):
-    """The ``ready`` signatures I hold over this transcript, my own among them; all n make the certificate."""
+    """The ``ready`` signatures over this epoch that I hold, my own among them; sorted by key, none twice."""
 
-    session_id: Hex16
-    transcript: Hex32
-    signatures: dict[Name, Hex64]
+    wallet: HexWallet
+    epoch: HexEpoch
+    signatures: Annotated[tuple[EpochSignature, ...], msgspec.Meta(max_length=MAX_SIGNATURES)]
+
+    def __post_init__(self) -> None:
+        keys = [entry.public_key for entry in self.signatures]
+        if any(before >= after for before, after in pairwise(keys)):
+            raise ValueError("signatures are sorted by public key, one of each")
 
 
-RelayMessage = (
-    SessionProposal
-    | SessionResponse
-    | SessionStart
-    | SessionCancel
-    | Offer
-    | Answer
-    | IceCandidate
-    | CertificateRequest
-    | CertificateReply
-)
+NegotiationMessage = SessionProposal | SessionResponse | SessionStart | SessionCancel
+"""What a session is agreed on with, through the relay or over a mesh that is open."""
+Signal = Offer | Answer | IceCandidate
+"""What a link is opened with."""
+RelayMessage = NegotiationMessage | Signal | CertificateRequest | CertificateReply
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The inside of a seal: ``sequence`` rises by one for each message to one peer over one pair of hellos."""
+    """The inside of a seal, with the message still as text: it may be one that this node does not understand.
 
-    session_id: Hex16
-    expires: int
-    sequence: int
-    message: RelayMessage
+    ``sequence`` rises by one for each message to one peer over one pair of hellos, and a message that is sealed again
+    keeps its number.
+    """
 
-
-_outer: Final[msgspec.json.Decoder[Hello | Sealed]] = msgspec.json.Decoder(Hello | Sealed)
-_envelope: Final = msgspec.json.Decoder(Envelope)
-
-
-def encode(message: Hello | Sealed | Envelope) -> bytes:
-    """Encode what goes into ``relay``'s ``data``, or what goes into the seal."""
-    return msgspec.json.encode(message)
+    topic: Hex16
+    expires: Milliseconds
+    sequence: Count
+    message: msgspec.Raw
 
 
-def encode_message(message: RelayMessage) -> bytes:
-    """Encode one sealed message by itself, for what is hashed or signed about it."""
-    return msgspec.json.encode(message)
+class _Opening(msgspec.Struct):
+    """What every version of the protocol has in common: read first, whatever else is there."""
+
+    type: str
+    version: int | None = None
+    nonce: msgspec.Raw = msgspec.Raw(b"")
+    answering: msgspec.Raw = msgspec.Raw(b"")
 
 
-def decode(data: bytes) -> Hello | Sealed:
-    """Decode ``relay``'s ``data``.
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_opening: Final = msgspec.json.Decoder(_Opening)
+_hello: Final = json.Decoder(Hello, "a hello")
+_sealed: Final = json.Decoder(Sealed, "a seal")
+_nonce: Final = msgspec.json.Decoder(Hex32, dec_hook=from_hex)
+_envelope: Final = json.Decoder(Envelope, "the inside of a seal")
+_message: Final[json.Decoder[RelayMessage]] = json.Decoder(RelayMessage, "a message between nodes")  # type: ignore[arg-type] # a union is a type to msgspec
+_kind: Final = msgspec.json.Decoder(_Kind)
+
+
+def encode(message: Hello | Sealed) -> bytes:
+    """Encode what goes into ``relay``'s ``data``."""
+    return json.encode(message)
+
+
+def decode(data: bytes) -> Hello | ForeignHello | Sealed:
+    """Decode ``relay``'s ``data``; a hello's version is read before anything else of it.
 
     Raises:
         DecodeError: neither a hello nor a seal.
     """
     try:
-        return _outer.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"not a hello and not a seal: {error}") from None
+        opening = _opening.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"not a hello and not a seal: {ascii(str(error))[1:-1]}") from None
+    if opening.type == "sealed":
+        return _sealed.decode(data)
+    if opening.type == "hello" and opening.version in {None, PROTOCOL_VERSION}:
+        return _hello.decode(data)
+    if opening.type == "hello" and opening.version is not None:
+        json.check(data)
+        answers = bool(bytes(opening.answering))
+        return ForeignHello(version=opening.version, nonce=_read_nonce(opening.nonce), answers=answers)
+    raise DecodeError("not a hello and not a seal")
+
+
+def encode_envelope(topic: bytes, expires: int, sequence: int, message: RelayMessage) -> bytes:
+    """Encode what goes into the seal.
+
+    Raises:
+        ValueError: it is too long for a seal; a mistake of the caller.
+    """
+    head = {"topic": topic.hex(), "expires": expires, "sequence": sequence}
+    data = msgspec.json.encode({**head, "message": json.to_json(message)})
+    if len(data) > MAX_PLAINTEXT_BYTES:
+        raise ValueError(f"a message of {len(data)} bytes; {MAX_PLAINTEXT_BYTES} fit into a seal")
+    return data
 
 
 def decode_envelope(data: bytes) -> Envelope:
-    """Decode the inside of a seal.
+    """Decode the inside of a seal, all but its message.
 
     Raises:
-        DecodeError: not an envelope, or its session is not its message's.
+        DecodeError: not an envelope.
     """
+    return _envelope.decode(data)
+
+
+def decode_message(envelope: Envelope) -> RelayMessage:
+    """Decode the message of an envelope.
+
+    Raises:
+        DecodeError: not a message that this node understands, or one of another topic than its envelope's.
+    """
+    message = _message.decode_part(envelope.message)
+    if topic_of(message) != envelope.topic:
+        raise DecodeError("a sealed message belongs to another topic than its envelope")
+    return message
+
+
+def topic_of(message: RelayMessage) -> bytes:
+    """What ``message`` belongs to: the id of a session, of a mesh or of a wallet, 16 bytes."""
+    match message:
+        case Offer() | Answer() | IceCandidate():
+            return message.mesh
+        case CertificateRequest() | CertificateReply():
+            return message.wallet
+        case _:
+            return message.session_id
+
+
+def is_cancel(envelope: Envelope) -> bool:
+    """Whether the message says that it is a ``session_cancel``, understood or not: no such message is answered."""
     try:
-        envelope = _envelope.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"not a sealed message: {error}") from None
-    if envelope.session_id != envelope.message.session_id:
-        raise DecodeError("a sealed message names another session than its envelope")
-    return envelope
+        return _kind.decode(envelope.message).type == "session_cancel"
+    except (ValueError, RecursionError):
+        return False
+
+
+def _read_nonce(text: msgspec.Raw) -> bytes | None:
+    try:
+        return _nonce.decode(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _check_ascending(identifiers: list[int]) -> None:
+    if any(before >= after for before, after in pairwise(identifiers)):
+        raise ValueError("participants are sorted by identifier, one of each")
+
+
+def _check_size(terms: tuple[bytes, ...], most: int) -> None:
+    if sum(map(len, terms)) > most:
+        raise ValueError(f"terms of more than {most} bytes together")
