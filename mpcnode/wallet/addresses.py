@@ -1,4 +1,4 @@
-"""Where a wallet can be paid: addresses made from its group public keys. Pure.
+"""Where a wallet can be paid: addresses made from its keys. Pure.
 
 A key gives an address only on chains whose signatures its ciphersuite makes.
 """
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from mpcnode.crypto.suites import SUITES
 from mpcnode.types import SuiteId
+from mpcnode.wallet.public_keys import verification_key
 from mpcnode.wallet.wallet import Wallet
 
 ED25519: Final = SuiteId("FROST-ED25519-SHA512-v1")
@@ -46,7 +46,7 @@ def wallet_addresses(wallet: Wallet, network: BitcoinNetwork = BitcoinNetwork.MA
     """Give every address a wallet has.
 
     Args:
-        wallet: as loaded with its passphrase: a header that nobody authenticated must not be paid to.
+        wallet: as loaded with its passphrase; do not pay to what a header says that was not authenticated.
         network: which Bitcoin the Taproot address is for; a wallet has no other network-specific addresses.
 
     Raises:
@@ -68,24 +68,23 @@ def solana_address(group_public_key: bytes) -> str:
     Raises:
         DecodeError: not an element of the group.
     """
-    SUITES[ED25519].group.decode_element(group_public_key)
-    return _base58(group_public_key)
+    return _base58(verification_key(ED25519, group_public_key))
 
 
 def taproot_address(group_public_key: bytes, network: BitcoinNetwork) -> str:
     """Give the Pay-to-Taproot address of a Taproot group public key (BIP-341, BIP-350).
 
-    The group public key is the output key already: key generation tweaked it. Nothing is tweaked here.
+    The key becomes the internal key of an output without a script tree: its address holds the x coordinate of the
+    tweaked key.
 
     Args:
-        group_public_key: 33 bytes; the address holds its x coordinate alone.
+        group_public_key: as the wallet stores it, 33 bytes.
         network: which network the address is for.
 
     Raises:
         DecodeError: not an element of the group.
     """
-    SUITES[TAPROOT].group.decode_element(group_public_key)
-    return segwit_address(network.value, 1, group_public_key[1:])
+    return segwit_address(network.value, 1, verification_key(TAPROOT, group_public_key)[1:])
 
 
 def segwit_address(hrp: str, version: int, program: bytes) -> str:
@@ -93,7 +92,7 @@ def segwit_address(hrp: str, version: int, program: bytes) -> str:
 
     Args:
         hrp: the network's human-readable part, in lower case.
-        version: the witness version, 1 to 16; version 0 has another checksum and is not ours to write.
+        version: the witness version, 1 to 16; version 0 has another checksum and is not written here.
         program: 2 to 40 bytes; exactly 32 for version 1.
 
     Raises:

@@ -1,23 +1,27 @@
-"""Group public keys as other programs read them: SubjectPublicKeyInfo, as DER or PEM. Pure; public data only.
+"""A wallet's keys as other programs see them: the key its signatures verify under, as bytes, DER or PEM.
 
-Ed25519 as RFC 8410 has it. secp256k1 as RFC 5480 has it, the point uncompressed, which is the form that every reader
-must know. A Taproot key is written as the point it is; whoever verifies BIP-340 signatures uses its x coordinate alone.
+Pure; public data only. SubjectPublicKeyInfo holds Ed25519 as RFC 8410 has it, and secp256k1 as RFC 5480 has it: the
+point uncompressed, the form that every reader must know. BIP-340 verification uses the x coordinate of a Taproot key
+alone.
 """
 
 import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from ecdsa import Ed25519, SECP256k1, VerifyingKey
 from ecdsa.errors import MalformedPointError
 
-from mpcnode.crypto.suites import SUITES
+from mpcnode.crypto.adjustment import adjust, adjusted_key, default_adjustments
 from mpcnode.crypto.ed25519 import ED25519
 from mpcnode.crypto.group import Group
 from mpcnode.crypto.secp256k1 import SECP256K1
+from mpcnode.crypto.suites import SUITES
 from mpcnode.errors import DecodeError
+from mpcnode.protocols.epoch import SuiteKeys
 from mpcnode.types import SuiteId
 
 Curve = Literal["ed25519", "secp256k1"]
@@ -38,10 +42,10 @@ _GROUPS: Final[dict[Curve, Group[Any, Any]]] = {"ed25519": ED25519, "secp256k1":
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key of some curve; which signatures it verifies is for whoever has it to know.
+    """A public key of some curve; the key does not say which kind of signatures it verifies.
 
     Args:
-        curve: whose point it is.
+        curve: the curve it is a point of.
         data: 32 bytes for Ed25519 (RFC 8032), 33 for secp256k1 (compressed, SEC 1).
     """
 
@@ -49,23 +53,52 @@ class PublicKey:
     data: bytes
 
 
-def public_key_der(suite: SuiteId, group_public_key: bytes) -> bytes:
-    """Write a group public key as DER.
+def verification_key(suite: SuiteId, group_public_key: bytes) -> bytes:
+    """Give the key that a wallet's own signatures verify under.
+
+    For Taproot this is the stored internal key tweaked with no script tree (BIP-341): the internal key itself never
+    signs and is not paid to. Other suites sign under the key that is stored.
 
     Args:
-        suite: whose key it is.
-        group_public_key: in the suite's element encoding.
+        suite: the suite of the key.
+        group_public_key: as the wallet stores it.
 
     Raises:
         DecodeError: not an element of the suite's group.
     """
     SUITES[suite].group.decode_element(group_public_key)
+    return adjusted_key(suite, group_public_key, default_adjustments(suite))
+
+
+@lru_cache(maxsize=64)
+def verification_keys(keys: SuiteKeys) -> SuiteKeys:
+    """Give the keys of a suite, verifying shares too, as ``verification_key`` gives the group public key.
+
+    For Taproot this is the form in which the Zcash Foundation's frost-secp256k1-tr keeps and exports keys.
+    """
+    suite = SUITES[keys.suite]
+    decode = suite.group.decode_element
+    adjustment = adjust(suite, decode(keys.group_public_key), default_adjustments(keys.suite))
+    shares = tuple(adjustment.element(decode(share)).encode() for share in keys.verifying_shares)
+    return SuiteKeys(keys.suite, adjustment.group_key.encode(), shares)
+
+
+def public_key_der(suite: SuiteId, group_public_key: bytes) -> bytes:
+    """Write the key that a wallet's signatures verify under as DER.
+
+    Args:
+        suite: the suite of the key.
+        group_public_key: as the wallet stores it; for Taproot the tweak is applied here.
+
+    Raises:
+        DecodeError: not an element of the suite's group.
+    """
     curve = Ed25519 if suite == _ED25519 else SECP256k1
-    return bytes(VerifyingKey.from_string(group_public_key, curve=curve).to_der())
+    return bytes(VerifyingKey.from_string(verification_key(suite, group_public_key), curve=curve).to_der())
 
 
 def public_key_pem(suite: SuiteId, group_public_key: bytes) -> str:
-    """Write a group public key as PEM (RFC 7468).
+    """Write the key that a wallet's signatures verify under as PEM (RFC 7468).
 
     Raises:
         DecodeError: as ``public_key_der``.
@@ -82,7 +115,8 @@ def read_public_key(data: bytes) -> PublicKey:
         data: the file; of PEM, text around the one key is fine.
 
     Raises:
-        DecodeError: neither, more than one key, another algorithm or curve, not the canonical encoding, or no point.
+        DecodeError: neither, more than one key, another algorithm or curve, not the canonical encoding, or not a
+            point.
     """
     if len(data) > MAX_ENCODED:
         raise DecodeError(f"longer than {MAX_ENCODED} bytes")
