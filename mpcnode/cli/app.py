@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from mpcnode import __version__
-from mpcnode.cli import audit, peers, register, run, serve, sign, verify, wallet, wallets
+from mpcnode.cli import audit, peers, plain_values, register, run, serve, sign, verify, wallet, wallets
 from mpcnode.cli.text import error_lines
 from mpcnode.errors import Interrupted, MpcError, UsageError
 
@@ -28,6 +28,7 @@ Exit codes: 0 done, 1 bug, 2 usage, 3 configuration or file, 4 authentication, 5
 6 a participant failed, refused or did not answer, 7 a participant cheated, 8 refused by user or policy,
 9 incompatible version, 10 wallet pending, 130 interrupted."""
 
+plain_values.read_here()
 app = typer.Typer(
     name="mpcnode",
     help="A command-line MPC wallet node: a key that never exists in one place.",
