@@ -1,12 +1,12 @@
-"""Who is in the room, as the server says it, and how participants are gathered from it."""
+"""The peers that are in the room, as the server says it, and how participants are gathered from it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
+from mpcnode.commands import CreateWallet
 from mpcnode.errors import MpcError, ParticipantSilent, ServerUnreachable, UsageError
-from mpcnode.session.requests import CreateWallet
-from mpcnode.session.sealed_relay import SealedRelay
+from mpcnode.peers.conversation import Conversations
 from mpcnode.status import Event, PeerView, Waiting
 from mpcnode.types import IdentityKey, PeerId
 
@@ -29,28 +29,28 @@ class Room:
         self.present: tuple[PeerId, ...] = ()
         """Everybody, this node included, sorted; empty until this node is registered."""
         self.away = False
-        """Whether the server cannot be reached just now; then ``present`` is who was there last."""
+        """Whether the server cannot be reached just now; then ``present`` is from before."""
 
     def others_of(self, wanted: tuple[PeerId, ...]) -> tuple[PeerId, ...]:
-        """Who of ``wanted`` is there; everybody else but this node where ``wanted`` is empty."""
+        """Give those of ``wanted`` that are here; everybody else but this node where ``wanted`` is empty."""
         return tuple(name for name in self.present if name != self._me and (not wanted or name in wanted))
 
     def set(self, present: Iterable[PeerId]) -> None:
-        """Take it that these are there."""
+        """Note that these are here, and nobody else."""
         self.present = tuple(sorted({*present, self._me}))
         self.away = False
         self._news.set()
 
     def joined(self, peer: PeerId) -> None:
-        """Take it that ``peer`` came."""
+        """Note that ``peer`` came."""
         self.set((*self.present, peer))
 
     def left(self, peer: PeerId) -> None:
-        """Take it that ``peer`` went."""
+        """Note that ``peer`` went."""
         self.set(name for name in self.present if name != peer)
 
     def stir(self, peer: PeerId, problem: MpcError | None = None) -> None:
-        """Take it that ``peer`` said something; ``problem`` where it is not who it should be."""
+        """Note that ``peer`` said something; ``problem`` where it is not the node it should be."""
         if problem is not None:
             self._problems[peer] = problem
         self._news.set()
@@ -59,15 +59,6 @@ class Room:
         """Wait for any news."""
         self._news.clear()
         await self._news.wait()
-
-    async def _changed_or_again(self, missing: Iterable[PeerId], relay: SealedRelay) -> None:
-        """Wait for any news; where none comes, say hello again: a peer answers only so many in a while."""
-        try:
-            async with asyncio.timeout(HELLO_AGAIN):
-                await self.changed()
-        except TimeoutError:
-            for name in missing:
-                relay.introduce(name)
 
     async def gather(
         self,
@@ -80,7 +71,7 @@ class Room:
         """Wait until enough peers are here for a wallet, and have the user choose where there are more.
 
         Args:
-            request: whom it names, or how many it needs.
+            request: names them, or says how many it needs.
             choose: asks the user.
             view: shows a peer.
             emit: takes who is here and how many are missing.
@@ -92,14 +83,14 @@ class Room:
         wanted = request.total - 1
         here: tuple[PeerId, ...] = ()
         try:
-            async with asyncio.timeout(request.wait):
-                while len(here := self.others_of(request.with_peers)) < wanted:
+            async with asyncio.timeout(request.wait / 1000):
+                while len(here := self.others_of(request.participants)) < wanted:
                     emit(Waiting(here, wanted - len(here)))
                     await self.changed()
         except TimeoutError:
-            missing = [name for name in request.with_peers if name not in here]
+            missing = [name for name in request.participants if name not in here]
             raise ParticipantSilent(
-                f"waited {request.wait:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
+                f"waited {request.wait / 1000:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
                 culprits=missing,
                 hint="start `mpcnode register` on the missing nodes, in the same --room",
             ) from None
@@ -107,42 +98,51 @@ class Room:
             return here
         chosen = await choose(tuple(view(name) for name in here), wanted)
         if len(chosen) != wanted or len(set(chosen) & set(here)) != wanted:
-            raise UsageError(f"choose {wanted} different peers of those who are there")
+            raise UsageError(f"choose {wanted} different peers of those that are here")
         return chosen
 
     async def introduce(
-        self, peers: Iterable[PeerId], relay: SealedRelay, *, wait: float
+        self, peers: Iterable[PeerId], conversations: Conversations, *, wait: float
     ) -> Mapping[PeerId, IdentityKey]:
         """Say hello to everybody and wait for their keys.
 
         Args:
-            peers: whom.
-            relay: says hello.
+            peers: their names.
+            conversations: says hello.
             wait: seconds for all of them.
 
         Raises:
             ParticipantSilent: somebody did not answer.
             ServerUnreachable: nobody could, because the server is away.
-            ContactChanged, IdentityCheckFailed, PeerIncompatible: somebody is not who it should be.
+            ContactChanged, IdentityCheckFailed, PeerIncompatible: a peer is not the node it should be.
         """
         peers = tuple(peers)
         for name in peers:
             self._problems.pop(name, None)
-            relay.introduce(name)
+            conversations.introduce(name)
         missing = peers
         try:
             async with asyncio.timeout(wait):
-                while missing := tuple(name for name in peers if relay.key_of(name) is None):
+                while missing := tuple(name for name in peers if conversations.key_of(name) is None):
                     for name in missing:
                         if problem := self._problems.get(name):
                             raise problem
-                    await self._changed_or_again(missing, relay)
+                    await self._changed_or_again(missing, conversations)
         except TimeoutError:
             if self.away:
                 raise server_away() from None
             names = ", ".join(missing)
             raise ParticipantSilent(f"no hello from {names}; are these mpcnode nodes?", culprits=missing) from None
-        return {name: key for name in peers if (key := relay.key_of(name)) is not None}
+        return {name: key for name in peers if (key := conversations.key_of(name)) is not None}
+
+    async def _changed_or_again(self, missing: Iterable[PeerId], conversations: Conversations) -> None:
+        """Wait for any news; where none comes, say hello again: a peer answers only so many in a while."""
+        try:
+            async with asyncio.timeout(HELLO_AGAIN):
+                await self.changed()
+        except TimeoutError:
+            for name in missing:
+                conversations.introduce(name)
 
 
 def server_away() -> ServerUnreachable:

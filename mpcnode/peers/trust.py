@@ -5,9 +5,10 @@ session in which a human compared the safety words becomes a verified contact, b
 key; without that it is pinned unverified: from then on another key under its name is an error.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 
+from mpcnode.crypto import tags
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.identity.contacts import Contacts
 from mpcnode.keystore.store import Home
 from mpcnode.status import PeerView
@@ -16,7 +17,7 @@ from mpcnode.types import IdentityKey, PeerId
 
 def fingerprint(key: IdentityKey) -> str:
     """Forty hexadecimal digits of the key's hash, in groups of four, for people to compare."""
-    digest = hashlib.sha256(b"mpcnode/fingerprint/v1\x00" + key).hexdigest()[:40]
+    digest = tagged_hash(tags.FINGERPRINT, key).hex()[:40]
     return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
 
 
@@ -45,7 +46,9 @@ class Trusts:
         self.contacts: Contacts = home.load_contacts()
 
     def known_key(self, peer: PeerId) -> IdentityKey | None:
-        """The key this node knows for a name: pinned, or introduced in this process."""
+        """The key this node knows for a name: its own, pinned, or introduced in this process."""
+        if peer == self._me:
+            return self._my_key
         contact = self.contacts.get(peer)
         return contact.public_key if contact else self._introduced(peer)
 
@@ -65,11 +68,16 @@ class Trusts:
         return not self.not_verified(roster)
 
     def not_verified(self, roster: Mapping[PeerId, IdentityKey]) -> tuple[PeerId, ...]:
-        """Who else in ``roster`` is no verified contact under the very key it names."""
+        """Name the others in ``roster`` that are not verified contacts under the very key it names."""
         return tuple(name for name, key in self._without_me(roster) if self.view(name, key).trust != "verified")
 
-    def pin(self, roster: Mapping[PeerId, IdentityKey], *, verified: bool, now: float) -> None:
+    def pin(self, roster: Mapping[PeerId, IdentityKey], *, verified: bool, now: int) -> None:
         """Pin everybody after a confirmed session; a verified contact stays verified.
+
+        Args:
+            roster: everybody with the key of the session.
+            verified: a human compared the safety words in it.
+            now: Unix milliseconds.
 
         Raises:
             ContactChanged: a name is pinned to another key.
@@ -77,7 +85,7 @@ class Trusts:
         """
         contacts = self.contacts
         for name, key in self._without_me(roster):
-            contacts = contacts.pin(name, key, verified=verified, now=int(now))
+            contacts = contacts.pin(name, key, how="words" if verified else "introduced", now=now)
         if contacts != self.contacts:
             self._home.save_contacts(contacts)
             self.contacts = contacts

@@ -1,53 +1,51 @@
-"""Who said what to one signing proposal, as its proposer hears it, and what it may make of that; nothing here waits.
+"""The answers to one proposal, as its proposer hears them, and what it may make of them; nothing here waits.
 
 One participant that refuses, cheats or is gone is left out, and ends nothing as long as enough others may still accept.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from mpcnode.errors import MpcError, ParticipantCheated, ParticipantRefused, ParticipantSilent
-from mpcnode.types import PeerId
-from mpcnode.wallet.wallet import Wallet
-from mpcnode.wire.relay import SessionProposal, SessionResponse, SessionStart
+from mpcnode.crypto import tags
+from mpcnode.crypto.signature import verify
+from mpcnode.errors import MpcError, ParticipantAborted, ParticipantCheated, ParticipantRefused, ParticipantSilent
+from mpcnode.identity.identity import Identity
+from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.wire import agreement
+from mpcnode.wire.relay import Acceptance, SessionProposal, SessionResponse, SessionStart
+
+NONCE_SIZE = 16
 
 
 class Choose(Protocol):
-    """Who says which participants sign."""
+    """Says which participants take part."""
 
     def __call__(self, accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:
         """Choose some of ``accepted``, or nobody yet; ``more``: others may still accept."""
 
 
-class Approver(Protocol):
-    """Who answers for this node."""
-
-    async def approve(self) -> None:
-        """Return to sign; raise ``Refused`` not to."""
-
-
 class Answers:
-    """The answers to one signing proposal.
+    """The answers to one proposal.
 
     Args:
-        others: everybody who was asked.
-        proposal: the hash of the proposal, in hexadecimal, which every answer repeats.
+        others: everybody that was asked, with the identity key of the proposal.
+        proposal: the hash of the proposal, which every answer repeats.
     """
 
-    def __init__(self, others: Collection[PeerId], proposal: str) -> None:
+    def __init__(self, others: Mapping[PeerId, IdentityKey], proposal: bytes) -> None:
         self.accepted: dict[PeerId, SessionResponse] = {}
-        """Who would sign, in the order of the answers."""
+        """Those that take part, in the order of their answers."""
         self.refused: dict[PeerId, str] = {}
-        """Who would not, and why, in their own words."""
+        """Those that do not, and why, in their own words."""
         self.gone: set[PeerId] = set()
         self.failures: dict[PeerId, MpcError] = {}
-        """Whose answer cannot be trusted, and why."""
-        self._others = tuple(others)
+        """Those whose answer cannot be trusted, and why."""
+        self._others = others
         self._proposal = proposal
 
     @property
     def missing(self) -> tuple[PeerId, ...]:
-        """Who has not answered and still may."""
+        """Those that have not answered and still may."""
         heard = self.accepted.keys() | self.refused.keys() | self.failures.keys() | self.gone
         return tuple(name for name in self._others if name not in heard)
 
@@ -55,26 +53,28 @@ class Answers:
         """Take an answer.
 
         Raises:
-            ParticipantCheated: it answers something else, or answers twice and differently.
+            ParticipantCheated: it answers something else, is not signed by its sender, or is a second, other one.
         """
         if not answer.accepted:
             self.give_up(sender, answer.reason or "no reason given")
             return
-        if answer.proposal != self._proposal or answer.fresh is None:
+        if answer.proposal != self._proposal:
             raise ParticipantCheated(f"{sender} accepted something else than was proposed", culprits=[sender])
-        if sender in self.refused or self.accepted.get(sender, answer).fresh != answer.fresh:
+        if not is_signed(self._others[sender], answer):
+            raise ParticipantCheated(f"the acceptance of {sender} is not signed by it", culprits=[sender])
+        if sender in self.refused or self.accepted.get(sender, answer).nonce != answer.nonce:
             raise ParticipantCheated(f"{sender} answered twice, differently", culprits=[sender])
         if sender not in self.failures:
             self.gone.discard(sender)
             self.accepted.setdefault(sender, answer)
 
     def give_up(self, sender: PeerId, reason: str) -> None:
-        """``sender`` does not sign, whatever it said before; ``reason`` is its own words."""
+        """Count ``sender`` out, whatever it said before; ``reason`` is its own words."""
         self.accepted.pop(sender, None)
         self.refused.setdefault(sender, reason)
 
     def lose(self, peer: PeerId) -> None:
-        """``peer`` cannot be reached, unless it answered before or does so yet."""
+        """Note that ``peer`` cannot be reached, unless it answered before or does so yet."""
         if peer in self.missing:
             self.gone.add(peer)
 
@@ -85,10 +85,10 @@ class Answers:
 
     def too_few(self) -> MpcError:
         """Why not enough can accept any more."""
-        said = [f"{name} ({reason!a})" for name, reason in sorted(self.refused.items())]
+        said = [f"{name} refused ({reason!a})" for name, reason in sorted(self.refused.items())]
         said += [error.message for error in self.failures.values()]
         said += [f"{name} cannot be reached" for name in sorted(self.gone)]
-        message = f"too few agree to sign: {', '.join(said)}"
+        message = f"too few take part: {', '.join(said)}"
         if self.refused:
             return ParticipantRefused(message, culprits=self.refused)
         if self.failures:
@@ -101,29 +101,117 @@ class Answers:
         return ParticipantSilent(f"no answer to the proposal from {', '.join(missing)}", culprits=missing)
 
 
-def check_choice(
-    start: SessionStart, proposal: SessionProposal, *, wallet: Wallet, me: tuple[PeerId, bytes], by: PeerId
-) -> None:
-    """Check the choice of a proposer; the messages are those of the proposal, which was approved here.
+def accept(
+    proposal: SessionProposal, identity: Identity, *, nonce: bytes, terms: tuple[bytes, ...], meshes: Sequence[SessionId]
+) -> SessionResponse:
+    """Say yes for this node (PROTOCOL, Agreement).
 
     Args:
-        start: who signs.
+        proposal: what is accepted.
+        identity: this node's, which signs.
+        nonce: 16 fresh random bytes: what is signed in this session later is bound to them, so that no other life of
+            this node can be confused with it.
+        terms: what the kind has to say with the yes.
+        meshes: those open here that the proposer is on, and may name for the session.
+    """
+    hashed = agreement.proposal_hash(proposal)
+    return SessionResponse(
+        session_id=proposal.session_id,
+        proposal=hashed,
+        accepted=True,
+        nonce=nonce,
+        terms=terms,
+        meshes=tuple(meshes),
+        signature=identity.sign(tags.ACCEPTANCE, *agreement.acceptance_fields(hashed, nonce, terms)),
+    )
+
+
+def refuse(proposal: SessionProposal, reason: str) -> SessionResponse:
+    """Say no for this node; nothing about the proposal needs to hold."""
+    return SessionResponse(
+        session_id=proposal.session_id,
+        proposal=agreement.proposal_hash(proposal),
+        accepted=False,
+        reason=reason[:200],
+    )
+
+
+def is_signed(key: IdentityKey, answer: SessionResponse | Acceptance, proposal: bytes | None = None) -> bool:
+    """Say whether an acceptance is signed by the holder of ``key``.
+
+    Args:
+        key: the identity key of the proposal.
+        answer: as it came, or as the proposer repeats it.
+        proposal: the hash of the proposal, where ``answer`` does not say it.
+    """
+    hashed = answer.proposal if isinstance(answer, SessionResponse) else proposal
+    if hashed is None or answer.nonce is None or answer.signature is None:
+        return False
+    fields = agreement.acceptance_fields(hashed, answer.nonce, answer.terms)
+    return verify(key, answer.signature, tags.ACCEPTANCE, *fields)
+
+
+def start(
+    proposal: SessionProposal, chosen: Mapping[PeerId, SessionResponse], identity: Identity, *, mesh: SessionId
+) -> SessionStart:
+    """Say who takes part (PROTOCOL, Agreement).
+
+    Args:
+        proposal: of this node.
+        chosen: everybody that takes part with its acceptance, this node's own included.
+        identity: this node's, which signs.
+        mesh: the mesh to use: one that is open, or the session's own, which is made now.
+    """
+    hashed = agreement.proposal_hash(proposal)
+    listed = tuple(
+        Acceptance(identifier=one.identifier, nonce=answer.nonce, terms=answer.terms, signature=answer.signature)
+        for one in proposal.participants
+        if (answer := chosen.get(one.peer_id)) and answer.nonce is not None and answer.signature is not None
+    )
+    assert len(listed) == len(chosen)
+    return SessionStart(
+        session_id=proposal.session_id,
+        proposal=hashed,
+        mesh=mesh,
+        chosen=listed,
+        signature=identity.sign(tags.START, *agreement.start_fields(hashed, mesh, listed)),
+    )
+
+
+def check_start(
+    begun: SessionStart, proposal: SessionProposal, *, proposer: PeerId, me: PeerId, mine: SessionResponse, needed: int
+) -> None:
+    """Check the choice of a proposer; the proposal is the one that was approved here.
+
+    Args:
+        begun: who takes part.
         proposal: what was proposed, to whom.
-        wallet: whose key.
-        me: this node, which accepted, and the fresh bytes it sent.
-        by: the proposer.
+        proposer: its name.
+        me: this node, which accepted.
+        mine: this node's acceptance.
+        needed: how many must take part at least.
 
     Raises:
         ParticipantCheated: no honest proposer says so.
+        ParticipantAborted: it repeats what this node said in an earlier life; that may be the server's doing.
     """
-    names, (name, fresh) = start.signers, me
+    members = {one.identifier: one for one in proposal.participants}
+    identifiers = [one.identifier for one in begun.chosen]
+    hashed = agreement.proposal_hash(proposal)
     honest = (
-        list(names) == sorted(set(names))
-        and set(names) <= set(proposal.participants)
-        and {name, by} <= set(names)
-        and len(names) >= wallet.threshold
-        and set(start.fresh) == set(names)
-        and start.fresh[name] == fresh.hex()
+        begun.proposal == hashed
+        and identifiers == sorted(set(identifiers))
+        and members.keys() >= set(identifiers)
+        and {me, proposer} <= {members[identifier].peer_id for identifier in identifiers}
+        and len(identifiers) >= needed
+        and all(is_signed(members[one.identifier].public_key, one, hashed) for one in begun.chosen)
     )
-    if not honest:
-        raise ParticipantCheated(f"{by} chose signers that cannot be meant", culprits=[by])
+    key = next(one.public_key for one in proposal.participants if one.peer_id == proposer)
+    if not honest or not verify(
+        key, begun.signature, tags.START, *agreement.start_fields(hashed, begun.mesh, begun.chosen)
+    ):
+        raise ParticipantCheated(f"{proposer} made a choice of participants that no honest node makes", culprits=[proposer])
+    repeated = next(one for one in begun.chosen if members[one.identifier].peer_id == me)
+    if (repeated.nonce, repeated.terms) != (mine.nonce, mine.terms):
+        # Signed by this node, but in an earlier life: the server may have kept the newer answer back.
+        raise ParticipantAborted(f"{proposer} repeats an answer that this node gave in an earlier life; start again")

@@ -1,10 +1,12 @@
-"""How a node with a pending wallet becomes active when it meets a peer again (DESIGN section 5, certificate_request).
+"""How a node with a pending epoch becomes active when it meets a peer again (PROTOCOL, Wallet file).
 
-Whoever has a share durable signs ``ready`` once and for all, so the certificate can be put together from what any
-participants hold, in any number of meetings. Nothing here needs trust in who brings a signature: it is valid or not.
+A participant that has its share durable signs ``ready`` once and for all, so the certificate can be put together from
+what any participants hold, in any number of meetings. Nothing here needs trust in the one that brings a signature: it
+is valid or not.
 
-Whoever learns a signature hands it on to the participants who are there: of two who wait for a third, each may hear the
-third's signature from it, and nobody would ever ask the other one again.
+A node that learns a signature hands it on to the participants that are here: of two that wait for a third, each may
+hear the third's signature from it, and nobody would ever ask the other one again. And while an epoch is pending it asks
+now and then without any event: what was said may have been lost.
 """
 
 import asyncio
@@ -12,15 +14,18 @@ from collections.abc import Callable
 from typing import Final
 
 from mpcnode.errors import MpcError
-from mpcnode.protocols.certificate import Certificate
-from mpcnode.session.sealed_relay import Opened, SealedRelay
-from mpcnode.session.wallets import Wallets
+from mpcnode.peers.conversation import Conversations, Opened
+from mpcnode.protocols.epoch import Certificate
 from mpcnode.status import Event, WalletChanged, Warned
-from mpcnode.types import PeerId, SessionId
-from mpcnode.wallet.wallet import State, Wallet
-from mpcnode.wire.relay import CertificateReply, CertificateRequest
+from mpcnode.types import EpochId, IdentityKey, PeerId, WalletId
+from mpcnode.wallet.store import Wallets
+from mpcnode.wallet.wallet import Epoch, Wallet
+from mpcnode.wire.relay import CertificateReply, CertificateRequest, EpochSignature
 
-LASTS: Final = 60.0
+LASTS: Final = 60_000
+"""Milliseconds."""
+ASK_EVERY: Final = 15.0
+"""Seconds between the questions of a node whose epoch is pending."""
 
 
 class CatchUp:
@@ -28,23 +33,23 @@ class CatchUp:
 
     Args:
         wallets: this node's.
-        relay: to the peers.
+        conversations: to the peers.
         peer_id: this node's name.
-        now: Unix time in seconds.
+        now: Unix milliseconds.
         emit: takes what changed.
     """
 
     def __init__(
         self,
         wallets: Wallets,
-        relay: SealedRelay,
+        conversations: Conversations,
         *,
         peer_id: PeerId,
-        now: Callable[[], float],
+        now: Callable[[], int],
         emit: Callable[[Event], None],
     ) -> None:
         self._wallets = wallets
-        self._relay = relay
+        self._conversations = conversations
         self._me = peer_id
         self._now = now
         self._emit = emit
@@ -52,57 +57,83 @@ class CatchUp:
         self._one_at_a_time = asyncio.Lock()
 
     def met(self, peer: PeerId) -> None:
-        """Ask ``peer`` for the signatures of every pending wallet that is also its own."""
+        """Ask ``peer`` for the signatures of every pending epoch that it takes part in."""
         self._here.add(peer)
-        for wallet in self._wallets.all():
-            if wallet.state is State.PENDING and peer != self._me and peer in wallet.identity_keys:
-                self._relay.send(peer, CertificateRequest(wallet.session_id), expires=self._now() + LASTS)
+        self._ask(peer)
 
     def parted(self, peer: PeerId) -> None:
         """Hand nothing on to ``peer`` until it is met again."""
         self._here.discard(peer)
 
+    async def keep_asking(self) -> None:
+        """Ask those that are here, again and again, for as long as something is pending; cancel it at the end."""
+        while True:
+            await asyncio.sleep(ASK_EVERY)
+            for peer in tuple(self._here):
+                self._ask(peer)
+
     async def handle(self, opened: Opened) -> None:
-        """Answer a request, or take an answer; of a stranger to the wallet neither has any effect."""
+        """Answer a request, or take an answer; of a stranger to the epoch neither has any effect."""
         message = opened.message
         if not isinstance(message, CertificateRequest | CertificateReply):
             return
-        wallet = self._wallets.of_session(SessionId(message.session_id))
-        if wallet is None or wallet.identity_keys.get(opened.sender) != opened.public_key:
+        wallet = self._wallets.find(message.wallet)
+        epoch = wallet.epoch(message.epoch) if wallet else None
+        if wallet is None or epoch is None or _participants(epoch).get(opened.sender) != opened.public_key:
             return
         if isinstance(message, CertificateRequest):
-            self._relay.send(opened.sender, _reply(wallet), expires=self._now() + LASTS)
-        elif message.transcript == wallet.certificate.transcript.hex():
+            self._reply(opened.sender, opened.public_key, wallet, epoch)
+        else:
             async with self._one_at_a_time:
-                await self._take(SessionId(message.session_id), message)
+                await self._take(wallet.wallet_id, message)
 
-    async def _take(self, session_id: SessionId, reply: CertificateReply) -> None:
-        wallet = self._wallets.of_session(session_id)
-        if wallet is None or wallet.state is not State.PENDING:
+    def _ask(self, peer: PeerId) -> None:
+        if peer == self._me:
             return
-        signatures = {PeerId(name): bytes.fromhex(signature) for name, signature in reply.signatures.items()}
+        for wallet in self._wallets.all():
+            if wallet.pending is not None and (key := _participants(wallet.pending).get(peer)):
+                self._conversations.send(
+                    peer,
+                    CertificateRequest(wallet=wallet.wallet_id, epoch=wallet.pending.statement.epoch_id),
+                    expires=self._now() + LASTS,
+                    key=key,
+                )
+
+    async def _take(self, wallet_id: WalletId, reply: CertificateReply) -> None:
+        before = self._wallets.find(wallet_id)
+        known = before.epoch(reply.epoch) if before else None
+        if before is None or known is None or wallet_id in self._wallets.being_changed:
+            return  # a session that replaces these shares may be abandoning this very epoch
+        certificate = Certificate(reply.epoch, {one.public_key: one.signature for one in reply.signatures})
         try:
-            view = await self._wallets.merge(wallet.session_id, Certificate(wallet.certificate.transcript, signatures))
+            view = await self._wallets.merge(wallet_id, certificate)
         except MpcError as error:
             # The share is as it was; the next meeting tries again.
-            self._emit(Warned(f"wallet {wallet.name} stays pending: {error.message}"))
+            self._emit(Warned(f"an epoch of wallet {before.name} stays pending: {error.message}"))
             return
-        if view.signatures > wallet.total - len(wallet.missing):
+        after = self._wallets.find(wallet_id)
+        epoch = after.epoch(reply.epoch) if after else None
+        if after is not None and epoch is not None and epoch != known:
             self._emit(WalletChanged(view))
-            self._hand_on(session_id)
+            self._hand_on(after, reply.epoch)
 
-    def _hand_on(self, session_id: SessionId) -> None:
-        """Tell the participants who are there; it ends, because nobody hands on what says nothing new."""
-        wallet = self._wallets.of_session(session_id)
-        assert wallet is not None
-        for name in wallet.identity_keys:
+    def _hand_on(self, wallet: Wallet, epoch_id: EpochId) -> None:
+        """Tell the participants that are here; it ends, because nobody hands on what says nothing new."""
+        epoch = wallet.epoch(epoch_id)
+        assert epoch is not None
+        for name, key in _participants(epoch).items():
             if name in self._here and name != self._me:
-                self._relay.send(name, _reply(wallet), expires=self._now() + LASTS)
+                self._reply(name, key, wallet, epoch)
+
+    def _reply(self, to: PeerId, key: IdentityKey, wallet: Wallet, epoch: Epoch) -> None:
+        signatures = sorted(epoch.certificate.signatures.items())
+        reply = CertificateReply(
+            wallet=wallet.wallet_id,
+            epoch=epoch.statement.epoch_id,
+            signatures=tuple(EpochSignature(signer, signature) for signer, signature in signatures),
+        )
+        self._conversations.send(to, reply, expires=self._now() + LASTS, key=key)
 
 
-def _reply(wallet: Wallet) -> CertificateReply:
-    return CertificateReply(
-        session_id=wallet.session_id,
-        transcript=wallet.certificate.transcript.hex(),
-        signatures={name: signature.hex() for name, signature in wallet.certificate.signatures.items()},
-    )
+def _participants(epoch: Epoch) -> dict[PeerId, IdentityKey]:
+    return {member.peer_id: member.identity_key for member in epoch.statement.roster}

@@ -1,21 +1,40 @@
-"""What a node lends to its sessions."""
+"""What a node lends to its sessions, and how long they wait for what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
 
+from mpcnode.consent.journal import Journal
+from mpcnode.consent.policy import WalletPolicy
 from mpcnode.errors import LinkFailed, MpcError, ParticipantSilent
 from mpcnode.identity.identity import Identity
-from mpcnode.mesh.mesh import Mesh
-from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, Signal, to_relay
-from mpcnode.session.room import server_away
-from mpcnode.session.sealed_relay import SealedRelay
-from mpcnode.session.timeouts import SessionTimeouts
-from mpcnode.session.wallets import Wallets
-from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.mesh.pool import Pool
+from mpcnode.peers.conversation import Conversations
+from mpcnode.peers.room import Room, server_away
+from mpcnode.peers.trust import Trusts
+from mpcnode.types import PeerId
+from mpcnode.wallet.store import Wallets
+from mpcnode.wallet.wallet import Wallet
 
-SIGNAL_LASTS: Final = 60.0
-"""Seconds after which a signal is of no use: every try of its link is over."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTimeouts:
+    """Deadlines of one session in seconds; a scenario shortens them, a slow human does not reach them.
+
+    Args:
+        introduce: for the hello of everybody that is to be proposed to.
+        negotiate: for everybody's answer; the proposal expires then.
+        round: for one round's messages from everybody, where the plan of the script does not ask for more.
+        confirm: for a user to compare the safety words; the others wait that much longer.
+        evidence: how long to go on listening after somebody stopped, to see for oneself who lied.
+        leave: for everybody's last words and the acknowledgement of ours.
+    """
+
+    introduce: float = 15.0
+    negotiate: float = 120.0
+    round: float = 60.0
+    confirm: float = 120.0
+    evidence: float = 2.0
+    leave: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,54 +44,37 @@ class Services:
     Args:
         peer_id: this node's name.
         identity: signs, seals and opens.
-        relay: to the others before there is a mesh.
-        connector: makes the links of a mesh.
+        conversations: to the others through the server.
+        room: says which peers are here.
+        pool: the open meshes.
         wallets: where shares become durable.
+        trusts: how well each peer is known.
+        journal: where each session is written down.
+        policy_of: reads the policy of a wallet, if it has one; a few lines from the disk.
         rng: gives that many random bytes.
-        now: Unix time in seconds.
-        timeouts, mesh_timeouts: see there.
-        away: says whether the server cannot be reached just now.
+        now: Unix milliseconds.
+        timeouts: see there.
     """
 
     peer_id: PeerId
     identity: Identity
-    relay: SealedRelay
-    connector: Connector
+    conversations: Conversations
+    room: Room
+    pool: Pool
     wallets: Wallets
+    trusts: Trusts
+    journal: Journal
+    policy_of: Callable[[Wallet], WalletPolicy | None]
     rng: Callable[[int], bytes]
-    now: Callable[[], float]
+    now: Callable[[], int]
     timeouts: SessionTimeouts
-    mesh_timeouts: MeshTimeouts
-    away: Callable[[], bool] = lambda: False
 
     def explained(self, error: MpcError) -> MpcError:
         """Give the true reason of what failed before there was a mesh: where the server is away, nobody is silent."""
-        if isinstance(error, ParticipantSilent | LinkFailed) and self.away():
+        if isinstance(error, ParticipantSilent | LinkFailed) and self.room.away:
             return server_away()
         return error
 
-    def mesh(
-        self,
-        mesh_id: SessionId,
-        roster: Mapping[PeerId, IdentityKey],
-        on_link: Callable[[LinkChange], None] = lambda _change: None,
-        *,
-        shared: bool = False,
-    ) -> Mesh:
-        """Make a mesh, not yet open, whose links are made through the sealed relay; ``shared`` by several sessions."""
-
-        def signal(to: PeerId, said: Signal) -> None:
-            message = to_relay(mesh_id, said)
-            self.relay.send(to, message, expires=self.now() + SIGNAL_LASTS, key=roster[to])
-
-        return Mesh(
-            peer_id=self.peer_id,
-            session_id=mesh_id,
-            roster=roster,
-            sign=self.identity.sign,
-            connector=self.connector,
-            signal=signal,
-            on_link=on_link,
-            shared=shared,
-            timeouts=self.mesh_timeouts,
-        )
+    def present(self) -> Collection[PeerId]:
+        """Give the names of the peers that are in the room."""
+        return self.room.present

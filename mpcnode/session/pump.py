@@ -1,11 +1,13 @@
 """Pumps an Execution over a mesh: messages both ways, checkpoints to the host, deadlines, and what is said at the end.
 
-The pump is the same for every protocol. It never looks inside a message; whose fault something is the Execution, the
-mesh or a proof says, never a guess made here.
+The pump is the same for every protocol and knows none of their rounds by name: what it needs (how long a round may
+take, in which phase a user sees it, whether a user is waited for) stands in the plan of the script. It never looks
+inside a message; whose fault something is the Execution, the mesh or a proof says, never a guess made here.
 """
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
@@ -20,34 +22,24 @@ from mpcnode.errors import (
     ProtocolAbort,
 )
 from mpcnode.protocols.execution import Execution
-from mpcnode.waits import see_end
-from mpcnode.session.messages import from_wire, to_wire
-from mpcnode.session.timeouts import SessionTimeouts
+from mpcnode.protocols.rounds import ProtocolMessage, Round
+from mpcnode.session.services import SessionTimeouts
 from mpcnode.types import Identifier, PeerId, SessionId
+from mpcnode.waits import see_end
 from mpcnode.wire import peer as wire
 
 T = TypeVar("T")
 
-PROTOCOL_MESSAGES: Final = (
-    wire.CommitmentDigest,
-    wire.Commitment,
-    wire.Share,
-    wire.Ready,
-    wire.SigningCommitments,
-    wire.CommitmentList,
-    wire.SignatureShare,
-)
-LAST_ROUND: Final = "ready"
-WAIT_FOR_USERS: Final = frozenset({"share", LAST_ROUND})
-"""Rounds that begin for one participant while another's user still compares the safety words."""
 CHEATING: Final = frozenset({ParticipantCheated.code, InconsistentBroadcast.code})
+
+_log = logging.getLogger(__name__)
 
 
 class Pipe(Protocol):
-    """What the pump pumps over: a mesh, or one session's part of a shared one."""
+    """What the pump pumps over: one session's part of a mesh."""
 
-    def send(self, to: PeerId, message: wire.PeerMessage) -> None:
-        """Send ``message``; never blocks."""
+    def send(self, to: PeerId, message: wire.PeerMessage, *, heard: bool = False) -> None:
+        """Send ``message``; never blocks. ``heard`` wants it acknowledged before this node leaves."""
 
     async def receive(self) -> tuple[PeerId, wire.PeerMessage]:
         """Wait for the next message; raise ``MpcError`` when no more will come."""
@@ -59,27 +51,23 @@ class Host(Protocol):
     async def checkpoint(self, record: object) -> object:
         """Do what the protocol waits for (ask, store) and give what it wants to know."""
 
-    def waiting(self, phase: str, missing: tuple[PeerId, ...]) -> None:
-        """The round is ``phase``, and these are still to be heard."""
+    def waiting(self, planned: Round, missing: tuple[PeerId, ...]) -> None:
+        """Show that the round is ``planned``, and whose messages are still to come."""
 
     def equivocators(self, mine: bytes, theirs: bytes) -> frozenset[PeerId]:
-        """Who is proved a liar by what this node holds and what another participant shows."""
+        """Name those that are proved liars by what this node holds and what another participant shows."""
 
-    def last_words(self, sender: PeerId, message: wire.WalletCreated) -> None:
-        """A participant has finished."""
-
-    def stopped(self, sender: PeerId) -> None:
-        """A participant that had said everything stopped; nothing more comes from it."""
+    def concluded(self) -> None:
+        """Note that the result stands: nothing that comes from now on can undo it."""
 
 
-class Session(Generic[T]):
+class Pump(Generic[T]):
     """One execution over one open mesh.
 
     Args:
         execution: the protocol.
-        mesh: open, everybody ready.
+        pipe: open, everybody ready.
         session_id: stands in every message.
-        identifiers: everybody's place in the protocol, this node's included.
         me: this node's name.
         host: asks and stores.
         timeouts: see there.
@@ -88,38 +76,41 @@ class Session(Generic[T]):
     def __init__(
         self,
         execution: Execution[T],
-        mesh: Pipe,
+        pipe: Pipe,
         *,
         session_id: SessionId,
-        identifiers: Mapping[PeerId, Identifier],
         me: PeerId,
         host: Host,
         timeouts: SessionTimeouts,
     ) -> None:
         self._execution = execution
-        self._mesh = mesh
+        self._pipe = pipe
         self._session_id = session_id
-        self._identifiers = identifiers
-        self._names = {identifier: name for name, identifier in identifiers.items()}
-        self._others = tuple(name for name in sorted(identifiers) if name != me)
+        self._names: Mapping[Identifier, PeerId] = execution.participants
+        self._identifiers = {name: identifier for identifier, name in self._names.items()}
+        self._others = tuple(sorted(name for name in self._identifiers if name != me))
         self._host = host
         self._timeouts = timeouts
-        self._shown: tuple[str, tuple[PeerId, ...]] | None = None
-        self._finished: set[PeerId] = set()
+        self._shown: tuple[Round, tuple[PeerId, ...]] | None = None
         self._rounds = -1
         """How many rounds there were before this one."""
+        self._stopped: set[PeerId] = set()
 
     async def run(self) -> T:
-        """Drive the protocol to its result.
+        """Drive the protocol to its result, and stay for the last words.
 
         Raises:
             ProtocolAbort: a participant refused, stopped, fell silent or cheated.
-            MpcError: whatever the host's checkpoint raised; the others were told.
+            MpcError: what the host's checkpoint raised; the others were told.
         """
         try:
-            return await self._drive()
+            await self._drive()
+            self._host.concluded()
+            await self._last_words()
+            return self._execution.result
         except asyncio.CancelledError:
-            self._tell_abort(Interrupted("this node was stopped"))
+            if not self._execution.concluded:
+                self._tell_abort(Interrupted("this node was stopped"))
             raise
         except MpcError as error:
             self._tell_abort(error)
@@ -127,9 +118,9 @@ class Session(Generic[T]):
         finally:
             self._execution.close()
 
-    async def _drive(self) -> T:
+    async def _drive(self) -> None:
         loop = asyncio.get_running_loop()
-        receiving: asyncio.Future[Any] = asyncio.ensure_future(self._mesh.receive())
+        receiving: asyncio.Future[Any] = asyncio.ensure_future(self._pipe.receive())
         hosting: asyncio.Future[object] | None = None
         deadline = loop.time() + self._timeouts.round
         try:
@@ -137,16 +128,16 @@ class Session(Generic[T]):
                 if self._send_all():
                     self._rounds += 1
                     deadline = loop.time() + self._patience()
-                if self._execution.finished:
-                    return self._execution.result
+                if self._execution.concluded:
+                    return
                 if hosting is None and self._execution.checkpoint is not None:
                     hosting = asyncio.ensure_future(self._host.checkpoint(self._execution.checkpoint))
                 done = await self._next(receiving, hosting, deadline)
-                if receiving in done and self._complete:
+                if receiving in done and self._execution.all_heard:
                     receiving = self._take_late(receiving)
                 elif receiving in done:
                     self._take(*receiving.result())
-                    receiving = asyncio.ensure_future(self._mesh.receive())
+                    receiving = asyncio.ensure_future(self._pipe.receive())
                 if hosting is not None and hosting in done:
                     self._execution.confirm(hosting.result())
                     hosting = None
@@ -163,48 +154,61 @@ class Session(Generic[T]):
         timeout = None if hosting else max(0.0, deadline - asyncio.get_running_loop().time())
         done, _ = await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            missing = self._missing()
+            missing, planned = self._missing(), self._execution.round
             raise ParticipantSilent(
-                f"no {self._execution.phase} from {', '.join(missing)} within {self._patience():.0f} s",
+                f"no {planned.kind if planned else 'message'} from {', '.join(missing)} "
+                f"within {self._patience():.0f} s",
                 culprits=missing,
                 hint="see whether their nodes still run, then start again",
             )
         return done
 
+    async def _last_words(self) -> None:
+        """Say what the script has still to say, and wait a while for the same from the others.
+
+        The result is durable: a participant that does not hear our last words asks for them when it comes back.
+        """
+        try:
+            async with asyncio.timeout(self._timeouts.leave):
+                while True:
+                    self._send_all()
+                    if not set(self._missing()) - self._stopped:
+                        return
+                    self._show()
+                    sender, message = await self._pipe.receive()
+                    if isinstance(message, wire.Abort):
+                        self._stopped.add(sender)
+                    elif isinstance(message, wire.RoundMessage):
+                        self._execution.receive(self._identifiers[sender], _from_wire(message))
+        except (TimeoutError, MpcError) as error:
+            _log.info("session %s: left before everybody's last words: %s", self._session_id.hex(), error)
+
     def _send_all(self) -> bool:
         sent = False
         for to, message in self._execution.messages_to_send():
             sent = True
-            payload = to_wire(self._session_id, message)
+            planned = self._execution.round
+            payload = wire.RoundMessage(
+                session_id=self._session_id,
+                round=message.kind,
+                lane=message.lane,
+                data=message.data,
+                echo=message.echo,
+            )
             for name in self._others if to is None else (self._names[to],):
-                self._mesh.send(name, payload)
+                self._pipe.send(name, payload, heard=planned is not None and planned.heard)
         return sent
 
     def _take(self, sender: PeerId, message: wire.PeerMessage) -> None:
-        if not isinstance(message, (*PROTOCOL_MESSAGES, wire.WalletCreated, wire.Abort)):
-            kind = wire.type_name(message)
-            raise ParticipantCheated(f"{sender} sent a {kind} inside the protocol", culprits=[sender])
-        if message.session_id != self._session_id:
-            raise ParticipantCheated(f"{sender} sent a message of another session", culprits=[sender])
         match message:
-            case wire.Abort():
+            case wire.Abort(session_id=self._session_id):
                 self._take_abort(sender, message)
-            case wire.WalletCreated():
-                self._take_last_words(sender, message)
+            case wire.RoundMessage(session_id=self._session_id):
+                self._execution.receive(self._identifiers[sender], _from_wire(message))
             case _:
-                self._execution.receive(self._identifiers[sender], from_wire(message))
-
-    def _take_last_words(self, sender: PeerId, message: wire.WalletCreated) -> None:
-        """Whoever has finished has everybody's last round, ours too, and finishes once."""
-        if self._execution.phase != LAST_ROUND or sender in self._finished:
-            raise ParticipantCheated(f"{sender} says at the wrong time that it has finished", culprits=[sender])
-        self._finished.add(sender)
-        self._host.last_words(sender, message)
-
-    @property
-    def _complete(self) -> bool:
-        """Whether everything everybody had to say is in, and only this node has something left to do."""
-        return self._execution.phase == LAST_ROUND and not self._execution.waiting_for
+                raise ParticipantCheated(
+                    f"{sender} sent a {wire.type_name(message)} that has no place in the protocol", culprits=[sender]
+                )
 
     def _take_late(self, receiving: asyncio.Future[tuple[PeerId, wire.PeerMessage]]) -> asyncio.Future[Any]:
         """Take what comes when nothing can undo the result any more: no abort, no lost link.
@@ -216,16 +220,17 @@ class Session(Generic[T]):
             sender, message = receiving.result()
         except MpcError:
             return asyncio.get_running_loop().create_future()  # nothing more will come
-        if isinstance(message, wire.WalletCreated) and message.session_id == self._session_id:
-            self._host.last_words(sender, message)
+        if isinstance(message, wire.RoundMessage):
+            with contextlib.suppress(ProtocolAbort):
+                self._take(sender, message)
         if isinstance(message, wire.Abort):
-            self._host.stopped(sender)
-        return asyncio.ensure_future(self._mesh.receive())
+            self._stopped.add(sender)
+        return asyncio.ensure_future(self._pipe.receive())
 
     def _take_abort(self, sender: PeerId, abort: wire.Abort) -> NoReturn:
         """Turn somebody's last words into this node's error; what they say of others is hearsay until seen."""
         mine = self._execution.evidence
-        if mine and abort.evidence and (proved := self._host.equivocators(mine, bytes.fromhex(abort.evidence))):
+        if mine and abort.evidence and (proved := self._host.equivocators(mine, abort.evidence)):
             names = ", ".join(sorted(proved))
             raise ParticipantCheated(f"{names} signed two different values for one broadcast", culprits=proved)
         accused = ", ".join(abort.culprits) or "nobody"
@@ -241,9 +246,10 @@ class Session(Generic[T]):
         raise stopped(sender, said, code=abort.code, others=others)
 
     async def _look_for_proof(self, error: MpcError) -> NoReturn:
-        """Go on listening a moment where somebody lies and it is not known who: proof may be under way.
+        """Go on listening a moment where somebody lies and it is not known which: proof may be under way.
 
-        Nothing is sent any more, above all no share.
+        Nothing is sent any more, above all no share. Without proof nobody is named, also between two: what differs
+        may have been carried by the server.
         """
         heard: list[MpcError] = [error]
         if isinstance(error, ParticipantCheated) and not error.culprits:
@@ -252,9 +258,6 @@ class Session(Generic[T]):
                     if not isinstance(error, InconsistentBroadcast):
                         self._look_at_what_waits()
                     await self._listen(heard)
-            if len(self._others) == 1:
-                # Between two, who knows that it did not lie itself knows who did.
-                raise ParticipantCheated(error.message, culprits=self._others)
         raise heard[-1]
 
     def _look_at_what_waits(self) -> None:
@@ -262,7 +265,7 @@ class Session(Generic[T]):
 
         It need not do either any more: nothing of what follows from it is sent.
         """
-        if self._execution.checkpoint is not None and self._execution.phase != LAST_ROUND:
+        if self._execution.checkpoint is not None and not self._execution.all_heard:
             self._execution.confirm()
 
     async def _listen(self, heard: list[MpcError]) -> None:
@@ -274,7 +277,7 @@ class Session(Generic[T]):
         while True:
             closed = isinstance(heard[-1], InconsistentBroadcast)
             try:
-                sender, message = await self._mesh.receive()
+                sender, message = await self._pipe.receive()
             except ParticipantCheated:
                 raise
             except MpcError:
@@ -292,36 +295,42 @@ class Session(Generic[T]):
     def _tell_abort(self, error: MpcError) -> None:
         """Say why this node stops; of what went wrong inside this machine only the code goes out."""
         reason = error.message[:500] if isinstance(error, ProtocolAbort | Interrupted) else "an error of its own"
-        mine = self._execution.evidence if isinstance(error, ParticipantCheated) else None
-        evidence = mine.hex() if mine else None
+        evidence = self._execution.evidence if isinstance(error, ParticipantCheated) else None
         accused = error.culprits or tuple(sorted(error.suspects))
         for name in self._others:
-            self._mesh.send(name, wire.Abort(self._session_id, error.code, reason, accused, evidence))
+            self._pipe.send(name, wire.Abort(self._session_id, error.code, reason, accused, evidence))
 
     def _patience(self) -> float:
         """How long this round may take.
 
-        Each round more than the one before: whoever was left out by one participant says so before the others, who
-        heard that participant and wait in the next round, take the silence to be its own.
+        Each round may take longer than the one before: a node that one participant left out says so before the others
+        give up, which heard that participant, wait in the next round, and would take the node's silence for its own.
         """
-        extra = self._timeouts.confirm if self._execution.phase in WAIT_FOR_USERS else 0.0
-        return self._timeouts.round * (1 + self._rounds / 2) + extra
+        planned = self._execution.round
+        if planned is None:
+            return self._timeouts.round
+        scale = self._timeouts.round / SessionTimeouts().round
+        return planned.seconds * scale * (1 + self._rounds / 2) + (self._timeouts.confirm if planned.users else 0.0)
 
     def _missing(self) -> tuple[PeerId, ...]:
         return tuple(sorted(self._names[identifier] for identifier in self._execution.waiting_for))
 
     def _show(self) -> None:
-        shown = (self._execution.phase, self._missing())
-        if shown != self._shown:
-            self._shown = shown
-            self._host.waiting(*shown)
+        planned, missing = self._execution.round, self._missing()
+        if planned is not None and missing and (planned, missing) != self._shown:
+            self._shown = (planned, missing)
+            self._host.waiting(planned, missing)
+
+
+def _from_wire(message: wire.RoundMessage) -> ProtocolMessage:
+    return ProtocolMessage(message.round, message.lane, message.data, message.echo)
 
 
 def stopped(sender: PeerId, said: str, *, code: str, others: Collection[PeerId]) -> ParticipantAborted:
-    """The error of somebody's stop. Who stops because of somebody else, or of a link, is no more suspicious than that.
+    """The error of somebody's stop. A stop because of somebody else, or of a link, makes both suspects.
 
     Args:
-        sender: who stopped.
+        sender: the participant that stopped.
         said: the message.
         code: why, in its own word.
         others: whom else it accuses.

@@ -1,0 +1,277 @@
+"""Every session of one node: what is asked about a proposal, and which session a message belongs to."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from mpcnode.consent.approval import Consent, Options, User
+from mpcnode.consent.journal import Told
+from mpcnode.consent.limits import Early, Over, Places
+from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused
+from mpcnode.mesh.transport import from_relay
+from mpcnode.peers.conversation import Opened
+from mpcnode.session.answers import refuse
+from mpcnode.session.attempt import Attempt
+from mpcnode.session.kinds import KINDS
+from mpcnode.session.kinds.kind import Matter, require, roster_of
+from mpcnode.session.proposal import check_proposal
+from mpcnode.session.services import Services
+from mpcnode.session.stage import Phases, Stage
+from mpcnode.status import Event, PeerView, Proposed, SessionEnded, error_view
+from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.wire import agreement
+from mpcnode.wire import relay as wire
+
+R = TypeVar("R")
+
+REFUSAL_LASTS: Final = 60_000
+"""Milliseconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Agenda:
+    """The sessions of one node.
+
+    Args:
+        services: what a session needs.
+        options: what this node takes part in.
+        user: the person to ask.
+        emit: takes progress.
+    """
+
+    def __init__(
+        self, services: Services, *, options: Options, user: User, emit: Callable[[Event], None]
+    ) -> None:
+        self.services = services
+        self.options = options
+        self._user = user
+        self._emit = emit
+        self._running: dict[SessionId, Attempt[Any]] = {}
+        self._places = Places()
+        self._over = Over()
+        self._early: Early[Opened] = Early()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any session is under way."""
+        return bool(self._running)
+
+    # What comes in
+
+    def handle(self, opened: Opened) -> wire.SessionProposal | None:
+        """Take a message of a session.
+
+        Returns:
+            A proposal that is new: the caller runs ``answer`` with it, in a task of its own.
+        """
+        message = opened.message
+        session_id = SessionId(wire.topic_of(message))
+        if isinstance(message, wire.Offer | wire.Answer | wire.IceCandidate) and self.services.pool.handle_signal(
+            session_id, opened.sender, opened.public_key, from_relay(message)
+        ):
+            return None  # of a mesh that may outlive the session it was made for
+        if session_id in self._over:
+            return None
+        if attempt := self._running.get(session_id):
+            attempt.handle(opened)
+        elif isinstance(message, wire.SessionProposal):
+            return message
+        else:
+            self._early.keep(opened.public_key, session_id, opened)
+        return None
+
+    def peer_failed(self, peer: PeerId, error: MpcError) -> None:
+        """Have every session count on ``peer`` no more: the relay to it cannot be trusted."""
+        for attempt in tuple(self._running.values()):
+            if peer in attempt.roster:
+                attempt.peer_failed(peer, error)
+
+    def introduced(self, peer: PeerId, key: IdentityKey) -> None:
+        """Tell every session with which key ``peer`` is here."""
+        for attempt in tuple(self._running.values()):
+            attempt.introduced(peer, key)
+
+    def lost(self, peers: Collection[PeerId]) -> None:
+        """Tell every session that the links to ``peers`` are gone."""
+        for attempt in tuple(self._running.values()):
+            attempt.lost(peers)
+
+    # What others propose
+
+    async def answer(self, opened: Opened, proposal: wire.SessionProposal) -> None:
+        """Run a session that somebody else proposed; its end is told as an event, whatever it is."""
+        if proposal.session_id != agreement.session_id_of(opened.public_key, proposal.salt):
+            # Not even refused: that would be remembered, and the session may be another's.
+            _log.warning("%s proposes a session under an id that is not its own", opened.sender)
+            return
+        writable = await self.services.journal.is_ready()
+        if proposal.session_id in self._running or proposal.session_id in self._over:
+            return  # the same proposal twice: one task is enough
+        try:
+            matter = self._check(opened, proposal)
+            shown = self.shown(matter.proposal, opened.sender, matter)
+            require(writable, "this node cannot write its audit log")
+            if reason := matter.hindrance() or self._no_place(shown, opened):
+                raise Refused(reason)
+        except (Refused, IdentityCheckFailed) as error:
+            await self._refuse(proposal, opened, error)
+            return
+        stage = self.stage(matter, shown)
+        attempt = Attempt(matter, stage, proposer=opened.sender, by_mesh=opened.by_mesh)
+        try:
+            async with self.tracked(attempt, stage):
+                try:
+                    done = await attempt.answer(stage.consent.approve)
+                finally:
+                    stage.told.approved_by, stage.told.signers = stage.consent.approved_by, attempt.chosen
+                    stage.told.known = stage.told.known or stage.consent.by_user
+                if done is None:
+                    stage.told.unneeded = True
+                    stage.consent.release()
+        except MpcError as error:
+            _log.info("session %s ended: %s", shown.session_id, error.message)
+
+    def _check(self, opened: Opened, proposal: wire.SessionProposal) -> Matter[Any]:
+        kind = KINDS.get(proposal.kind)
+        if kind is None:
+            raise Refused(f"sessions of kind {proposal.kind} are not supported")
+        check_proposal(proposal, proposer=opened.sender, key=opened.public_key, services=self.services)
+        # Two meshes of one id would end each other.
+        require(self.services.pool.get(proposal.session_id) is None, "the session id is that of an open mesh")
+        return kind.matter(proposal, self.services)
+
+    def _no_place(self, shown: Proposed, opened: Opened) -> str | None:
+        return self._places.hindrance(opened.sender, opened.public_key, known=_is_known(shown))
+
+    async def _refuse(self, proposal: wire.SessionProposal, opened: Opened, error: MpcError) -> None:
+        """Say no, to the proposer alone, without a session."""
+        self._over.refused(proposal.session_id)
+        self.services.conversations.send(
+            opened.sender,
+            refuse(proposal, error.message),
+            expires=self.services.now() + REFUSAL_LASTS,
+            key=opened.public_key,
+        )
+        shown, told = self.shown(proposal, opened.sender), Told(sender=opened.public_key.hex())
+        await self.services.journal.record(shown, told, error)
+        self._emit(_ended(shown, {}, told, error))
+
+    # Every session
+
+    def stage(
+        self,
+        matter: Matter[Any],
+        shown: Proposed,
+        *,
+        options: Options | None = None,
+        user: User | None = None,
+        emit: Callable[[Event], None] | None = None,
+    ) -> Stage:
+        """Make what shows and records a session.
+
+        Args:
+            matter: what it is about.
+            shown: the same, as people are shown it.
+            options, user, emit: in place of the node's own, for a session of a client of the control socket.
+        """
+        roster = roster_of(matter.proposal)
+        verified = self.services.trusts.not_verified(roster)
+        services, wallet = self.services, matter.wallet
+        emit = emit or self._emit
+        return Stage(
+            shown=shown,
+            emit=emit,
+            consent=Consent(
+                options=options or self.options,
+                user=user or self._user,
+                proposal=shown,
+                verified=not verified,
+                known=shown.proposer not in verified,
+                policy_of=lambda: services.policy_of(wallet) if wallet is not None else None,
+                journal=services.journal,
+                on_yes=matter.claim,
+            ),
+            phases=Phases(shown.session_id, emit),
+            told=Told(
+                sender=roster[PeerId(shown.proposer)].hex(),
+                own=shown.proposer == services.peer_id,
+                known=_is_known(shown),
+            ),
+        )
+
+    @asynccontextmanager
+    async def tracked(self, attempt: Attempt[Any], stage: Stage) -> AsyncIterator[None]:
+        """Give a session its messages for as long as it runs; tell its beginning and its end, and write it down.
+
+        Raises:
+            KeystoreError: an earlier session could not be written down; this one does not begin.
+        """
+        shown, told, session_id = stage.shown, stage.told, attempt.session_id
+        self._running[session_id] = attempt
+        if not told.own:
+            self._places.take(session_id, attempt.roster[PeerId(shown.proposer)], known=told.known)
+        stage.emit(shown)
+        for opened in self._early.take(session_id):
+            attempt.handle(opened)
+        error: MpcError | None = None
+        try:
+            await self.services.journal.ready()
+            yield
+        except MpcError as raised:
+            error = raised
+            raise
+        except BaseException:
+            error = Interrupted("this node was stopped")
+            raise
+        finally:
+            del self._running[session_id]
+            attempt.matter.release()
+            self._places.free(session_id)
+            self._over.ran(session_id)
+            try:
+                await self.services.journal.record(shown, told, error)
+            finally:
+                stage.emit(_ended(shown, stage.phases.seconds, told, error))
+
+    def shown(
+        self, proposal: wire.SessionProposal, proposer: PeerId, matter: Matter[Any] | None = None
+    ) -> Proposed:
+        """A proposal as people are shown it; without ``matter`` it was not found to hold, and nothing is known of it."""
+        return Proposed(
+            session_id=proposal.session_id.hex(),
+            kind=proposal.kind,
+            proposer=proposer,
+            wallet=proposal.wallet_name,
+            threshold=proposal.threshold,
+            total=len(proposal.participants),
+            participants=tuple(self._views(proposal, checked=matter is not None)),
+            suites=proposal.suites,
+            expires=proposal.expires,
+            wallet_id=matter.wallet.wallet_id.hex() if matter and matter.wallet else None,
+            sign=matter.signed() if matter else None,
+        )
+
+    def _views(self, proposal: wire.SessionProposal, *, checked: bool) -> Iterable[PeerView]:
+        for one in proposal.participants:
+            yield self.services.trusts.view(one.peer_id, one.public_key) if checked else PeerView(one.peer_id, "unknown")
+
+
+def _is_known(shown: Proposed) -> bool:
+    """Whether a checked proposal is a verified contact's, or of a participant of the wallet."""
+    verified = {peer.peer_id for peer in shown.participants if peer.trust == "verified"}
+    return shown.wallet_id is not None or shown.proposer in verified
+
+
+def _ended(shown: Proposed, seconds: dict[str, float], told: Told, error: MpcError | None) -> SessionEnded:
+    return SessionEnded(
+        session_id=shown.session_id,
+        kind=shown.kind,
+        proposer=shown.proposer,
+        seconds=seconds,
+        words=told.words,
+        wallet=told.wallet,
+        signature=told.signature,
+        error=error_view(error) if error else None,
+    )

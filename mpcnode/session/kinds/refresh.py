@@ -1,0 +1,150 @@
+"""Refresh as a kind of session: new shares of the same key for the same participants, all of whom are needed.
+
+The terms of a proposal (PROTOCOL, Refresh): wallet id, and the id of the epoch whose shares are replaced. With its yes
+each participant names the pending epochs it holds that grew out of the same one: the new epoch abandons all of them.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from mpcnode.errors import Refused
+from mpcnode.protocols.checkpoints import KeyResult, StoreActive, StorePending
+from mpcnode.protocols.descriptor import Descriptor
+from mpcnode.protocols.frost.keygen import equivocators
+from mpcnode.protocols.frost.pedpop import KeyShare
+from mpcnode.protocols.frost.refresh import refresh
+from mpcnode.session.kinds.kind import Agreed, Kind, Matter, Script, require
+from mpcnode.session.kinds.sign import wallet_of
+from mpcnode.session.services import Services
+from mpcnode.session.stage import Stage
+from mpcnode.status import WalletChanged, WalletView
+from mpcnode.types import EpochId, SuiteId, WalletId
+from mpcnode.wallet.wallet import EpochState, Wallet
+from mpcnode.wire.relay import SessionProposal
+
+OpenShares = Callable[[], Awaitable[Mapping[SuiteId, KeyShare]]]
+
+
+class RefreshMatter(Matter[WalletView]):
+    """One refresh at one node."""
+
+    def __init__(self, proposal: SessionProposal, services: Services, *, wallet: Wallet) -> None:
+        super().__init__(proposal, services, needed=wallet.total, wallet=wallet)
+        self._wallet = wallet
+        self._stored: WalletView | None = None
+
+    def hindrance(self) -> str | None:
+        """Two sessions at once must not replace the same shares."""
+        if self._wallet.wallet_id in self.services.wallets.being_changed:
+            return f"the shares of wallet {self._wallet.name} are being replaced by another session"
+        return None
+
+    def claim(self) -> None:
+        """Have no other session replace these shares.
+
+        While it runs this node takes no certificate for an epoch that the new one abandons.
+
+        Raises:
+            Refused: another session does.
+        """
+        if reason := self.hindrance():
+            raise Refused(reason)
+        self.services.wallets.being_changed[self._wallet.wallet_id] = self.proposal.session_id
+
+    def release(self) -> None:
+        """Let other sessions replace the shares again."""
+        being_changed = self.services.wallets.being_changed
+        if being_changed.get(self._wallet.wallet_id) == self.proposal.session_id:
+            del being_changed[self._wallet.wallet_id]
+
+    def said_with_yes(self) -> tuple[bytes, ...]:
+        """Name the epochs beside the active one of which this node holds no full certificate."""
+        unfinished = {EpochState.PENDING, EpochState.SUPERSEDED}
+        return tuple(
+            sorted(epoch.statement.epoch_id for epoch in self._wallet.epochs if epoch.state in unfinished)
+        )
+
+    @asynccontextmanager
+    async def prepared(self, _stage: Stage) -> AsyncIterator[OpenShares]:
+        """Open this node's shares while others answer; they are wiped at the end."""
+        async with self.services.wallets.key_shares(self._wallet) as shares:
+            yield shares
+
+    async def script(self, agreed: Agreed, prepared: OpenShares, _stage: Stage) -> Script:
+        """Make the script; the new epoch abandons every unfinished one that a participant named."""
+        previous = self._wallet.require_active().statement
+        abandoned = sorted({EpochId(one) for terms in agreed.terms.values() for one in terms})
+        if any(len(one) != 32 for one in abandoned) or previous.epoch_id in abandoned:
+            raise Refused("a participant names an epoch to be abandoned that cannot be one")
+        descriptor = Descriptor(
+            agreed=agreed.digest,
+            session_id=agreed.session_id,
+            kind=self.proposal.kind,
+            wallet_name=self.proposal.wallet_name,
+            threshold=self.proposal.threshold,
+            suites=self.proposal.suites,
+            roster=agreed.roster,
+        )
+        rounds = refresh(
+            descriptor=descriptor,
+            previous=previous,
+            abandoned=tuple(abandoned),
+            me=self._wallet.identifier,
+            shares=await prepared(),
+            signer=self.services.identity,
+            rng=self.services.rng,
+        )
+        return Script(rounds=rounds, equivocators=lambda mine, theirs: equivocators(mine, theirs, descriptor))
+
+    async def checkpoint(self, record: object, stage: Stage) -> object:
+        """Store."""
+        match record:
+            case StorePending():
+                stage.phases.enter("storing")
+                stored = await self.services.wallets.store_pending(
+                    record, name=self._wallet.name, verified=self._wallet.verified, now=self.services.now()
+                )
+                self._changed(stored, stage)
+            case StoreActive(certificate=certificate):
+                self._changed(await self.services.wallets.merge(self._wallet.wallet_id, certificate), stage)
+            case _:
+                await super().checkpoint(record, stage)
+        return None
+
+    async def result(self, _value: KeyResult, _agreed: Agreed, _stage: Stage) -> WalletView:
+        """Give the wallet as it is now."""
+        assert self._stored is not None
+        return self._stored
+
+    def saved(self) -> str | None:
+        """Say what is on disk."""
+        if self._stored is None:
+            return f"the shares of wallet {self._wallet.name} are as they were"
+        return f"the new share is stored, and wallet {self._wallet.name} goes on with the shares it had"
+
+    def _changed(self, wallet: WalletView, stage: Stage) -> None:
+        self._stored = stage.told.wallet = wallet
+        stage.emit(WalletChanged(wallet))
+
+
+class Refresh(Kind[WalletView]):
+    """Refresh."""
+
+    name = "refresh"
+
+    def matter(self, proposal: SessionProposal, services: Services) -> RefreshMatter:
+        """Check a proposal to refresh against this node's wallet.
+
+        Raises:
+            Refused: there is no such wallet here, or the proposal does not fit it.
+        """
+        require(len(proposal.terms) == 2, "a refresh names a wallet and an epoch")
+        wallet_id, epoch_id = proposal.terms
+        wallet = wallet_of(proposal, services, wallet_id=WalletId(wallet_id), epoch_id=EpochId(epoch_id))
+        require(len(proposal.participants) == wallet.total, "a refresh takes every participant of the wallet")
+        require(proposal.suites == tuple(wallet.suites), "a refresh is of every key of the wallet")
+        return RefreshMatter(proposal, services, wallet=wallet)
+
+
+REFRESH: Final = Refresh()
