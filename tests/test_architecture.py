@@ -132,7 +132,7 @@ finally:
 def test_a_command_that_finds_a_running_node_loads_nothing_of_what_only_a_node_needs() -> None:
     program = """
 import sys
-import mpcnode.cli.node_commands, mpcnode.control.client
+import mpcnode.cli.actions.node, mpcnode.control.client
 loaded = {name for name in sys.modules}
 print(sorted(loaded & {"mpcnode.node", "mpcnode.session", "aiortc", "websockets", "rich"}))
 """

@@ -9,8 +9,9 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from mpcnode import __version__
-from mpcnode.cli import audit, peers, plain_values, register, run, serve, sign, verify, wallet, wallets
-from mpcnode.cli.text import error_lines
+from mpcnode.cli import plain_values
+from mpcnode.cli.commands import audit, create_wallet, peers, register, run, serve, sign, verify, wallets
+from mpcnode.cli.terminal.text import error_lines
 from mpcnode.errors import Interrupted, MpcError, UsageError
 
 _EPILOG: Final = """\b
@@ -61,8 +62,8 @@ app.command("register", short_help="Run this node: register, stay, answer.", epi
     register.register
 )
 app.command("peers", short_help="Show who is there.", epilog=peers.EXAMPLES)(peers.peers)
-app.command("create-wallet", short_help="Make a wallet together with others.", epilog=wallet.EXAMPLES)(
-    wallet.create_wallet
+app.command("create-wallet", short_help="Make a wallet together with others.", epilog=create_wallet.EXAMPLES)(
+    create_wallet.create_wallet
 )
 app.add_typer(wallets.app, name="wallets")
 app.command("sign", short_help="Sign together with others.", epilog=sign.EXAMPLES)(sign.sign)

@@ -3,6 +3,7 @@
 Nothing heavy is imported here: ``mpcnode --help`` reads this file and must answer at once.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,6 +14,13 @@ from mpcnode.errors import UsageError
 from mpcnode.types import PeerId, parse_peer_id, parse_wallet_name
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
+
+SUITES: Final = {
+    "ed25519": "FROST-ED25519-SHA512-v1",
+    "taproot": "FROST-secp256k1-SHA256-TR-v1",
+    "secp256k1": "FROST-secp256k1-SHA256-v1",
+}
+"""The short names of the ciphersuites."""
 
 Accept = Literal["ask", "auto", "contacts", "none"]
 Kdf = Literal["default", "interactive"]
@@ -183,6 +191,15 @@ class NodeOptions:
     passphrase_fd: int | None
     json: bool
     verbose: bool
+
+
+def peer_ids(given: Iterable[str], option: str) -> tuple[PeerId, ...]:
+    """Take what an option that may be repeated said, with commas between, as peer ids.
+
+    Raises:
+        UsageError: one of them is not a peer id.
+    """
+    return tuple(peer_id(name, option) for part in given for name in part.split(",") if name)
 
 
 def peer_id(text: str, option: str) -> PeerId:

@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from mpcnode.cli import app, signals
-from mpcnode.cli.text import error_lines
+from mpcnode.cli.terminal.text import error_lines
 from mpcnode.errors import ConfigurationError
 from mpcnode.faults import model
 

@@ -89,7 +89,7 @@ def probe(_number: int, _frame: object) -> None:
 def main() -> None:
     arguments = sys.argv[1:]
     signal.signal(signal.SIGUSR1, probe)
-    from mpcnode.cli import output
+    from mpcnode.cli.terminal import output
 
     stock = output.print_json_line
     output.print_json_line = lambda line: stock(b'{"at":%.6f,' % time.monotonic() + line[1:])

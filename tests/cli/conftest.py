@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_serve import start
+from tests.cli.actions.test_serve import start
 
 
 @pytest.fixture(scope="module")

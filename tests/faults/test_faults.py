@@ -114,7 +114,7 @@ def test_no_part_of_mpcnode_but_scenarios_knows_of_them() -> None:
 def test_an_ordinary_command_loads_nothing_that_makes_faults() -> None:
     program = """
 import sys
-import mpcnode.cli.app, mpcnode.cli.node_commands, mpcnode.node, mpcnode.control.server
+import mpcnode.cli.app, mpcnode.cli.actions.node, mpcnode.node, mpcnode.control.server
 print(sorted(name for name in sys.modules if name.startswith(("mpcnode.scenario", "mpcnode.faults"))))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)

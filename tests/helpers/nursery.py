@@ -13,7 +13,16 @@ from typing import Any, NoReturn
 
 TICK = 0.01
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-LOADED = ("cli.node_commands", "cli.serving", "faults.__main__", "faults.cheats", "faults.deaths", "mesh.webrtc")
+LOADED = (
+    "cli.actions.create_wallet",
+    "cli.actions.register",
+    "cli.actions.serve",
+    "cli.actions.sign",
+    "faults.__main__",
+    "faults.cheats",
+    "faults.deaths",
+    "mesh.webrtc",
+)
 """Everything that is heavy comes with these."""
 
 

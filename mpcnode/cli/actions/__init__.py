@@ -1,0 +1,1 @@
+"""What each verb does: parse, call the node, print."""

@@ -1,0 +1,35 @@
+"""What ``mpcnode register`` does: be a node until told to stop."""
+
+from typing import TYPE_CHECKING
+
+from mpcnode.cli.actions.node import as_node, check_somebody_compares
+from mpcnode.cli.options import Accept, NodeOptions
+from mpcnode.cli.terminal.output import Output, log_to_stderr
+from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal
+from mpcnode.errors import NoTerminal
+
+if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs
+    from mpcnode.node import Node
+
+
+def run_node(options: NodeOptions, *, accept: Accept, stop_with_stdin: bool) -> None:
+    """Register and stay.
+
+    Raises:
+        NoTerminal: questions will come, and there is nobody to ask.
+        MpcError: the node cannot start, or cannot go on.
+    """
+    log_to_stderr(verbose=options.verbose)
+    if accept == "ask" and not has_terminal():
+        raise NoTerminal(
+            "proposals would be asked about, and there is no terminal to ask on",
+            hint="add --accept auto, --accept contacts or --accept none",
+        )
+    if accept != "none":
+        check_somebody_compares(options)
+
+    async def stay(node: "Node", user: TerminalUser, output: Output) -> None:
+        del user, output
+        await node.serve_forever()
+
+    as_node(options, stay, accept=accept, stop_with_stdin=stop_with_stdin)

@@ -1,0 +1,74 @@
+"""What ``mpcnode serve`` does: the signaling server, as a process."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mpcnode.cli.actions.ice import ice_servers
+from mpcnode.cli.loop import run_orderly
+from mpcnode.cli.terminal.output import log_to_stderr, print_json, say
+from mpcnode.control.lines import Serving
+from mpcnode.server.limits import Limits
+from mpcnode.server.listen import ServerConfig, loop_factory, serve
+
+
+def server_config(
+    *,
+    host: str,
+    port: int,
+    certificate: Path | None,
+    key: Path | None,
+    origins: tuple[str, ...],
+    trusted_proxies: tuple[str, ...],
+    ice_urls: tuple[str, ...],
+    limits: Mapping[str, Any],
+) -> ServerConfig:
+    """Make the server's configuration of the command's options.
+
+    Args:
+        ice_urls: STUN and TURN servers to offer, as ``--ice-server`` names them.
+        limits: those of ``Limits`` that were given.
+
+    Raises:
+        UsageError: a value cannot be meant.
+        ConfigurationError: a limit is out of its range.
+    """
+    return ServerConfig(
+        host=host,
+        port=port,
+        limits=Limits(**limits),
+        ice_servers=ice_servers(ice_urls),
+        origins=origins,
+        certificate=certificate,
+        key=key,
+        trusted_proxies=trusted_proxies,
+    )
+
+
+def run_server(config: ServerConfig, *, json: bool, stop_with_stdin: bool, verbose: bool) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        Interrupted: it was told to stop; every client was told why.
+        ConfigurationError: the address cannot be listened on.
+    """
+    log_to_stderr(verbose=verbose)
+
+    def on_ready(host: str, port: int) -> None:
+        if json:
+            print_json(Serving(host, port))
+        else:
+            scheme = "wss" if config.certificate else "ws"
+            say(f"signaling server at {scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        serving = asyncio.ensure_future(serve(config, on_ready=on_ready, stop=stop))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            stop.set()
+            await serving
+
+    run_orderly(until_stopped, stop_with_stdin=stop_with_stdin, loop_factory=loop_factory())

@@ -1,0 +1,190 @@
+"""What ``mpcnode wallets`` does: list and show.
+
+Anybody who can write to a home can forge the public part of a wallet file; only the passphrase vouches for it. So what
+others send money to, or verify signatures with, comes from a wallet that was opened.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from mpcnode import status
+from mpcnode.cli.options import SUITES
+from mpcnode.cli.terminal.describe import wallet_lines, wallet_row
+from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
+from mpcnode.cli.terminal.prompts import has_terminal, passphrase
+from mpcnode.cli.terminal.text import columns, escape
+from mpcnode.control.lines import error_of
+from mpcnode.errors import DecodeError, KeystoreUnreadable, UsageError
+from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.store import Home
+from mpcnode.session.wallets import find_wallet, read_header, view
+from mpcnode.types import PeerId, SuiteId, WalletId
+from mpcnode.wallet.addresses import WHY_NO_ETHEREUM, BitcoinNetwork, wallet_addresses
+from mpcnode.wallet.public_keys import public_key_der, public_key_pem
+from mpcnode.wallet.wallet import SuiteKeys, Wallet
+
+Network = Literal["mainnet", "testnet", "signet", "regtest"]
+
+_NETWORKS: Final[dict[Network, BitcoinNetwork]] = {
+    "mainnet": BitcoinNetwork.MAINNET,
+    "testnet": BitcoinNetwork.TESTNET,
+    "signet": BitcoinNetwork.SIGNET,
+    "regtest": BitcoinNetwork.REGTEST,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Show:
+    """What ``wallets show`` was asked for.
+
+    Args:
+        home: whose wallet.
+        wanted: its name, or the beginning of its id.
+        addresses: whether to open it for its addresses.
+        network: which Bitcoin they are for.
+        ethereum: whether an Ethereum address was asked for.
+        form: a public key in this form, and nothing else.
+        suite: of which suite; None for all.
+        passphrase_file, passphrase_fd: where the passphrase comes from; None for the terminal.
+        json, verbose: as everywhere.
+    """
+
+    home: Path
+    wanted: str
+    addresses: bool
+    network: Network
+    ethereum: bool
+    form: Literal["pem", "der"] | None
+    suite: str | None
+    passphrase_file: Path | None
+    passphrase_fd: int | None
+    json: bool
+    verbose: bool
+
+
+def show_wallet(show: Show) -> None:
+    """Print one wallet, or its public keys.
+
+    Raises:
+        KeystoreAbsent: no wallet is called that; KeystoreUnreadable, KeystoreNewer: none of those that can be read.
+        UsageError: several are; or these options cannot be meant together; or an Ethereum address, and why not.
+        WrongPassphrase, KeystoreUnreadable: it does not open; nothing was printed.
+        WalletPending: its public keys were asked for, and not everybody is known to have a share.
+    """
+    log_to_stderr(verbose=show.verbose)
+    _check(show)
+    home = Home.open(show.home, create=False)
+    found = _find(home, show.wanted)
+    if show.form is not None:
+        _print_keys(_open(home, found, show), show)
+        return
+    can_open = show.passphrase_file is not None or show.passphrase_fd is not None or has_terminal()
+    if show.addresses and found.state == "active" and can_open:
+        found = _with_addresses(home, _open(home, found, show), show.network)
+    if show.json:
+        print_json(found)
+    else:
+        print_data(*wallet_lines(found))
+    if not found.opened and not show.json:
+        say(*_notes(found, show))
+
+
+def _check(show: Show) -> None:
+    if show.ethereum:
+        raise UsageError(WHY_NO_ETHEREUM, hint="without --ethereum the addresses that there are are shown")
+    if show.form is None and show.suite is not None:
+        raise UsageError("--suite says which public key", hint="add --pem or --der")
+    if show.form is not None and show.json:
+        raise UsageError(f"--{show.form} prints a public key, and not JSON", hint="leave one of them out")
+    if show.form == "der" and sys.stdout.isatty():
+        raise UsageError("DER is no text for a terminal", hint="write it to a file: > key.der")
+
+
+def _find(home: Home, wanted: str) -> status.WalletView:
+    stored, wallet = find_wallet(((one, read_header(one)) for one in home.list_wallets()), wanted)
+    assert stored.kdf is not None  # as of every file whose header could be read
+    return view(wallet, stored.kdf)
+
+
+def _open(home: Home, found: status.WalletView, show: Show) -> Wallet:
+    with Keyring(passphrase(show.home, file=show.passphrase_file, fd=show.passphrase_fd)) as keyring:
+        header, secret = home.load_wallet(WalletId(found.wallet_id), PeerId(found.peer_id), keyring)
+    secret[:] = bytes(len(secret))  # nothing here needs it: that it opened is what was asked
+    try:
+        return Wallet.from_header(header)
+    except DecodeError as error:
+        raise KeystoreUnreadable(f"wallet {found.wallet_id}: {error}") from error
+
+
+def _with_addresses(home: Home, wallet: Wallet, network: Network) -> status.WalletView:
+    addresses = {address.chain: address.text for address in wallet_addresses(wallet, _NETWORKS[network])}
+    return msgspec.structs.replace(view(wallet, home.kdf()), opened=True, addresses=addresses)
+
+
+def _notes(found: status.WalletView, show: Show) -> list[str]:
+    if found.state == "pending":
+        return ["note: a pending wallet has no addresses: not every participant is known to have stored its share"]
+    notes = ["note: this is the public part of the wallet's file, which only the passphrase vouches for"]
+    if show.addresses:
+        notes.append("hint: for addresses add --passphrase-file FILE, or run this on a terminal")
+    return notes
+
+
+def _print_keys(wallet: Wallet, show: Show) -> None:
+    wallet.require_active()
+    keys = _chosen(wallet, show.suite)
+    if show.form == "pem":
+        print_data("".join(public_key_pem(one.suite, one.group_public_key) for one in keys).rstrip("\n"))
+        return
+    if len(keys) > 1:
+        suites = ", ".join(short for short, suite in SUITES.items() if suite in {one.suite for one in keys})
+        raise UsageError("--der writes one public key, and this wallet has several", hint=f"--suite is one of {suites}")
+    sys.stdout.buffer.write(public_key_der(keys[0].suite, keys[0].group_public_key))
+    sys.stdout.buffer.flush()
+
+
+def _chosen(wallet: Wallet, suite: str | None) -> tuple[SuiteKeys, ...]:
+    if suite is None:
+        return wallet.suites
+    wanted = SuiteId(SUITES.get(suite, suite))
+    chosen = tuple(keys for keys in wallet.suites if keys.suite == wanted)
+    if not chosen:
+        has = ", ".join(keys.suite for keys in wallet.suites)
+        raise UsageError(f"wallet {wallet.name} has no key of {suite!a}", hint=f"it has {has}")
+    return chosen
+
+
+# ---- list ----
+
+
+def list_wallets(home: Path, *, json: bool, verbose: bool) -> None:
+    """Print the wallets of a home; files that cannot be read are talked about, and fail the command.
+
+    Raises:
+        MpcError: the first file that cannot be read.
+    """
+    log_to_stderr(verbose=verbose)
+    wallets, unreadable = _wallets(home)
+    if json:
+        for one in (*wallets, *unreadable):
+            print_json(one)
+    else:
+        print_data(*columns(wallet_row(wallet) for wallet in wallets))
+    if unreadable:
+        for error in unreadable[1:]:
+            say(f"warning: {escape(error.message)}")
+        raise error_of(unreadable[0])
+
+
+def _wallets(home: Path) -> tuple[list[status.WalletView], list[status.ErrorView]]:
+    from mpcnode.session.wallets import list_wallets as stored_wallets  # noqa: PLC0415 -- loads the node
+
+    stored = stored_wallets(Home.open(home, create=False))
+    return (
+        [one for one in stored if isinstance(one, status.WalletView)],
+        [one for one in stored if isinstance(one, status.ErrorView)],
+    )

@@ -1,0 +1,125 @@
+"""``mpcnode sign``: sign together with others."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from mpcnode.cli.options import (
+    DEFAULT_SERVER,
+    AnswerSecondsOption,
+    CaFileOption,
+    HomeOption,
+    IceServerOption,
+    JsonOption,
+    LoopbackOption,
+    NodeOptions,
+    PassphraseFdOption,
+    PassphraseFileOption,
+    PeerIdOption,
+    RoomOption,
+    RoundSecondsOption,
+    ServerOption,
+    VerboseOption,
+)
+
+EXAMPLES: Final = """\b
+Examples:
+  mpcnode sign --wallet treasury --message "hello"
+  mpcnode sign --wallet treasury --file transaction.bin --suite taproot --out transaction.sig
+  mpcnode sign --wallet treasury --batch lines.txt --with cli2"""
+
+WalletOption = Annotated[str, typer.Option("--wallet", "-w", metavar="NAME", help="The wallet, by name or id.")]
+MessageOption = Annotated[str | None, typer.Option("--message", "-m", metavar="TEXT", help="Sign this text, as UTF-8.")]
+HexOption = Annotated[str | None, typer.Option("--hex", metavar="HEX", help="Sign these bytes.")]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Sign the SHA-256 of this file, 32 bytes.")
+]
+BatchOption = Annotated[
+    Path | None,
+    typer.Option("--batch", metavar="FILE", help="Sign each line of this file, one text a line, without its line end."),
+]
+SuiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--suite", metavar="SUITE", help="ed25519, taproot or the ciphersuite's full name.", show_default="ed25519"
+    ),
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with", metavar="PEERS", help="The other signers, with commas between.", show_default="who is first"
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the signatures there too, one a line.")
+]
+MerkleRootOption = Annotated[
+    str | None,
+    typer.Option("--merkle-root", metavar="HEX", help="For taproot: sign for the key tweaked with this script tree."),
+]
+
+
+def sign(
+    *,
+    wallet: WalletOption,
+    message: MessageOption = None,
+    hex_message: HexOption = None,
+    file: FileOption = None,
+    batch: BatchOption = None,
+    suite: SuiteOption = None,
+    with_peers: WithOption = None,
+    merkle_root: MerkleRootOption = None,
+    out: OutOption = None,
+    home: HomeOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    peer_id: PeerIdOption = None,
+    room: RoomOption = "public",
+    ice_server: IceServerOption = None,
+    loopback: LoopbackOption = False,
+    ca_file: CaFileOption = None,
+    answer_seconds: AnswerSecondsOption = 120,
+    round_seconds: RoundSecondsOption = 60,
+    passphrase_file: PassphraseFileOption = None,
+    passphrase_fd: PassphraseFdOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Sign with a wallet, together with as many others as it needs.
+
+    Everybody who is there is asked; the first that accept sign. Each of them sees the message from its own copy first.
+    """
+    from mpcnode.cli.actions.sign import Asked, make_signatures  # noqa: PLC0415 -- what is heavy waits for its command
+
+    options = NodeOptions(
+        home=home,
+        server=server,
+        peer_id=peer_id,
+        room=room,
+        contacts_only=False,
+        yes=True,
+        ice_servers=tuple(ice_server or ()),
+        loopback=loopback,
+        ca_file=ca_file,
+        answer_seconds=answer_seconds,
+        round_seconds=round_seconds,
+        kdf="default",
+        passphrase_file=passphrase_file,
+        passphrase_fd=passphrase_fd,
+        json=json,
+        verbose=verbose,
+    )
+    make_signatures(
+        options,
+        Asked(
+            wallet=wallet,
+            text=message,
+            hex=hex_message,
+            file=file,
+            batch=batch,
+            suite=suite,
+            with_peers=tuple(with_peers or ()),
+            merkle_root=merkle_root,
+        ),
+        out=out,
+    )

@@ -1,0 +1,75 @@
+"""``mpcnode verify``: check a signature, without any wallet, home or server."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from mpcnode.cli.options import JsonOption, VerboseOption
+
+EXAMPLES: Final = """\b
+Examples:
+  mpcnode verify --pubkey d5bd...b3b0 --signature 92a0...7101 --message "hello"
+  mpcnode verify --pubkey treasury.pem --signature @transaction.sig --file transaction.bin --suite taproot
+
+\b
+Exit codes: 0 the signature is valid, 4 it is not, 2 the question cannot be meant."""
+
+PubkeyOption = Annotated[
+    str,
+    typer.Option(
+        "--pubkey", metavar="HEX|FILE", help="The public key: 32 or 33 bytes in hexadecimal, or a PEM or DER file."
+    ),
+]
+SignatureOption = Annotated[
+    str, typer.Option("--signature", metavar="HEX|@FILE", help="The signature, or after @ the file it stands in.")
+]
+MessageOption = Annotated[
+    str | None, typer.Option("--message", "-m", metavar="TEXT", help="What was signed: this text, as UTF-8.")
+]
+HexOption = Annotated[str | None, typer.Option("--hex", metavar="HEX", help="What was signed: these bytes.")]
+FileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", metavar="FILE", help="What was signed: the SHA-256 of this file, as 'mpcnode sign --file' does."
+    ),
+]
+SuiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        metavar="SUITE",
+        help="ed25519 (RFC 8032), taproot (BIP-340), secp256k1 (RFC 9591), or the ciphersuite's full name.",
+        show_default="what key and signature can be",
+    ),
+]
+
+
+def verify(
+    *,
+    pubkey: PubkeyOption,
+    signature: SignatureOption,
+    message: MessageOption = None,
+    hex_message: HexOption = None,
+    file: FileOption = None,
+    suite: SuiteOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Check a signature; needs no wallet, no passphrase and no server.
+
+    Any RFC 8032 Ed25519 and any BIP-340 signature will do, whoever made it. A key of 32 bytes may be of either kind:
+    without --suite both are tried, and the answer says which it is.
+    """
+    from mpcnode.cli.actions.verify import verify_signature  # noqa: PLC0415 -- what is heavy waits for its command
+
+    verify_signature(
+        pubkey=pubkey,
+        signature=signature,
+        text=message,
+        hex_text=hex_message,
+        file=file,
+        suite=suite,
+        json=json,
+        verbose=verbose,
+    )

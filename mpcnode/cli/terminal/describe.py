@@ -1,0 +1,74 @@
+"""Peers and wallets as text for people."""
+
+from mpcnode import status
+from mpcnode.cli.terminal.text import counted, escape, listed
+
+
+def peer_row(peer: status.PeerView) -> tuple[str, ...]:
+    """One peer, for columns."""
+    return (peer.peer_id, "this node" if peer.trust == "self" else peer.trust, peer.fingerprint or "")
+
+
+def wallet_row(wallet: status.WalletView) -> tuple[str, ...]:
+    """One wallet, for columns."""
+    return (wallet.name, wallet.state, f"{wallet.threshold} of {wallet.total}", wallet.peer_id, wallet.wallet_id)
+
+
+def wallet_lines(wallet: status.WalletView) -> list[str]:
+    """One wallet in full; the group public keys of an active one only, because nothing may be sent to another."""
+    lines = [
+        f"wallet        {escape(wallet.name)}",
+        f"id            {wallet.wallet_id}",
+        f"state         {wallet.state}",
+        f"signers       {wallet.threshold} of {wallet.total}",
+        f"participants  {listed(wallet.participants)}",
+        f"this node     {escape(wallet.peer_id)}, identifier {wallet.identifier}",
+        f"certificate   {_certificate(wallet)}",
+        f"safety words  {'compared' if wallet.words_compared else 'compared by nobody'}",
+        f"passphrase    {escape(wallet.kdf)}",
+    ]
+    lines += [f"public key    {key}  {escape(suite)}" for suite, key in sorted(wallet.group_public_keys.items())]
+    lines += [f"address       {escape(text)}  {escape(chain)}" for chain, text in sorted(wallet.addresses.items())]
+    return lines
+
+
+def message_lines(sign: status.SignView) -> list[str]:
+    """What is to be signed, from this node's own copy: every message, whole and escaped, with its hash."""
+    lines = []
+    for message, digest in zip(sign.messages, sign.hashes, strict=True):
+        match sign.reading:
+            case "text":
+                # Quoted, and its own backslashes doubled: a text that looks like an escaped one is not the same text.
+                text = bytes.fromhex(message).decode().replace("\\", "\\\\")
+                lines.append(f'  text: "{escape(text, len(text))}"')
+            case "file":
+                lines.append(f"  file: its SHA-256 is {message}")
+                continue
+            case "hex":
+                lines.append(f"  hex: {message or 'no bytes at all'}")
+        lines.append(f"  sha-256: {digest}")
+    if sign.merkle_root is not None:
+        lines.append(f"  for the key tweaked with the script tree {sign.merkle_root or '(none)'}")
+    return lines
+
+
+def signature_lines(signature: status.SignatureView) -> list[str]:
+    """Signatures in full, one a line, after who made them."""
+    lines = [
+        f"wallet      {escape(signature.name)}",
+        f"suite       {escape(signature.suite)}",
+        f"public key  {signature.public_key}",
+        f"signers     {listed(signature.signers)}",
+    ]
+    if signature.attempts > 1:
+        lines.append(f"attempts    {signature.attempts}")
+    lines += [
+        f"failed      {listed(failure.culprits)}: {escape(failure.message, 300)}" for failure in signature.failures
+    ]
+    return lines + [f"signature   {one}" for one in signature.signatures]
+
+
+def _certificate(wallet: status.WalletView) -> str:
+    if wallet.certificate_valid:
+        return f"valid, signed by all {wallet.total}"
+    return f"not yet: {counted(wallet.signatures, 'signature')} of {wallet.total}"

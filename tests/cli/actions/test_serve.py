@@ -1,0 +1,66 @@
+"""``mpcnode serve`` as a process."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from mpcnode.cli.commands.serve import DEFAULTS
+from mpcnode.server.limits import Limits
+from tests.helpers.terminal import clean_environment, mpcnode
+
+
+def test_the_help_page_names_the_servers_own_limits() -> None:
+    assert asdict(Limits()) == DEFAULTS
+
+
+def start(*arguments: str) -> tuple[subprocess.Popen[str], int]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mpcnode", "serve", "--port", "0", "--json", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
+    assert process.stdout is not None
+    line = json.loads(process.stdout.readline())
+    assert line["event"] == "serving"
+    return process, line["port"]
+
+
+@pytest.mark.process
+def test_it_says_where_it_listens_and_stops_in_order_when_told() -> None:
+    process, port = start()
+    with process, socket.create_connection(("127.0.0.1", port), timeout=10):
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "error: interrupted by SIGTERM\n"
+
+
+@pytest.mark.process
+def test_it_stops_with_its_standard_input_where_that_was_asked_for() -> None:
+    process, _ = start("--stop-with-stdin")
+    with process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "end of standard input" in err
+
+
+@pytest.mark.process
+def test_a_port_in_use_is_a_configuration_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = mpcnode("serve", "--port", str(taken.getsockname()[1]))
+    assert run.returncode == 3
+    assert run.stderr.startswith("error: ")
+
+
+def test_a_limit_that_makes_no_sense_is_a_configuration_error() -> None:
+    run = mpcnode("serve", "--burst", "0")
+    assert run.returncode == 3
+    assert "burst must be more than 0" in run.stderr

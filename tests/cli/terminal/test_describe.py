@@ -1,0 +1,50 @@
+"""What a person is shown before saying yes: everything, and nothing that could be taken for something else."""
+
+import hashlib
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpcnode.cli.terminal.describe import message_lines
+from mpcnode.status import SignView
+
+
+def shown(*messages: bytes, reading: Any = "text", merkle_root: str | None = None) -> list[str]:
+    hashes = tuple(hashlib.sha256(message).hexdigest() for message in messages)
+    view = SignView("ab" * 16, 0, reading, tuple(message.hex() for message in messages), hashes, merkle_root)
+    return message_lines(view)
+
+
+def test_a_text_is_quoted_and_shown_with_its_hash() -> None:
+    assert shown(b"hello ") == ['  text: "hello "', f"  sha-256: {hashlib.sha256(b'hello ').hexdigest()}"]
+
+
+def test_terminal_escapes_are_spelled_out_and_differ_from_a_text_that_spells_them() -> None:
+    real, spelled = shown(b"pay \x1b[2Kme"), shown(rb"pay \x1b[2Kme")
+    assert real[0] == r'  text: "pay \x1b[2Kme"'
+    assert spelled[0] == r'  text: "pay \\x1b[2Kme"'
+
+
+@given(st.text(), st.text())
+def test_two_texts_never_look_the_same(one: str, other: str) -> None:
+    lines = [shown(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()) for text in (one, other)]
+    texts = [text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in (one, other)]
+    assert (lines[0][0] == lines[1][0]) == (texts[0] == texts[1])
+    assert all(line.isprintable() for part in lines for line in part)
+
+
+def test_every_message_of_a_batch_is_shown_whole() -> None:
+    messages = [f"{number} {'x' * 8000}".encode() for number in range(250)]
+    lines = shown(*messages)
+    assert len(lines) == 500
+    for number, message in enumerate(messages):
+        assert message.decode() in lines[2 * number]
+
+
+def test_bytes_a_files_hash_and_a_script_tree_are_shown_as_what_they_are() -> None:
+    assert shown(b"", reading="hex")[0] == "  hex: no bytes at all"
+    assert shown(b"\xff", reading="hex")[0] == "  hex: ff"
+    assert shown(b"\xaa" * 32, reading="file") == [f"  file: its SHA-256 is {'aa' * 32}"]
+    assert shown(b"x", merkle_root="cd" * 32)[-1] == f"  for the key tweaked with the script tree {'cd' * 32}"
+    assert shown(b"x", merkle_root="")[-1] == "  for the key tweaked with the script tree (none)"

@@ -1,0 +1,54 @@
+"""Events as plain lines."""
+
+import pytest
+
+from mpcnode import status
+from mpcnode.cli.terminal.sentences import Narrator
+from tests.helpers.statuses import SESSION, ended, peers, proposed, wallet
+
+EVIL = "\x1b]0;owned\x07"
+
+EVENTS: list[status.Event] = [
+    status.Registered(EVIL, EVIL, EVIL, EVIL),
+    status.Peers(peers(EVIL)),
+    status.Disconnected(EVIL, 2.0),
+    status.Waiting((EVIL,), 1),
+    proposed(EVIL, EVIL, wallet=EVIL),
+    status.Answered(SESSION, EVIL, accepted=True),
+    status.Answered(SESSION, EVIL, accepted=False, reason=EVIL),
+    status.Progress(SESSION, "sharing", (EVIL,)),
+    status.Link(SESSION, EVIL, EVIL, "broken"),
+    status.SafetyWords(SESSION, (EVIL,)),
+    status.WalletChanged(wallet(EVIL)),
+    ended(status.ErrorView("internal", EVIL, 1, EVIL)),
+    status.Warned(EVIL),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_whatever_a_peer_wrote_is_escaped_in_every_sentence(event: status.Event) -> None:
+    lines = Narrator().lines(event)
+    assert lines
+    assert all(line.isprintable() for line in lines)
+
+
+def test_every_kind_of_event_has_a_sentence() -> None:
+    said = {type(event) for event in EVENTS}
+    assert said == set(status.Event.__args__)
+
+
+def test_a_phase_is_announced_once() -> None:
+    narrator = Narrator()
+    assert narrator.lines(status.Progress(SESSION, "sharing", ("a", "b"))) == ["sharing: waiting for a, b"]
+    assert narrator.lines(status.Progress(SESSION, "sharing", ("b",))) == []
+    assert narrator.lines(status.Progress(SESSION, "storing")) == ["storing"]
+
+
+def test_where_people_answer_every_change_is_said() -> None:
+    narrator = Narrator()
+    assert narrator.lines(status.Progress(SESSION, "confirming", ("a", "b")))
+    assert narrator.lines(status.Progress(SESSION, "confirming", ("b",))) == ["confirming: waiting for b"]
+
+
+def test_a_link_that_opens_as_it_should_is_not_news() -> None:
+    assert Narrator().lines(status.Link(SESSION, "a", "b", "open")) == []
