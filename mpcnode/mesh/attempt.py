@@ -4,19 +4,35 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from mpcnode.errors import DecodeError
 from mpcnode.mesh.transport import Connector, Fingerprints, IceCandidate
 
+MAX_HELD: Final = 64
+"""How many frames may come before this side knows that its channel is open."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptEvents:
-    """Where a try reports; its number is the first argument each time."""
+    """Where a try reports; its number is the first argument each time.
+
+    Args:
+        described: this side's description is made.
+        opened: the channel carries frames.
+        received: a frame came, never before ``opened``.
+        drained: the link has room again.
+        lost: the link failed or broke.
+        unusable: the other side's description cannot be used.
+        violated: the other side did on the link what no honest node does.
+    """
 
     described: Callable[[int, str], None]
     opened: Callable[[int], None]
     received: Callable[[int, bytes], None]
+    drained: Callable[[int], None]
     lost: Callable[[int, str], None]
+    unusable: Callable[[int, str], None]
     violated: Callable[[int, str], None]
 
 
@@ -31,6 +47,8 @@ class Attempt:
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._steps: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._open = False
+        self._held: list[bytes] = []
         self._link = connector.link(self)
 
     def offer(self) -> None:
@@ -50,9 +68,14 @@ class Attempt:
         self._steps.put_nowait(partial(self._link.add_candidate, candidate))
 
     def send(self, frame: bytes) -> None:
-        """Send one frame; silent once the link is broken."""
+        """Send one frame; it is dropped once the link is broken."""
         if self._live:
             self._link.send(frame)
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait in the link."""
+        return self._link.buffered
 
     @property
     def fingerprints(self) -> Fingerprints:
@@ -85,23 +108,38 @@ class Attempt:
             await self._link.close()
 
     def opened(self) -> None:
-        """Take it that the link is open."""
+        """Report that the link is open, then what came before this side knew it."""
         if self._live:
+            self._open = True
             self._events.opened(self.number)
+            held, self._held = self._held, []
+            for frame in held:
+                self.received(frame)
 
     def received(self, data: bytes) -> None:
-        """Take a frame."""
-        if self._live:
+        """Report a frame, or hold it until the link is open."""
+        if not self._live:
+            return
+        if self._open:
             self._events.received(self.number, data)
+        elif len(self._held) < MAX_HELD:
+            self._held.append(data)
+        else:
+            self.violated("it sends on a channel that is not open")
+
+    def drained(self) -> None:
+        """Report that the link has room again."""
+        if self._live:
+            self._events.drained(self.number)
 
     def closed(self, reason: str) -> None:
-        """Take it that the link broke."""
+        """Report, once, that the link broke."""
         if self._live:
             self._live = False
             self._events.lost(self.number, reason)
 
     def violated(self, reason: str) -> None:
-        """Take it that the other end broke the rules."""
+        """Report, once, that the other end broke the rules."""
         if self._live:
             self._live = False
             self._events.violated(self.number, reason)
@@ -113,7 +151,9 @@ class Attempt:
                 await step()
         except DecodeError as error:
             self._closing = True
-            self.violated(str(error))
+            if self._live:
+                self._live = False
+                self._events.unusable(self.number, str(error))
         except ConnectionError as error:
             self._closing = True
             self.closed(str(error))

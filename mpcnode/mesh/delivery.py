@@ -1,132 +1,332 @@
-"""In-order delivery on one link that may be built again: numbers, acknowledgements and what to say once more.
+"""What is said on one link that may be built again: numbers, acknowledgements, pieces, and what is said once more.
 
-Each direction counts its messages from 1; the number is the ``msg_id``. A channel is reliable and ordered, so an
-``ack`` of number k says that everything up to k was taken. What is not acknowledged is kept, and said again first
-thing on a new channel; the other side drops what it has. ``ack`` itself has no number and is never said again.
+No I/O; PROTOCOL, "Delivery", has these rules and the limits.
+
+*Numbers.* Each direction counts its messages from 1 in the order in which they begin on the channel; the number is the
+``msg_id``. An ``ack`` has none and is never said again.
+
+*Long and short.* A message that does not fit one frame is sent in pieces, one long message at a time, and only as fast
+as the link takes them (``WINDOW``). A short message goes between the pieces: it waits for a window, never for the rest
+of a long message. Messages of one session keep their order all the same: a short one waits here for a long one of its
+own session. Pings, acknowledgements and aborts wait for nothing.
+
+*Acknowledgements.* A ``ping`` is acknowledged at once. The ``ack`` of number k says that k was taken and everything
+whose last frame was sent before k's, because the channel is reliable and ordered. What must be heard is followed by a
+ping.
+
+*A new channel.* What was not acknowledged is kept, and begins again on a new channel, in the order of its numbers; a
+long message begins from its first piece. The other side drops what it has.
 """
 
-import re
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from mpcnode.errors import DecodeError
+from mpcnode.wire import framing
 from mpcnode.wire import peer as wire
-from mpcnode.wire.peer import Ack, PeerMessage, Ping
+from mpcnode.wire.peer import Abort, Ack, PeerMessage, Ping
 
-MAX_UNACKED: Final = 1_048_576
-"""How many bytes are kept for a peer that acknowledges nothing; many times what a session sends in two seconds."""
+MAX_UNACKED: Final = 33_554_432
+"""How many bytes are kept for a peer, sent or not, until it acknowledges them: seven of the longest messages."""
+WINDOW: Final = 65_536
+"""How many bytes of a long message may wait in the link: what a short message waits behind."""
 
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
+_ROOM_FOR_NUMBER: Final = 16
+"""A message so much shorter than a frame fits one whatever its number is."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A message without a number."""
+
+    message: PeerMessage
+    data: bytes
+    """Encoded with the number it would have had."""
+    number: int
+    heard: bool
+
+    @property
+    def long(self) -> bool:
+        return len(self.data) > framing.FRAME_SIZE - _ROOM_FOR_NUMBER
+
+    @property
+    def session(self) -> object:
+        """What its order is kept in; None where it waits for nothing."""
+        return None if isinstance(self.message, Abort) else getattr(self.message, "session_id", None)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A message with a number, until it is acknowledged."""
+
+    number: int
+    data: bytes
+    session: object
+    long: bool
+    heard: bool
+    asked_at: float | None
+    """When it was sent, where its ``ack`` measures the round trip."""
+    sent: int = 0
+    """Its place in the order in which last frames were sent on the present channel; 0 before that."""
+
+
+class Outgoing:
+    """One direction of one link: what is to be said, in frames."""
+
+    def __init__(self) -> None:
+        self.round_trip: float | None = None
+        """The last measured round-trip time, in seconds."""
+        self.ask = False
+        """Whether a ping is wanted: something that must be heard was sent after the last one."""
+        self._number = 0
+        self._sent = 0
+        self._bytes = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._kept: dict[int, _Kept] = {}
+        self._due: deque[_Kept] = deque()
+        """What has a number and did not begin on the present channel."""
+        self._acks: deque[bytes] = deque()
+        self._under_way: tuple[_Kept, deque[bytes]] | None = None
+
+    def send(self, message: PeerMessage, now: float, *, heard: bool = False) -> None:
+        """Take ``message``, to be given out by ``frames``.
+
+        Raises:
+            BufferError: the peer has not acknowledged ``MAX_UNACKED`` bytes.
+            ValueError: the message is longer than any may be; a mistake of the caller.
+        """
+        number = self._number + 1
+        data = wire.encode(message, number)
+        if len(data) > framing.MAX_MESSAGE:
+            raise ValueError(f"a message is at most {framing.MAX_MESSAGE} bytes long")
+        if self._bytes + len(data) > MAX_UNACKED:
+            raise BufferError("the peer does not acknowledge what is sent")
+        self._bytes += len(data)
+        if isinstance(message, Ping):
+            self.ask = False
+        self._waiting.append(_Waiting(message, data, number, heard))
+        self._admit(now, long=False)
+
+    def acknowledge(self, number: int) -> None:
+        """Have the peer's message of this number acknowledged."""
+        self._acks.append(wire.encode(Ack(number)))
+
+    def acknowledged(self, number: int, now: float) -> None:
+        """The peer took message ``number`` and whatever was sent before it.
+
+        Raises:
+            DecodeError: that message was not sent.
+        """
+        heard = self._kept.get(number)
+        if number > self._number or (heard is not None and not heard.sent):
+            raise DecodeError("an acknowledgement of what was not sent")
+        if heard is None:
+            return
+        if heard.asked_at is not None:
+            self.round_trip = now - heard.asked_at
+        for kept in [kept for kept in self._kept.values() if 0 < kept.sent <= heard.sent]:
+            del self._kept[kept.number]
+            self._bytes -= len(kept.data)
+
+    def new_channel(self) -> None:
+        """Go over to a new channel: what was not acknowledged begins again."""
+        self._sent = 0
+        self._acks.clear()
+        self._under_way = None
+        for kept in self._kept.values():
+            kept.sent = 0
+            kept.asked_at = None  # the time to the acknowledgement would say nothing about the way there
+        self._due = deque(self._kept.values())  # a dict keeps its order, here that of the numbers
+        self.ask = any(kept.heard for kept in self._due)
+
+    def frames(self, buffered: int, now: float) -> Iterator[bytes]:
+        """Give what is to be sent now: every short message, and pieces of a long one while the link has room.
+
+        Args:
+            buffered: how many bytes wait in the link already.
+            now: the time.
+        """
+        while True:
+            yield from self._acks
+            self._acks.clear()
+            room = buffered < WINDOW
+            if not self._due and room:
+                self._admit(now, long=True)
+            if self._due and not (self._due[0].long and (self._under_way or not room)):
+                frame = self._begin(self._due.popleft())
+            elif self._under_way is not None and room:
+                frame = self._next(*self._under_way)
+            else:
+                return
+            buffered += len(frame)
+            yield frame
+
+    @property
+    def unacked(self) -> bool:
+        """Whether anything may not have been taken by the peer."""
+        return bool(self._kept or self._waiting)
+
+    @property
+    def owes(self) -> bool:
+        """Whether anything that must be heard was not acknowledged."""
+        return any(one.heard for one in self._waiting) or any(kept.heard for kept in self._kept.values())
+
+    def _admit(self, now: float, *, long: bool) -> None:
+        """Give numbers to what may begin: short messages whose session is not held up, and one ``long`` one."""
+        if not self._waiting:
+            return
+        held = [kept for kept in self._due if kept.long] + ([self._under_way[0]] if self._under_way else [])
+        sessions, may_begin = {kept.session for kept in held}, long and not held
+        still: deque[_Waiting] = deque()
+        for one in self._waiting:
+            held_up = one.session is not None and one.session in sessions
+            if held_up or (one.long and not may_begin):
+                still.append(one)
+            else:
+                self._keep(one, now)
+            if one.long:
+                may_begin = False
+                sessions.add(one.session)
+        self._waiting = still
+
+    def _keep(self, one: _Waiting, now: float) -> None:
+        self._number += 1
+        data = one.data if one.number == self._number else wire.encode(one.message, self._number)
+        self._bytes += len(data) - len(one.data)
+        asked_at = now if isinstance(one.message, Ping) else None
+        kept = _Kept(self._number, data, one.session, one.long, one.heard, asked_at)
+        self._kept[self._number] = kept
+        self._due.append(kept)
+
+    def _begin(self, kept: _Kept) -> bytes:
+        frames = framing.split(kept.data)
+        if len(frames) == 1:
+            self._complete(kept)
+            return frames[0]
+        self._under_way = kept, deque(frames[1:])
+        return frames[0]
+
+    def _next(self, kept: _Kept, pieces: deque[bytes]) -> bytes:
+        frame = pieces.popleft()
+        if not pieces:
+            self._under_way = None
+            self._complete(kept)
+        return frame
+
+    def _complete(self, kept: _Kept) -> None:
+        self._sent += 1
+        kept.sent = self._sent
+        self.ask = self.ask or kept.heard
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of one message.
+    """What came of one frame.
 
     Args:
-        message: to be passed on; None where it was an ``ack`` or a repetition.
-        reply: to be sent back, where an ``ack`` is due.
-        round_trip: seconds, where it was the ``ack`` of a ``ping``.
+        message: to be passed on, where the frame completed one that is new.
+        acknowledged: whether the peer acknowledged something.
     """
 
     message: PeerMessage | None = None
-    reply: bytes | None = None
-    round_trip: float | None = None
+    acknowledged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    number: int
-    data: bytes
-    last_words: bool
-    """Whether a node must not leave before this is acknowledged."""
-    sent_at: float | None
-    """When it was sent, where its ``ack`` measures the round trip."""
+class Incoming:
+    """The other direction: frames put together, and their messages held to the order of their numbers."""
+
+    def __init__(self) -> None:
+        self._joiner = framing.Joiner()
+        self._highest = 0
+        """The highest number taken."""
+        self._missing: int | None = None
+        """The one number below it that was not: a long message that others overtook."""
+        self._last = 0
+        """The highest number of the present channel."""
+        self._before = 0
+        """The highest number that came before the first piece of the long message under way."""
+
+    def new_channel(self) -> None:
+        """Go over to a new channel: half of a message is worth nothing."""
+        self._joiner = framing.Joiner()
+        self._last = self._before = 0
+
+    def feed(self, frame: bytes) -> bytes | None:
+        """Take a frame; give the message that it completes.
+
+        Raises:
+            DecodeError: no honest node sends that frame here.
+        """
+        under_way = self._joiner.under_way
+        data = self._joiner.feed(frame)
+        if self._joiner.under_way and not under_way:
+            self._before = self._last
+        return data
+
+    def is_new(self, number: int, *, long: bool) -> bool:
+        """Take the number of a complete message.
+
+        Args:
+            number: its number.
+            long: whether it came in pieces, so that others may have overtaken it.
+
+        Returns:
+            False where the message was taken before, on an earlier channel.
+
+        Raises:
+            DecodeError: no message of that number can come now.
+        """
+        if number <= (self._before if long else self._last):
+            raise DecodeError("a message out of order")
+        self._last = max(self._last, number)
+        if number == self._missing:
+            self._missing = None
+            return True
+        if number <= self._highest:
+            return False
+        # Only a long message that is under way may be overtaken.
+        overtaken = [] if self._missing is None else [self._missing]
+        overtaken += range(self._highest + 1, min(number, self._highest + 3))
+        if len(overtaken) > (1 if self._joiner.under_way else 0):
+            raise DecodeError("a message out of order")
+        self._missing = overtaken[0] if overtaken else None
+        self._highest = number
+        return True
 
 
 class Delivery:
     """Both directions of one link, over all its channels."""
 
     def __init__(self) -> None:
-        self._sent = 0
-        self._kept: deque[_Kept] = deque()
-        self._kept_bytes = 0
-        self._taken = 0
-        self._channel_at: int | None = None
-        """The number of the last message on the present channel; None before its first."""
+        self.outgoing = Outgoing()
+        self.incoming = Incoming()
 
-    def send(self, message: PeerMessage, now: float) -> bytes:
-        """Number and keep ``message``.
+    def new_channel(self) -> None:
+        """Go over to a new channel, whose first message was taken elsewhere."""
+        self.outgoing.new_channel()
+        self.incoming.new_channel()
 
-        Returns:
-            Its bytes, to be sent if there is a channel.
+    def receive(self, frame: bytes, now: float) -> Taken:
+        """Take one frame.
 
         Raises:
-            BufferError: the peer has not acknowledged ``MAX_UNACKED`` bytes.
+            DecodeError: it is no frame, completes no message, or one that cannot come now.
         """
-        data = wire.encode(message, str(self._sent + 1))
-        if self._kept_bytes + len(data) > MAX_UNACKED:
-            raise BufferError("the peer does not acknowledge what is sent")
-        self._sent += 1
-        self._kept_bytes += len(data)
-        is_ping = isinstance(message, Ping)
-        last_words = isinstance(message, wire.NEEDS_ACK) and not is_ping
-        self._kept.append(_Kept(self._sent, data, last_words, now if is_ping else None))
-        return data
-
-    def new_channel(self) -> list[bytes]:
-        """Go over to a new channel; what is returned must be sent on it before anything else."""
-        self._channel_at = None
-        # The time to the acknowledgement of a ping said again says nothing about the way there.
-        self._kept = deque(_Kept(kept.number, kept.data, kept.last_words, None) for kept in self._kept)
-        return [kept.data for kept in self._kept]
-
-    def receive(self, data: bytes, now: float) -> Taken:
-        """Take one message.
-
-        Raises:
-            DecodeError: no message, or not one that can come now.
-        """
-        message, msg_id = wire.decode(data)
+        data = self.incoming.feed(frame)
+        if data is None:
+            return Taken()
+        message, number = wire.decode(data)
         if isinstance(message, Ack):
-            if msg_id is not None:
+            if number is not None:
                 raise DecodeError("an acknowledgement with a number of its own")
-            return Taken(round_trip=self._acknowledged(_number(message.msg_id), now))
-        number = _number(msg_id)
-        first = self._channel_at is None
-        if number > self._taken + 1 or not (first or number == (self._channel_at or 0) + 1):
-            raise DecodeError("a message out of order")
-        self._channel_at = number
-        reply = wire.encode(Ack(str(number))) if isinstance(message, wire.NEEDS_ACK) else None
-        if number <= self._taken:
-            return Taken(reply=reply)
-        self._taken = number
-        return Taken(message, reply)
-
-    @property
-    def unacked(self) -> bool:
-        """Whether anything sent may not have been taken."""
-        return bool(self._kept)
-
-    @property
-    def last_words_unacked(self) -> bool:
-        """Whether anything a node must not leave before was not acknowledged."""
-        return any(kept.last_words for kept in self._kept)
-
-    def _acknowledged(self, number: int, now: float) -> float | None:
-        if number > self._sent:
-            raise DecodeError("an acknowledgement of what was never sent")
-        round_trip = None
-        while self._kept and self._kept[0].number <= number:
-            kept = self._kept.popleft()
-            self._kept_bytes -= len(kept.data)
-            if kept.number == number and kept.sent_at is not None:
-                round_trip = now - kept.sent_at
-        return round_trip
-
-
-def _number(text: str | None) -> int:
-    if text is None or not _NUMBER.fullmatch(text):
-        raise DecodeError("a message without a number")
-    return int(text)
+            self.outgoing.acknowledged(message.msg_id, now)
+            return Taken(acknowledged=True)
+        if number is None:
+            raise DecodeError("a message without a number")
+        is_new = self.incoming.is_new(number, long=len(data) > framing.FRAME_SIZE)
+        if isinstance(message, Ping):
+            self.outgoing.acknowledge(number)
+            return Taken()
+        return Taken(message if is_new else None)

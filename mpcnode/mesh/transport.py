@@ -5,10 +5,11 @@ and tells what happened through its ``LinkEvents``. The mesh alone decides when 
 """
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from mpcnode.types import PeerId, SessionId
+from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import relay
 
 
@@ -41,16 +42,16 @@ class IceCandidate:
 Signal = Offer | Answer | IceCandidate
 
 
-def to_relay(session_id: SessionId, signal: Signal) -> relay.Offer | relay.Answer | relay.IceCandidate:
+def to_relay(mesh_id: SessionId, signal: Signal) -> relay.Signal:
     """Give ``signal`` its form for the sealed relay."""
     match signal:
         case Offer():
-            return relay.Offer(session_id=session_id, attempt=signal.attempt, sdp=signal.sdp)
+            return relay.Offer(mesh=mesh_id, attempt=signal.attempt, sdp=signal.sdp)
         case Answer():
-            return relay.Answer(session_id=session_id, attempt=signal.attempt, sdp=signal.sdp)
+            return relay.Answer(mesh=mesh_id, attempt=signal.attempt, sdp=signal.sdp)
         case IceCandidate():
             return relay.IceCandidate(
-                session_id=session_id,
+                mesh=mesh_id,
                 attempt=signal.attempt,
                 candidate=signal.candidate,
                 sdp_mid=signal.sdp_mid,
@@ -58,8 +59,8 @@ def to_relay(session_id: SessionId, signal: Signal) -> relay.Offer | relay.Answe
             )
 
 
-def from_relay(message: relay.Offer | relay.Answer | relay.IceCandidate) -> Signal:
-    """Take a signal out of its relay form; its session has been looked at already."""
+def from_relay(message: relay.Signal) -> Signal:
+    """Take a signal out of its relay form, whose mesh was looked at before."""
     match message:
         case relay.Offer():
             return Offer(message.sdp, message.attempt)
@@ -110,6 +111,9 @@ class LinkEvents(Protocol):
     def received(self, data: bytes) -> None:
         """One data-channel message came."""
 
+    def drained(self) -> None:
+        """What was sent has left this side, all but a little: ``Link.buffered`` is small again."""
+
     def closed(self, reason: str) -> None:
         """The link will never carry anything again; ``reason`` is our own words."""
 
@@ -120,7 +124,7 @@ class LinkEvents(Protocol):
 class Link(Protocol):
     """One try at one link; ``close`` must be awaited whatever happened before.
 
-    Its methods raise ``DecodeError`` for a description no honest node sends, ``ConnectionError`` where this try fails.
+    Its methods raise ``DecodeError`` for a description that cannot be used, ``ConnectionError`` where this try fails.
     """
 
     @property
@@ -130,6 +134,10 @@ class Link(Protocol):
     @property
     def route(self) -> str:
         """What was tried and found, in our own words, for the hint of an error."""
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes were given to ``send`` and have not left this side; 0 where the link keeps nothing."""
 
     async def offer(self) -> str:
         """Make the offer of this side."""
@@ -144,7 +152,7 @@ class Link(Protocol):
         """Take one more address of the other side; the descriptions are known."""
 
     def send(self, data: bytes) -> None:
-        """Queue one data-channel message on an open link; silent on a broken one, which tells by ``closed``."""
+        """Queue one data-channel message on an open link; a broken link drops it and tells by ``closed``."""
 
     async def close(self) -> None:
         """Tear everything down: no task, no timer and no socket is left, and no event comes any more."""
@@ -185,3 +193,29 @@ class MeshTimeouts:
     def tick(self) -> float:
         """How often deadlines are looked at."""
         return min(self.attempt, self.ping, self.announce * 4) / 20
+
+
+class Sign(Protocol):
+    """Signs with this node's identity key, as ``Identity.sign`` does."""
+
+    def __call__(self, tag: str, *fields: bytes) -> bytes:
+        """Give the 64-byte signature over the tagged hash of ``fields``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """What a node lends to its meshes.
+
+    Args:
+        peer_id: the node's name.
+        sign: signs with its identity key.
+        connector: makes its links.
+        signal: seals a signal to the peer of that name and key and gives it to the relay; never blocks.
+        timeouts: every deadline.
+    """
+
+    peer_id: PeerId
+    sign: Sign
+    connector: Connector
+    signal: Callable[[PeerId, IdentityKey, relay.Signal], None]
+    timeouts: MeshTimeouts = field(default_factory=MeshTimeouts)

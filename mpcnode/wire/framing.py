@@ -1,9 +1,10 @@
-"""Split and join what exceeds one data-channel message.
+"""Split and join what exceeds one data-channel message (PROTOCOL, "Frames").
 
 A message that fits goes as it is: JSON, so its first byte is ``{``. A longer one goes in pieces: the first is
 ``0x01 || length of the whole (4 bytes, big-endian) || data``, every other ``0x02 || data``. All pieces but the last are
-exactly ``FRAME_SIZE`` long, so that a message has one encoding. The channel is reliable and ordered: pieces of two
-messages never mix, and one partial message is all a receiver ever holds.
+exactly ``FRAME_SIZE`` long, so that a message has one encoding. The channel is reliable and ordered. A message that
+fits may come between the pieces of a longer one; the pieces of two messages never mix, so one partial message is all a
+receiver ever holds.
 """
 
 from typing import Final
@@ -12,7 +13,8 @@ from mpcnode.errors import DecodeError
 
 FRAME_SIZE: Final = 16_384
 """The longest data-channel message every WebRTC implementation takes (RFC 8831, section 6.6)."""
-MAX_MESSAGE: Final = 262_144
+MAX_MESSAGE: Final = 4_202_496
+"""The longest message: 2 MiB of round data in hexadecimal, and 8 KiB for all that stands around it."""
 
 _FIRST: Final = 0x01
 _NEXT: Final = 0x02
@@ -27,7 +29,7 @@ def split(message: bytes) -> list[bytes]:
         message: an encoded message, JSON, at most ``MAX_MESSAGE`` bytes.
 
     Raises:
-        ValueError: ``message`` is too long or is no JSON object; a mistake of the caller.
+        ValueError: ``message`` is too long or not a JSON object; a mistake of the caller.
     """
     if not message or message[0] != _OPENING or len(message) > MAX_MESSAGE:
         raise ValueError(f"a message is a JSON object of at most {MAX_MESSAGE} bytes")
@@ -47,6 +49,11 @@ class Joiner:
         self._expected = 0
         self._partial = bytearray()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether there are pieces of a message whose last one has not come."""
+        return self._expected > 0
+
     def feed(self, frame: bytes) -> bytes | None:
         """Take the next frame.
 
@@ -59,7 +66,7 @@ class Joiner:
         if not frame or len(frame) > FRAME_SIZE:
             raise DecodeError(f"a frame has 1 to {FRAME_SIZE} bytes")
         match frame[0]:
-            case 0x7B if not self._expected:
+            case 0x7B:
                 return frame
             case 0x01 if not self._expected:
                 self._first(frame)
@@ -74,7 +81,7 @@ class Joiner:
         if not FRAME_SIZE < length <= MAX_MESSAGE or len(frame) != FRAME_SIZE:
             raise DecodeError("a first piece of the wrong size")
         if frame[_FIRST_HEADER] != _OPENING:
-            raise DecodeError("a message in pieces that is no JSON object")
+            raise DecodeError("a message in pieces that is not a JSON object")
         self._expected = length
         self._partial += frame[_FIRST_HEADER:]
 

@@ -58,6 +58,18 @@ def test_only_decode_errors_escape_whatever_comes(frames: list[bytes]) -> None:
         pass
 
 
+def test_a_short_message_may_come_between_the_pieces_of_a_long_one() -> None:
+    joiner = Joiner()
+    long = message(2 * FRAME_SIZE + 100)
+    heard = []
+    for frame in split(long):
+        heard.append(joiner.feed(frame))
+        if joiner.under_way:
+            heard.append(joiner.feed(b"{}"))
+    assert heard == [None, b"{}", None, b"{}", long]
+    assert not joiner.under_way
+
+
 FIRST, MIDDLE, LAST = split(message(2 * FRAME_SIZE + 100))
 
 
@@ -70,7 +82,6 @@ FIRST, MIDDLE, LAST = split(message(2 * FRAME_SIZE + 100))
         [b"\x02"],
         [LAST],
         [FIRST, FIRST],
-        [FIRST, b"{}"],
         [FIRST, MIDDLE, MIDDLE],
         [FIRST, MIDDLE, LAST[:-1]],
         [FIRST, MIDDLE, LAST + b"x"],
