@@ -1,6 +1,6 @@
 """Frozen progress values for any user interface: what ``--json`` prints, what the live table shows.
 
-Never a secret. Text that a peer wrote is carried as it came; whoever shows it escapes it.
+Never a secret. Text that a peer wrote is carried as it came; what shows it escapes it.
 """
 
 from typing import Final, Literal
@@ -11,6 +11,10 @@ from mpcnode.errors import MpcError
 from mpcnode.types import Reading
 
 Trust = Literal["self", "verified", "unverified", "unknown"]
+Approval = Literal["user", "policy"]
+"""How the yes of a node comes about: its user says it, or its options or a wallet's policy without asking."""
+Verified = Literal["code", "invitation", "words", "contacts", "nobody"]
+"""How the participants of a wallet were verified when it was made."""
 Phase = Literal[
     "introducing",  # hellos to everybody in the proposal
     "negotiating",  # answers to the proposal
@@ -86,9 +90,10 @@ class WalletView(_Value, frozen=True, kw_only=True):
     participants: tuple[str, ...]
     suites: tuple[str, ...]
     epoch: int
+    epoch_id: str
     signatures: int
     certificate_valid: bool
-    words_compared: bool
+    verified: Verified
     kdf: str
     created: int
     group_public_keys: dict[str, str] = {}
@@ -98,10 +103,10 @@ class WalletView(_Value, frozen=True, kw_only=True):
 
 
 class SignView(_Value, frozen=True):
-    """What is to be signed, from this node's own copy; whoever shows the messages escapes them.
+    """What is to be signed, from this node's own copy; what shows the messages escapes them.
 
-    ``messages`` are hexadecimal, ``hashes`` their SHA-256; ``reading`` is how a person is shown them. ``merkle_root``
-    is the script tree of a Taproot key that is tweaked with one; empty for the key without any.
+    ``messages`` are what people read, in hexadecimal, ``hashes`` the SHA-256 of each; ``signed`` are the bytes that the
+    ``reading`` makes of them, which are signed. ``merkle_root`` is the script tree of a Taproot key, where it has one.
     """
 
     wallet_id: str
@@ -109,17 +114,22 @@ class SignView(_Value, frozen=True):
     reading: Reading
     messages: tuple[str, ...]
     hashes: tuple[str, ...]
+    signed: tuple[str, ...]
     merkle_root: str | None = None
 
 
 class SignatureView(_Value, frozen=True, kw_only=True):
-    """Signatures, one for each message, each verified by a library that did not make it."""
+    """Signatures, one for each message, each verified by a library that did not make it.
+
+    A signature is over the bytes in ``signed``, which the reading made of the message.
+    """
 
     wallet_id: str
     name: str
     suite: str
     public_key: str
     messages: tuple[str, ...]
+    signed: tuple[str, ...]
     signatures: tuple[str, ...]
     signers: tuple[str, ...]
     attempts: int = 1
@@ -168,6 +178,9 @@ class Proposed(_Event, frozen=True, tag="proposal", kw_only=True):
     participants: tuple[PeerView, ...]
     suites: tuple[str, ...]
     expires: int
+    """Unix milliseconds."""
+    wallet_id: str | None = None
+    """Of the wallet it is about, where there is one already."""
     sign: SignView | None = None
 
 
@@ -229,7 +242,7 @@ class SessionEnded(_Event, frozen=True, tag="session_ended", kw_only=True):
 
 
 class Warned(_Event, frozen=True, tag="warning"):
-    """Something the user should know that ended nothing."""
+    """Something the user should know, although it ended nothing."""
 
     message: str
 

@@ -84,11 +84,11 @@ class Room:
         here: tuple[PeerId, ...] = ()
         try:
             async with asyncio.timeout(request.wait / 1000):
-                while len(here := self.others_of(request.participants)) < wanted:
+                while len(here := self.others_of(request.with_peers)) < wanted:
                     emit(Waiting(here, wanted - len(here)))
                     await self.changed()
         except TimeoutError:
-            missing = [name for name in request.participants if name not in here]
+            missing = [name for name in request.with_peers if name not in here]
             raise ParticipantSilent(
                 f"waited {request.wait / 1000:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
                 culprits=missing,

@@ -1,4 +1,4 @@
-"""A signature in spite of some: ask everybody, sign with the first that accept, replace whoever stalls or cheats.
+"""A signature in spite of some: ask everybody, sign with the first that accept, replace those that stall or cheat.
 
 Each attempt is a session of its own with fresh nonces; nothing of a failed one is used again.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from mpcnode.commands import Sign
 from mpcnode.errors import (
     ContactChanged,
     IdentityCheckFailed,
@@ -23,15 +24,13 @@ from mpcnode.errors import (
     ProtocolAbort,
     UsageError,
 )
-from mpcnode.session.proposal import propose_signing
-from mpcnode.session.requests import Sign
-from mpcnode.session.sessions import Sessions
-from mpcnode.session.signatory import signature_view
-from mpcnode.session.signing import SigningSession
+from mpcnode.session.agenda import Agenda
+from mpcnode.session.attempt import Attempt
+from mpcnode.session.kinds.sign import MAX_BATCH, MAX_CONTENTS_SIZE, SIGN, SignTerms
+from mpcnode.session.proposal import propose
 from mpcnode.status import ErrorView, Event, SignatureView, error_view
 from mpcnode.types import IdentityKey, PeerId, SuiteId
 from mpcnode.wallet.wallet import Wallet
-from mpcnode.wire.relay import SignRequest
 
 TRIES: Final = 4
 BACK_OFF: Final = 0.2
@@ -40,7 +39,7 @@ _HINT: Final = "start `mpcnode register` on another participant's node"
 
 
 def _blamed(error: MpcError) -> tuple[PeerId, ...]:
-    """Who is to blame for certain: who stopped because of somebody else is as good a suspect as that somebody."""
+    """Those that are to blame for certain: one that stopped because of another is as good a suspect as that other."""
     return () if error.suspects else error.culprits
 
 
@@ -54,7 +53,7 @@ class _Trouble:
 
     @property
     def excluded(self) -> frozenset[PeerId]:
-        """Who is not asked again: whoever is to blame, and whoever this node could not be linked to twice."""
+        """Those not to ask again: the ones to blame, and those that this node could not be linked to twice."""
         blamed = {culprit for error in self.errors for culprit in _blamed(error) if not isinstance(error, LinkFailed)}
         links = Counter(error.peer for error in self.errors if isinstance(error, LinkFailed) and _blamed(error))
         return frozenset(blamed.union(peer for peer, times in links.items() if times > 1))
@@ -70,7 +69,7 @@ class _Trouble:
             self.suspicion.update(error.suspects or _blamed(error) or signers)
 
     def no_quorum(self, why: str) -> MpcError:
-        """Say that no quorum is left, as gravely as the gravest of what went wrong; whoever is to blame is named."""
+        """Say that no quorum is left, as gravely as the gravest of what went wrong; those to blame are named."""
         message = "; ".join([why, *(error.message for error in self.errors)])
         if any(isinstance(error, ParticipantCheated) for error in self.errors):
             return ParticipantCheated(message, culprits=self.excluded, hint=_HINT)
@@ -94,10 +93,11 @@ class _Order:
 
     wallet: Wallet
     suite: SuiteId
+    merkle_root: bytes
     chosen: tuple[PeerId, ...]
-    """Who may sign, where the user says who; nobody replaces them."""
-    emit: Callable[[Event], None]
-    negotiate: float
+    """Those that may sign, where the user names them; nobody replaces them."""
+    emit: Callable[[Event], None] | None
+    answer_within: int
 
     @property
     def needed(self) -> int:
@@ -106,68 +106,88 @@ class _Order:
 
 
 class Quorum:
-    """Signs with whoever can.
+    """Signs with those that can.
 
     Args:
-        sessions: this node's.
+        agenda: this node's sessions.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._services = sessions.services
-        self._me = sessions.services.peer_id
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+        self._services = agenda.services
+        self._me = agenda.services.peer_id
 
     async def sign(
-        self, wallet: Wallet, request: Sign, *, emit: Callable[[Event], None], negotiate: float
+        self, wallet: Wallet, command: Sign, *, emit: Callable[[Event], None] | None, answer_within: int
     ) -> SignatureView:
-        """Sign every message of ``request``.
+        """Sign every message of ``command``.
 
         Args:
             wallet: whose key.
-            request: what.
+            command: what.
             emit: takes progress.
-            negotiate: seconds everybody has to answer.
+            answer_within: milliseconds everybody has to answer.
 
         Raises:
             WalletPending: not everybody has a share.
             UsageError: the wallet has no such key or participant.
             ProtocolAbort: no quorum is left; the culprits of every attempt are in the error.
         """
-        order = self._order(wallet, request, emit=emit, negotiate=negotiate)
+        order = self._order(wallet, command, emit=emit, answer_within=answer_within)
         trouble = _Trouble()
+        epoch_id = wallet.require_active().statement.epoch_id
         views = [
-            await self._portion(order, portion, trouble) for portion in request.portions(wallet.wallet_id, wallet.epoch)
+            await self._portion(
+                order,
+                SignTerms(
+                    wallet_id=wallet.wallet_id,
+                    epoch_id=epoch_id,
+                    reading=command.reading,
+                    merkle_root=order.merkle_root,
+                    contents=contents,
+                ),
+                trouble,
+            )
+            for contents in portions(command.contents)
         ]
         return msgspec.structs.replace(
             views[-1],
             messages=tuple(message for view in views for message in view.messages),
+            signed=tuple(signed for view in views for signed in view.signed),
             signatures=tuple(signature for view in views for signature in view.signatures),
             attempts=max(view.attempts for view in views),
             failures=trouble.failures,
         )
 
-    def _order(self, wallet: Wallet, request: Sign, *, emit: Callable[[Event], None], negotiate: float) -> _Order:
+    def _order(
+        self, wallet: Wallet, command: Sign, *, emit: Callable[[Event], None] | None, answer_within: int
+    ) -> _Order:
         wallet.require_active()
-        suites = [keys.suite for keys in wallet.suites]
-        suite = request.suite or suites[0]
-        if suite not in suites:
+        suite = command.suite or wallet.suites[0]
+        if suite not in wallet.suites:
             raise UsageError(
-                f"wallet {wallet.name} has no key for that ciphersuite", hint=f"it has {', '.join(suites)}"
+                f"wallet {wallet.name} has no key for that ciphersuite", hint=f"it has {', '.join(wallet.suites)}"
             )
-        strangers = [name for name in request.with_peers if name not in wallet.identity_keys or name == self._me]
+        names = {member.peer_id for member in wallet.roster}
+        strangers = [name for name in command.with_peers if name not in names or name == self._me]
         if strangers:
             raise UsageError(f"--with names {strangers[0]}, which is no other participant of {wallet.name}")
-        if request.with_peers and len(set(request.with_peers)) < wallet.threshold - 1:
+        if command.with_peers and len(set(command.with_peers)) < wallet.threshold - 1:
             raise UsageError(f"--with names too few: wallet {wallet.name} needs {wallet.threshold - 1} other signers")
         return _Order(
-            wallet=wallet, suite=suite, chosen=tuple(dict.fromkeys(request.with_peers)), emit=emit, negotiate=negotiate
+            wallet=wallet,
+            suite=suite,
+            merkle_root=command.tree,
+            chosen=tuple(dict.fromkeys(command.with_peers)),
+            emit=emit,
+            answer_within=answer_within,
         )
 
-    async def _portion(self, order: _Order, request: SignRequest, trouble: _Trouble) -> SignatureView:
+    async def _portion(self, order: _Order, terms: SignTerms, trouble: _Trouble) -> SignatureView:
         for attempt in range(1, TRIES + 1):
             others = order.chosen or self._reachable(order.wallet, trouble)
             try:
-                view = await self._attempt(order, request, others, trouble)
+                view = await self._attempt(order, terms, others, trouble)
             except ParticipantRefused as error:
                 raise trouble.refused(error) from error  # everybody was asked: asking again is no answer
             except (ProtocolAbort, LinkFailed, IdentityCheckFailed, ContactChanged, PeerIncompatible) as error:
@@ -182,10 +202,10 @@ class Quorum:
         raise AssertionError("the last try returns or raises")
 
     def _reachable(self, wallet: Wallet, trouble: _Trouble) -> tuple[PeerId, ...]:
-        """Who can be asked: everybody there who did not fail before."""
-        others = {name: key for name, key in wallet.identity_keys.items() if name != self._me}
-        present, meshes = self._sessions.present(), self._sessions.meshes
-        here = [name for name, key in others.items() if name in present or meshes.link_to(name, key)]
+        """Name everybody that can be asked: those here that did not fail before."""
+        others = {m.peer_id: m.identity_key for m in wallet.roster if m.peer_id != self._me}
+        present, pool = self._services.present(), self._services.pool
+        here = [name for name, key in others.items() if name in present or pool.link_to(name, key)]
         left = tuple(name for name in here if name not in trouble.excluded)
         needed = wallet.threshold - 1
         if len(left) >= needed:
@@ -198,42 +218,38 @@ class Quorum:
         raise self._services.explained(silent)
 
     async def _attempt(
-        self, order: _Order, request: SignRequest, others: tuple[PeerId, ...], trouble: _Trouble
+        self, order: _Order, terms: SignTerms, others: tuple[PeerId, ...], trouble: _Trouble
     ) -> SignatureView:
-        proposal = propose_signing(
-            salt=self._services.rng(16),
-            wallet=order.wallet,
-            asked=(self._me, *others),
-            suite=order.suite,
-            request=request,
-            now=self._services.now(),
-            answer_within=order.negotiate,
+        asked = {self._me, *others}
+        proposal = propose(
+            self._services,
+            kind=SIGN.name,
+            roster=[member for member in order.wallet.roster if member.peer_id in asked],
+            threshold=order.wallet.threshold,
+            suites=(order.suite,),
+            wallet_name=order.wallet.name,
+            answer_within=order.answer_within,
+            terms=terms.encode(),
         )
-        session = SigningSession(
-            proposal,
-            proposer=self._me,
-            wallet=order.wallet,
-            services=self._services,
-            meshes=self._sessions.meshes,
-            emit=order.emit,
-        )
+        matter = SIGN.matter(proposal, self._services)
+        stage = self._agenda.stage(matter, self._agenda.shown(proposal, self._me, matter), emit=order.emit)
+        attempt = Attempt(matter, stage, proposer=self._me)
 
         def choose(accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:
             return self._choose(accepted, trouble.suspicion, order, more=more)
 
-        async with self._sessions.tracked(session, self._sessions.shown(proposal, self._me), order.emit) as told:
-            told.approved_by = "user"
+        async with self._agenda.tracked(attempt, stage):
+            stage.consent.approved_by = stage.told.approved_by = "user"
+            await self._services.journal.accept(stage.shown, stage.told)
             try:
-                signed = await session.propose(choose)
+                return await attempt.propose(choose)
             except (ProtocolAbort, LinkFailed) as error:
-                trouble.note(error, [PeerId(name) for name in session.signers if name != self._me])
+                trouble.note(error, [name for name in attempt.chosen if name != self._me])
                 raise
             finally:
-                told.signers = session.signers
-                for distrusted in session.distrusted:
+                stage.told.signers = attempt.chosen
+                for distrusted in attempt.answers.failures.values():
                     trouble.note(distrusted)
-            told.signature = signature_view(order.wallet, signed)
-        return told.signature
 
     def _choose(
         self, accepted: Collection[PeerId], suspicion: Mapping[PeerId, int], order: _Order, *, more: bool
@@ -241,14 +257,24 @@ class Quorum:
         """Choose the least suspicious, among them those with the shortest measured round-trip time.
 
         Returns:
-            Who signs; nobody yet, where too few accepted, or where it takes a suspect and ``more`` may accept.
+            The signers; nobody yet, where too few accepted, or where it takes a suspect and ``more`` may accept.
         """
-        keys = order.wallet.identity_keys
+        keys = {member.peer_id: member.identity_key for member in order.wallet.roster}
         ranked = sorted(accepted, key=lambda peer: (suspicion.get(peer, 0), self._distance(peer, keys[peer])))
         best = ranked[: order.needed]
         doubtful = more and any(suspicion.get(peer) for peer in best)
         return best if len(best) == order.needed and not doubtful else []
 
     def _distance(self, peer: PeerId, key: IdentityKey) -> float:
-        shared = self._sessions.meshes.link_to(peer, key)
-        return shared.round_trip().get(peer, 1e6) if shared else 1e9
+        shared = self._services.pool.link_to(peer, key)
+        return shared.round_trips().get(peer, 1e6) if shared else 1e9
+
+
+def portions(contents: Collection[bytes]) -> list[tuple[bytes, ...]]:
+    """Cut contents into what one session signs; the sessions share a mesh."""
+    cut: list[list[bytes]] = [[]]
+    for content in contents:
+        if len(cut[-1]) == MAX_BATCH or sum(map(len, cut[-1])) + len(content) > MAX_CONTENTS_SIZE:
+            cut.append([])
+        cut[-1].append(content)
+    return [tuple(portion) for portion in cut]

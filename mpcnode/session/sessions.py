@@ -1,0 +1,175 @@
+"""What a user can ask of a node together with others: each verb makes a proposal and sees it through."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from typing import Any
+
+from mpcnode.commands import CreateWallet, Refresh, Sign
+from mpcnode.consent.approval import Options, User
+from mpcnode.errors import ParticipantSilent, Refused, UsageError
+from mpcnode.session.agenda import Agenda
+from mpcnode.session.attempt import Attempt
+from mpcnode.session.kinds.keygen import KEYGEN
+from mpcnode.session.kinds.kind import Kind, roster_of
+from mpcnode.session.kinds.refresh import REFRESH
+from mpcnode.session.proposal import numbered, propose
+from mpcnode.session.quorum import Quorum
+from mpcnode.status import Event, SignatureView, WalletView
+from mpcnode.types import PeerId
+from mpcnode.wire.relay import SessionProposal
+
+
+class Sessions:
+    """The sessions that this node proposes.
+
+    Args:
+        agenda: runs them.
+        user: the person to ask.
+        emit: takes progress.
+    """
+
+    def __init__(self, agenda: Agenda, *, user: User, emit: Callable[[Event], None]) -> None:
+        self._agenda = agenda
+        self._services = agenda.services
+        self._quorum = Quorum(agenda)
+        self._user = user
+        self._emit = emit
+
+    async def create_wallet(
+        self, command: CreateWallet, *, user: User | None = None, emit: Callable[[Event], None] | None = None
+    ) -> WalletView:
+        """Make a wallet together with others.
+
+        Args:
+            command: which.
+            user, emit: in place of the node's own.
+
+        Raises:
+            UsageError: there is a wallet of that name, or a peer named does not exist.
+            Refused: a policy of this node is against it.
+            MpcError: why there is no wallet.
+        """
+        services = self._services
+        if any(wallet.name == command.name for wallet in services.wallets.all()):
+            raise UsageError(f"there is a wallet named {command.name} already", hint="choose another --name")
+        if services.peer_id in command.with_peers:
+            raise UsageError(f"--with names {services.peer_id}, which is this node itself")
+        others = await services.room.gather(
+            command,
+            choose=(user or self._user).choose_peers,
+            view=services.trusts.view,
+            emit=emit or self._emit,
+        )
+        keys = await services.room.introduce(others, services.conversations, wait=services.timeouts.introduce)
+        proposal = propose(
+            services,
+            kind=KEYGEN.name,
+            roster=numbered({**keys, services.peer_id: services.identity.public_key}),
+            threshold=command.threshold,
+            suites=command.suites,
+            wallet_name=command.name,
+            answer_within=command.answer_within or self._answer_within,
+        )
+        strangers = services.trusts.not_verified(roster_of(proposal))
+        if self._agenda.options.contacts_only and strangers:
+            names = ", ".join(strangers)
+            raise Refused(f"not a verified contact: {names} (--contacts-only)", hint="pair with them first")
+        options = replace(self._agenda.options, yes=command.yes or self._agenda.options.yes)
+        return await self._run(KEYGEN, proposal, options=options, user=user, emit=emit)
+
+    async def refresh(
+        self, command: Refresh, *, user: User | None = None, emit: Callable[[Event], None] | None = None
+    ) -> WalletView:
+        """Give every participant of a wallet a new share of the same key.
+
+        Args:
+            command: which wallet.
+            user, emit: in place of the node's own.
+
+        Raises:
+            KeystoreAbsent: there is no such wallet.
+            WalletPending: not everybody has a share of it.
+            ParticipantSilent: a participant is not here, and all are needed.
+            MpcError: why the shares are as they were.
+        """
+        services = self._services
+        wallet = services.wallets.named(command.wallet)
+        statement = wallet.require_active().statement
+        await self._all_here(member.peer_id for member in statement.roster)
+        proposal = propose(
+            services,
+            kind=REFRESH.name,
+            roster=statement.roster,
+            threshold=statement.threshold,
+            suites=wallet.suites,
+            wallet_name=wallet.name,
+            answer_within=command.answer_within or self._answer_within,
+            terms=(wallet.wallet_id, statement.epoch_id),
+        )
+        return await self._run(REFRESH, proposal, user=user, emit=emit)
+
+    async def sign(self, command: Sign, *, emit: Callable[[Event], None] | None = None) -> SignatureView:
+        """Sign together with others; asking for it is this node's approval.
+
+        Args:
+            command: what, with which wallet.
+            emit: takes what happens in it.
+
+        Raises:
+            KeystoreAbsent: there is no such wallet.
+            UsageError: the command does not fit it.
+            MpcError: why there is no signature.
+        """
+        wallet = self._services.wallets.named(command.wallet)
+        answer_within = command.answer_within or self._answer_within
+        return await self._quorum.sign(wallet, command, emit=emit, answer_within=answer_within)
+
+    @property
+    def _answer_within(self) -> int:
+        return round(self._services.timeouts.negotiate * 1000)
+
+    async def _run(
+        self,
+        kind: Kind[WalletView],
+        proposal: SessionProposal,
+        *,
+        options: Options | None = None,
+        user: User | None,
+        emit: Callable[[Event], None] | None,
+    ) -> WalletView:
+        """Run a session that takes everybody."""
+        me = self._services.peer_id
+        matter = kind.matter(proposal, self._services)
+        shown = self._agenda.shown(proposal, me, matter)
+        stage = self._agenda.stage(matter, shown, options=options, user=user, emit=emit)
+        attempt: Attempt[Any] = Attempt(matter, stage, proposer=me)
+        if reason := matter.hindrance():
+            raise UsageError(reason, hint="wait for that session to end, or choose another --name")
+        matter.claim()
+        stage.consent.approved_by = stage.told.approved_by = "user"
+
+        def everybody(accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:  # noqa: ARG001 (part of Choose)
+            return list(accepted) if len(accepted) == matter.needed - 1 else []
+
+        async with self._agenda.tracked(attempt, stage):
+            wallet: WalletView = await attempt.propose(everybody)
+            return wallet
+
+    async def _all_here(self, names: Iterable[PeerId]) -> None:
+        """Wait a moment for the participants that are not here yet: a command that starts a node has just arrived."""
+        wanted = set(names) - {self._services.peer_id}
+        room = self._services.room
+        try:
+            async with asyncio.timeout(self._services.timeouts.introduce):
+                while wanted - set(room.present):
+                    await room.changed()
+        except TimeoutError:
+            missing = sorted(wanted - set(room.present))
+            raise self._services.explained(
+                ParticipantSilent(
+                    f"a refresh takes every participant, and {', '.join(missing)} is not here",
+                    culprits=missing,
+                    hint="start `mpcnode register` on the missing nodes, in the same --room",
+                )
+            ) from None
