@@ -1,43 +1,43 @@
 """A node's identity: one Ed25519 key that signs, and the same key as X25519 that seals and opens.
 
-Sealing is the one-way Noise pattern X (Noise Protocol Framework, section 7.4): an ephemeral key and the sender's
-identity against the recipient's identity, so that who opens it knows who sealed it. Its limits are those of the
-pattern: it is deniable (the recipient could have made it), it says nothing about freshness (bind session and expiry
-in ``aad``), and whoever steals the *recipient's* key can seal to it in anybody's name.
+A seal is HPKE in mode auth (PROTOCOL section Identity and sealing; RFC 9180, section 5.1.3): the recipient knows that
+the sender wrote it. Its limits are those of the mode: it is deniable, because the recipient could have made it; it says
+nothing about freshness, so an envelope inside carries what does; and a thief of the *recipient's* key can seal to it
+in anybody's name. What may convict anybody is signed.
 """
 
 from collections.abc import Callable
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Final
 
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
-from mpcnode.crypto.signature import SIGNATURE_SIZE, signing_input
+from mpcnode.crypto import tags
+from mpcnode.crypto.ed25519 import ffi, lib
+from mpcnode.crypto.signature import SIGNATURE_SIZE
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import DecodeError
+from mpcnode.identity import hpke
 from mpcnode.types import IdentityKey
 
 SEED_SIZE: Final = 32
-SEAL_OVERHEAD: Final = 32 + sodium.crypto_aead_xchacha20poly1305_ietf_ABYTES
+SEAL_OVERHEAD: Final = hpke.KEY_SIZE + hpke.TAG_SIZE
 """How much longer a sealed message is than its plaintext: the ephemeral key and the tag."""
 
-SEAL_LABEL: Final = b"mpcnode-seal-v1"
-"""BLAKE2b personalisation (RFC 7693, section 2.8) of the key one sealed message is encrypted with."""
-
 EPHEMERAL_LABEL: Final = b"mpcnode-eph-v1"
-"""The same for drawing a sealed message's ephemeral key."""
+"""BLAKE2b personalisation (RFC 7693, section 2.8) of drawing a sealed message's ephemeral key."""
 
-# Every sealed message has its own ephemeral key and so its own encryption key, which is used once: a fixed nonce is
-# safe here and here only. Nothing else may ever be encrypted with the key that _seal_key returns.
-_NONCE: Final = bytes(sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES)
+_SECRET_SIZE: Final = 64
+_PERSONAL: Final = EPHEMERAL_LABEL.ljust(16, b"\x00")
+_NO_SALT: Final = bytes(16)
 
 
 class Identity:
     """The secret half of a node's identity.
 
-    Sign with it, seal to others, open what was sealed to it; ``wipe`` it at the end. libsodium's bindings take
-    ``bytes``, so each use makes a short-lived copy that Python frees without clearing: wiping clears what we hold, no
-    more.
+    Sign with it, seal to others, open what was sealed to it; ``wipe`` it at the end. libsodium works on our own copy of
+    the secret and on buffers that are cleared after each use, so that no trace of it is left behind.
     """
 
     __slots__ = ("_secret", "public_key")
@@ -61,89 +61,127 @@ class Identity:
         """
         if len(seed) != SEED_SIZE:
             raise ValueError(f"an identity seed is {SEED_SIZE} bytes")
-        public_key, secret = sodium.crypto_sign_seed_keypair(bytes(seed))
-        return cls(public_key=IdentityKey(public_key), secret=bytearray(secret))
+        public_key, secret = bytearray(32), bytearray(_SECRET_SIZE)
+        lib.crypto_sign_seed_keypair(ffi.from_buffer(public_key), ffi.from_buffer(secret), ffi.from_buffer(seed))
+        return cls(public_key=IdentityKey(bytes(public_key)), secret=secret)
 
-    def sign(self, context: str, message: bytes) -> bytes:
-        """Sign ``message`` for the one purpose ``context`` names; ``crypto.signature.verify`` is the other side.
+    def sign(self, tag: str, *fields: bytes) -> bytes:
+        """Sign ``fields`` for the one purpose ``tag`` names; ``crypto.signature.verify`` is the other side.
 
         Args:
-            context: what the signature is for, a constant of the program; ASCII without NUL.
-            message: any bytes.
+            tag: what the signature is for, a constant of ``mpcnode.crypto.tags``.
+            fields: any byte strings; their tagged hash is what is signed.
 
         Returns:
             64 bytes, the same for the same input (RFC 8032 signatures are deterministic).
 
         Raises:
-            ValueError: ``context`` is not usable, or the identity was wiped; a mistake of the caller.
+            ValueError: the identity was wiped; a mistake of the caller.
         """
-        return sodium.crypto_sign(signing_input(context, message), self._secret_key())[:SIGNATURE_SIZE]
+        self._require_secret()
+        message = tagged_hash(tag, *fields)
+        signed = bytearray(SIGNATURE_SIZE + len(message))
+        lib.crypto_sign(ffi.from_buffer(signed), ffi.NULL, message, len(message), ffi.from_buffer(self._secret))
+        return bytes(signed[:SIGNATURE_SIZE])
 
-    def seal(self, recipient: IdentityKey, plaintext: bytes, aad: bytes, rng: Callable[[int], bytes]) -> bytes:
-        """Encrypt ``plaintext`` so that only ``recipient`` can read it and knows that it is ours.
+    def seal(
+        self,
+        recipient: IdentityKey,
+        plaintext: bytes | bytearray,
+        *,
+        purpose: str,
+        topic: bytes,
+        aad: bytes,
+        rng: Callable[[int], bytes],
+    ) -> bytes:
+        """Encrypt ``plaintext`` so that ``recipient`` alone can read it and knows that it is ours.
 
         Args:
-            recipient: the identity key of who shall open it.
+            recipient: the identity key that shall open it.
             plaintext: any bytes, may be empty.
-            aad: what the message is bound to and does not carry; ``open`` needs the same bytes.
+            purpose: what seals of this kind are for: ``relay``, ``share``.
+            topic: what this one belongs to.
+            aad: what the message is bound to beside and does not carry; ``open`` needs the same bytes.
             rng: gives that many uniformly random bytes.
 
         Returns:
             The ephemeral public key (32 bytes), then ciphertext and tag.
 
         Raises:
-            DecodeError: ``recipient`` is no usable key; whoever sent that key is to blame.
+            DecodeError: ``recipient`` is not a usable key; the sender of that key is to blame.
             ValueError: the identity was wiped; a mistake of the caller.
         """
+        self._require_secret()
         theirs = _to_x25519(recipient)
-        # Hedged: should rng ever repeat (a cloned machine), another plaintext still gets another ephemeral key.
-        drawn = rng(32) + blake2b(aad).digest() + blake2b(plaintext).digest()
-        ephemeral = blake2b(drawn, key=self._secret_key(), digest_size=32, person=EPHEMERAL_LABEL).digest()
-        ephemeral_public = sodium.crypto_scalarmult_base(ephemeral)
-        es = _agree(ephemeral, theirs)
-        ss = _agree(sodium.crypto_sign_ed25519_sk_to_curve25519(self._secret_key()), theirs)
-        key = _seal_key(es, ss, ephemeral_public, sender=self.public_key, recipient=recipient)
-        return ephemeral_public + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, aad, _NONCE, key)
+        info = _info(purpose, self.public_key, recipient, topic)
+        mine = self._x25519()
+        ephemeral = self._ephemeral(rng(32), info, aad, plaintext)
+        try:
+            return hpke.seal(theirs, info, aad, plaintext, sender=mine, ephemeral=ephemeral)
+        finally:
+            hpke.wipe(mine, ephemeral)
 
-    def open(self, sender: IdentityKey, sealed: bytes, aad: bytes) -> bytearray:
+    def open(self, sender: IdentityKey, sealed: bytes, *, purpose: str, topic: bytes, aad: bytes) -> bytearray:
         """Decrypt what ``sender`` sealed to us.
 
         Args:
             sender: the identity key it must come from.
             sealed: what ``seal`` returned on the other side.
+            purpose: what it must be for.
+            topic: what it must belong to.
             aad: what the sender bound it to.
 
         Returns:
             The plaintext, for the caller to wipe.
 
         Raises:
-            DecodeError: it is not from ``sender``, not for us, not bound to ``aad``, altered or truncated: these
-                cannot be told apart. The transport knows whom to blame.
+            DecodeError: it is not from ``sender``, not for us, not for this purpose or topic, not bound to ``aad``,
+                altered or truncated: these cannot be told apart. The transport knows whom to blame.
             ValueError: the identity was wiped; a mistake of the caller.
         """
-        if len(sealed) < SEAL_OVERHEAD:
-            raise DecodeError("a sealed message is at least its overhead long")
-        ephemeral_public = bytes(sealed[:32])
-        mine = sodium.crypto_sign_ed25519_sk_to_curve25519(self._secret_key())
-        es = _agree(mine, ephemeral_public)
-        ss = _agree(mine, _to_x25519(sender))
-        key = _seal_key(es, ss, ephemeral_public, sender=sender, recipient=self.public_key)
+        self._require_secret()
+        theirs = _to_x25519(sender)
+        mine = self._x25519()
         try:
-            return bytearray(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(bytes(sealed[32:]), aad, _NONCE, key))
-        except CryptoError:
-            raise DecodeError(
-                "a sealed message does not open: wrong sender, recipient or context, or altered"
-            ) from None
+            return hpke.open_(theirs, _info(purpose, sender, self.public_key, topic), aad, sealed, recipient=mine)
+        finally:
+            hpke.wipe(mine)
 
     def wipe(self) -> None:
         """Clear the secret; from here on only ``public_key`` is of use."""
-        self._secret[:] = bytes(len(self._secret))
+        hpke.wipe(self._secret)
         self._secret.clear()
 
-    def _secret_key(self) -> bytes:
+    def _require_secret(self) -> None:
         if not self._secret:
             raise ValueError("this identity was wiped")
-        return bytes(self._secret)
+
+    def _x25519(self) -> bytearray:
+        """Give the secret key as X25519's, for the caller to wipe."""
+        secret = bytearray(hpke.KEY_SIZE)
+        lib.crypto_sign_ed25519_sk_to_curve25519(ffi.from_buffer(secret), ffi.from_buffer(self._secret))
+        return secret
+
+    def _ephemeral(self, drawn: bytes, info: bytes, aad: bytes, plaintext: bytes | bytearray) -> bytearray:
+        """Make the ephemeral secret key of one message, for the caller to wipe.
+
+        Hedged: should the random bytes ever repeat (a cloned machine), another message still gets another key.
+        """
+        ephemeral = bytearray(hpke.KEY_SIZE)
+        message = drawn + info + sha256(aad).digest() + sha256(plaintext).digest()
+        failed = lib.crypto_generichash_blake2b_salt_personal(
+            ffi.from_buffer(ephemeral),
+            len(ephemeral),
+            message,
+            len(message),
+            ffi.from_buffer(self._secret),
+            len(self._secret),
+            _NO_SALT,
+            _PERSONAL,
+        )
+        if failed:
+            raise RuntimeError("libsodium did not hash")  # never go on: an ephemeral key of zeros is known to everybody
+        return ephemeral
 
     def __repr__(self) -> str:
         return f"Identity({self.public_key.hex()}, <redacted>)"
@@ -153,7 +191,7 @@ def check_identity_key(data: bytes) -> IdentityKey:
     """Take bytes from a peer or a file as an identity key that can be verified with and sealed to.
 
     Raises:
-        DecodeError: not 32 bytes, not canonical, no point, or outside the prime-order subgroup.
+        DecodeError: not 32 bytes, not canonical, not a point, or outside the prime-order subgroup.
     """
     if len(data) != 32:
         raise DecodeError("an identity key is 32 bytes")
@@ -171,15 +209,6 @@ def _to_x25519(public_key: bytes) -> bytes:
         raise DecodeError("an identity key is not a usable point") from None
 
 
-def _agree(secret: bytes, public: bytes) -> bytes:
-    """X25519, refusing the all-zero result that low-order points give (RFC 7748, section 6.1)."""
-    try:
-        return sodium.crypto_scalarmult(secret, public)
-    except (CryptoError, RuntimeError):
-        raise DecodeError("a low-order point in a sealed message") from None
-
-
-def _seal_key(es: bytes, ss: bytes, ephemeral: bytes, *, sender: bytes, recipient: bytes) -> bytes:
-    # Five fields of 32 bytes each: no two field lists give the same input. The public keys are in it because X25519
-    # alone does not bind them (RFC 7748, section 7).
-    return blake2b(es + ss + ephemeral + sender + recipient, digest_size=32, person=SEAL_LABEL).digest()
+def _info(purpose: str, sender: IdentityKey, recipient: IdentityKey, topic: bytes) -> bytes:
+    """What a seal is for. Both identity keys are in it: an X25519 key stands for two Ed25519 ones."""
+    return tagged_hash(tags.SEAL, purpose.encode(), sender, recipient, topic)
