@@ -18,6 +18,7 @@ _HPKE: Final = b"HPKE\x00\x20\x00\x01\x00\x03"
 _MODE_AUTH: Final = b"\x02"
 _NONCE_SIZE: Final = 12
 _BLOCK: Final = 64
+_ROOM: Final = bytes(32)
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -25,7 +26,14 @@ Bytes = bytes | bytearray
 
 
 def seal(
-    recipient: bytes, info: bytes, aad: bytes, plaintext: Bytes, *, sender: bytearray, ephemeral: bytearray
+    recipient: bytes,
+    info: bytes,
+    aad: bytes,
+    plaintext: Bytes,
+    *,
+    sender: bytearray,
+    sender_public: bytes,
+    ephemeral: bytearray,
 ) -> bytes:
     """Encrypt one message so that ``recipient`` alone can read it and knows that ``sender`` wrote it (SealAuth).
 
@@ -35,6 +43,7 @@ def seal(
         aad: what the message is bound to beside.
         plaintext: any bytes, may be empty.
         sender: the sender's X25519 secret key.
+        sender_public: its public key, which a caller has at hand; with another one, nobody can open the message.
         ephemeral: an X25519 secret key made for this message alone. With the same one, two messages would be encrypted
             with the same key and nonce.
 
@@ -45,9 +54,7 @@ def seal(
         DecodeError: ``recipient`` is a point of low order.
     """
     enc = public_key(ephemeral)
-    shared = _shared_secret(
-        (ephemeral, recipient), (sender, recipient), kem_context=enc + recipient + public_key(sender)
-    )
+    shared = _shared_secret((ephemeral, recipient), (sender, recipient), kem_context=enc + recipient + sender_public)
     key, nonce = _key_schedule(shared, info)
     ciphertext = bytearray(len(plaintext) + TAG_SIZE)
     try:
@@ -67,7 +74,9 @@ def seal(
     return enc + ciphertext
 
 
-def open_(sender: bytes, info: bytes, aad: bytes, sealed: bytes, *, recipient: bytearray) -> bytearray:
+def open_(
+    sender: bytes, info: bytes, aad: bytes, sealed: bytes, *, recipient: bytearray, recipient_public: bytes
+) -> bytearray:
     """Decrypt what ``sender`` sealed to us (OpenAuth).
 
     Args:
@@ -76,6 +85,7 @@ def open_(sender: bytes, info: bytes, aad: bytes, sealed: bytes, *, recipient: b
         aad: what the sender bound it to.
         sealed: what ``seal`` returned on the other side.
         recipient: the recipient's X25519 secret key.
+        recipient_public: its public key, which a caller has at hand; with another one, nothing opens.
 
     Returns:
         The plaintext, for the caller to wipe.
@@ -86,7 +96,7 @@ def open_(sender: bytes, info: bytes, aad: bytes, sealed: bytes, *, recipient: b
     if len(sealed) < KEY_SIZE + TAG_SIZE:
         raise DecodeError("a sealed message is at least its overhead long")
     enc, ciphertext = bytes(sealed[:KEY_SIZE]), bytes(sealed[KEY_SIZE:])
-    shared = _shared_secret((recipient, enc), (recipient, sender), kem_context=enc + public_key(recipient) + sender)
+    shared = _shared_secret((recipient, enc), (recipient, sender), kem_context=enc + recipient_public + sender)
     key, nonce = _key_schedule(shared, info)
     plaintext = bytearray(len(ciphertext) - TAG_SIZE)
     try:
@@ -169,20 +179,13 @@ def _hmac(key: Bytes, *parts: Bytes) -> bytearray:
     """HMAC-SHA256 (RFC 2104) of a key of at most 64 bytes."""
     padded = bytearray(_BLOCK)
     padded[: len(key)] = key
-    inner = bytearray(_BLOCK + sum(map(len, parts)))
-    outer = bytearray(_BLOCK + 32)
-    out = bytearray(32)
-    for buffer, pad in ((inner, _INNER), (outer, _OUTER)):
-        masked = padded.translate(pad)
-        buffer[:_BLOCK] = masked
-        wipe(masked)
-    at = _BLOCK
-    for part in parts:
-        inner[at : at + len(part)] = part
-        at += len(part)
-    lib.crypto_hash_sha256(ffi.from_buffer(memoryview(outer)[_BLOCK:]), ffi.from_buffer(inner), len(inner))
-    lib.crypto_hash_sha256(ffi.from_buffer(out), ffi.from_buffer(outer), len(outer))
-    wipe(padded, inner, outer)
+    ipad, opad = padded.translate(_INNER), padded.translate(_OUTER)
+    # `join` makes its result at once: a buffer that grows leaves pieces of the secret where it was before.
+    inner, outer, out = bytearray().join((ipad, *parts)), bytearray().join((opad, _ROOM)), bytearray(len(_ROOM))
+    start = ffi.from_buffer("unsigned char[]", outer)
+    lib.crypto_hash_sha256(start + _BLOCK, ffi.from_buffer(inner), len(inner))
+    lib.crypto_hash_sha256(ffi.from_buffer(out), start, len(outer))
+    wipe(padded, ipad, opad, inner, outer)
     return out
 
 

@@ -7,6 +7,7 @@ in anybody's name. What may convict anybody is signed.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -112,12 +113,20 @@ class Identity:
             ValueError: the identity was wiped; a mistake of the caller.
         """
         self._require_secret()
-        theirs = _to_x25519(recipient)
+        theirs, ours = _to_x25519(recipient), _to_x25519(self.public_key)
         info = _info(purpose, self.public_key, recipient, topic)
         mine = self._x25519()
         ephemeral = self._ephemeral(rng(32), info, aad, plaintext)
         try:
-            return hpke.seal(theirs, info, aad, plaintext, sender=mine, ephemeral=ephemeral)
+            return hpke.seal(
+                theirs,
+                info,
+                aad,
+                plaintext,
+                sender=mine,
+                sender_public=ours,
+                ephemeral=ephemeral,
+            )
         finally:
             hpke.wipe(mine, ephemeral)
 
@@ -140,10 +149,11 @@ class Identity:
             ValueError: the identity was wiped; a mistake of the caller.
         """
         self._require_secret()
-        theirs = _to_x25519(sender)
+        theirs, ours = _to_x25519(sender), _to_x25519(self.public_key)
+        info = _info(purpose, sender, self.public_key, topic)
         mine = self._x25519()
         try:
-            return hpke.open_(theirs, _info(purpose, sender, self.public_key, topic), aad, sealed, recipient=mine)
+            return hpke.open_(theirs, info, aad, sealed, recipient=mine, recipient_public=ours)
         finally:
             hpke.wipe(mine)
 
@@ -193,18 +203,21 @@ def check_identity_key(data: bytes) -> IdentityKey:
     Raises:
         DecodeError: not 32 bytes, not canonical, not a point, or outside the prime-order subgroup.
     """
-    if len(data) != 32:
-        raise DecodeError("an identity key is 32 bytes")
-    _to_x25519(data)
-    return IdentityKey(bytes(data))
+    key = IdentityKey(bytes(data))
+    _to_x25519(key)
+    return key
 
 
+@lru_cache(maxsize=1024)
 def _to_x25519(public_key: bytes) -> bytes:
-    """Map an Ed25519 key to X25519; libsodium refuses small-order and mixed-order points (RFC 7748, section 6.1)."""
+    """Map an Ed25519 key to X25519; libsodium refuses small-order and mixed-order points (RFC 7748, section 6.1).
+
+    The map takes twice as long as a key agreement, and a node has few peers: it is remembered.
+    """
     if len(public_key) != 32:
         raise DecodeError("an identity key is 32 bytes")
     try:
-        return sodium.crypto_sign_ed25519_pk_to_curve25519(bytes(public_key))
+        return sodium.crypto_sign_ed25519_pk_to_curve25519(public_key)
     except (CryptoError, RuntimeError):
         raise DecodeError("an identity key is not a usable point") from None
 

@@ -112,10 +112,11 @@ def test_a_stranger_who_says_it_is_somebody_else_needs_that_ones_secret() -> Non
 def test_a_seal_is_hpke_of_the_mapped_keys_for_its_purpose() -> None:
     """The construction from its parts, so that others can write the other side."""
     sealed = seal(ANA, BEN)
-    ben = bytearray(sodium.crypto_sign_ed25519_sk_to_curve25519(bytes(BEN._secret)))
-    ana = sodium.crypto_sign_ed25519_pk_to_curve25519(ANA.public_key)
+    secret = bytearray(sodium.crypto_sign_ed25519_sk_to_curve25519(bytes(BEN._secret)))
+    ana, ben = (sodium.crypto_sign_ed25519_pk_to_curve25519(one.public_key) for one in (ANA, BEN))
     info = tagged_hash("mpcnode/seal/v1", b"relay", ANA.public_key, BEN.public_key, TOPIC)
-    assert hpke.open_(ana, info, b"aad", sealed, recipient=ben) == b"secret"
+    assert hpke.open_(ana, info, b"aad", sealed, recipient=secret, recipient_public=ben) == b"secret"
+    assert ben == hpke.public_key(secret)
 
 
 def test_a_sealed_message_cannot_be_sent_back_to_its_sender_as_the_recipients() -> None:
