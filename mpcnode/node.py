@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from mpcnode.commands import CreateWallet, Refresh, Sign
 from mpcnode.consent.approval import Accept, Options, User
 from mpcnode.consent.journal import Journal
+from mpcnode.consent.limits import Claims
 from mpcnode.consent.policy import load_policy
 from mpcnode.errors import MpcError
 from mpcnode.identity.identity import Identity
@@ -22,13 +23,14 @@ from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.pool import Pool
-from mpcnode.mesh.transport import Connector, MeshTimeouts
+from mpcnode.mesh.transport import Connector, Local, MeshTimeouts
 from mpcnode.peers.conversation import Conversations, Opened
 from mpcnode.peers.neighbours import Neighbours
 from mpcnode.peers.room import Room
 from mpcnode.peers.trust import Trusts
 from mpcnode.session.agenda import Agenda
 from mpcnode.session.catch_up import CatchUp
+from mpcnode.session.kinds.refresh import new_shares_of
 from mpcnode.session.services import Services, SessionTimeouts
 from mpcnode.session.sessions import Sessions
 from mpcnode.signaling import events
@@ -37,7 +39,7 @@ from mpcnode.status import ErrorView, Event, PeerView, SignatureView, WalletView
 from mpcnode.types import IdentityKey, PeerId, parse_peer_id
 from mpcnode.waits import first_of, see_end
 from mpcnode.wallet.store import Wallets, list_wallets, unreadable_wallets
-from mpcnode.wire.relay import CertificateReply, CertificateRequest
+from mpcnode.wire.relay import CertificateReply, CertificateRequest, NegotiationMessage
 from mpcnode.wire.signaling import IceServer
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
@@ -262,20 +264,24 @@ class Node:
             home, peer_id=self.peer_id, public_key=identity.public_key, introduced=conversations.key_of
         )
         wallets = Wallets(home, keyring, self.peer_id)
-        catch_up = CatchUp(wallets, conversations, peer_id=self.peer_id, now=_now, emit=emit)
+        claims = Claims()
+        catch_up = CatchUp(
+            wallets,
+            conversations,
+            peer_id=self.peer_id,
+            now=_now,
+            changing=lambda wallet_id: claims.held(new_shares_of(wallet_id)),
+            emit=emit,
+        )
         router = _Router(catch_up, self._tasks)
-        pool = Pool(
+        local = Local(
             peer_id=self.peer_id,
             sign=identity.sign,
             connector=connector,
-            signal=lambda to, message, key: conversations.send(
-                to, message, expires=_now() + SIGNAL_LASTS, key=key
-            ),
-            negotiate=router.negotiated,
-            lost=router.lost,
+            signal=lambda to, key, signal: conversations.send(to, signal, key=key, expires=_now() + SIGNAL_LASTS),
             timeouts=self.config.mesh_timeouts,
-            idle=self.config.warm,
         )
+        pool = Pool(local, negotiate=router.negotiated, lost=router.lost, idle=self.config.warm)
         services = Services(
             peer_id=self.peer_id,
             identity=identity,
@@ -285,6 +291,7 @@ class Node:
             wallets=wallets,
             trusts=trusts,
             journal=self._journal,
+            claims=claims,
             policy_of=lambda wallet: load_policy(home.path, wallet),
             rng=secrets.token_bytes,
             now=_now,
@@ -339,7 +346,7 @@ class _Router:
         """Tell the sessions."""
         self.agenda.lost(peers)
 
-    def negotiated(self, sender: PeerId, key: IdentityKey, message: Any) -> None:  # noqa: ANN401 (a negotiation message)
+    def negotiated(self, sender: PeerId, key: IdentityKey, message: NegotiationMessage) -> None:
         """Take what negotiates a session and came over a mesh."""
         self.opened(Opened(sender, key, message, by_mesh=True))
 

@@ -6,6 +6,7 @@ Each bound is charged to an identity key where one is known. Names are free, so 
 from collections import OrderedDict, deque
 from typing import Final, Generic, TypeVar
 
+from mpcnode.errors import Refused
 from mpcnode.types import IdentityKey, PeerId, SessionId
 
 T = TypeVar("T")
@@ -108,6 +109,30 @@ class Early(Generic[T]):
             if not left:
                 del self._waiting[sender]
         return taken
+
+
+class Claims:
+    """What only one session at a time may make at this node, such as a wallet of one name."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, SessionId] = {}
+
+    def held(self, what: str) -> bool:
+        """Say whether a session makes ``what``."""
+        return what in self._held
+
+    def take(self, what: str, session_id: SessionId) -> None:
+        """Have no other session make ``what``.
+
+        Raises:
+            Refused: one does.
+        """
+        if self._held.setdefault(what, session_id) != session_id:
+            raise Refused(f"another session at this node makes {what} already")
+
+    def free(self, session_id: SessionId) -> None:
+        """Give back what a session took."""
+        self._held = {what: holder for what, holder in self._held.items() if holder != session_id}
 
 
 class Allowance:

@@ -191,7 +191,7 @@ class Agenda:
                 known=shown.proposer not in verified,
                 policy_of=lambda: services.policy_of(wallet) if wallet is not None else None,
                 journal=services.journal,
-                on_yes=matter.claim,
+                on_yes=lambda: self.claim(matter),
             ),
             phases=Phases(shown.session_id, emit),
             told=Told(
@@ -200,6 +200,17 @@ class Agenda:
                 known=_is_known(shown),
             ),
         )
+
+    def claim(self, matter: Matter[Any]) -> None:
+        """Have no other session make what this one makes; not before somebody here said yes to it.
+
+        Raises:
+            Refused: another session makes it, or this node has it by now.
+        """
+        if reason := matter.hindrance():
+            raise Refused(reason)
+        if makes := matter.makes():
+            self.services.claims.take(makes, matter.proposal.session_id)
 
     @asynccontextmanager
     async def tracked(self, attempt: Attempt[Any], stage: Stage) -> AsyncIterator[None]:
@@ -227,7 +238,7 @@ class Agenda:
             raise
         finally:
             del self._running[session_id]
-            attempt.matter.release()
+            self.services.claims.free(session_id)
             self._places.free(session_id)
             self._over.ran(session_id)
             try:

@@ -36,6 +36,7 @@ class CatchUp:
         conversations: to the peers.
         peer_id: this node's name.
         now: Unix milliseconds.
+        changing: says whether a session replaces the shares of a wallet just now.
         emit: takes what changed.
     """
 
@@ -46,12 +47,14 @@ class CatchUp:
         *,
         peer_id: PeerId,
         now: Callable[[], int],
+        changing: Callable[[WalletId], bool],
         emit: Callable[[Event], None],
     ) -> None:
         self._wallets = wallets
         self._conversations = conversations
         self._me = peer_id
         self._now = now
+        self._changing = changing
         self._emit = emit
         self._here: set[PeerId] = set()
         self._one_at_a_time = asyncio.Lock()
@@ -78,7 +81,7 @@ class CatchUp:
         if not isinstance(message, CertificateRequest | CertificateReply):
             return
         wallet = self._wallets.find(message.wallet)
-        epoch = wallet.epoch(message.epoch) if wallet else None
+        epoch = _epoch(wallet, message.epoch)
         if wallet is None or epoch is None or _participants(epoch).get(opened.sender) != opened.public_key:
             return
         if isinstance(message, CertificateRequest):
@@ -94,15 +97,15 @@ class CatchUp:
             if wallet.pending is not None and (key := _participants(wallet.pending).get(peer)):
                 self._conversations.send(
                     peer,
-                    CertificateRequest(wallet=wallet.wallet_id, epoch=wallet.pending.statement.epoch_id),
+                    CertificateRequest(wallet=wallet.wallet_id, epoch=wallet.pending.epoch_id),
                     expires=self._now() + LASTS,
                     key=key,
                 )
 
     async def _take(self, wallet_id: WalletId, reply: CertificateReply) -> None:
         before = self._wallets.find(wallet_id)
-        known = before.epoch(reply.epoch) if before else None
-        if before is None or known is None or wallet_id in self._wallets.being_changed:
+        known = _epoch(before, reply.epoch)
+        if before is None or known is None or self._changing(wallet_id):
             return  # a session that replaces these shares may be abandoning this very epoch
         certificate = Certificate(reply.epoch, {one.public_key: one.signature for one in reply.signatures})
         try:
@@ -112,7 +115,7 @@ class CatchUp:
             self._emit(Warned(f"an epoch of wallet {before.name} stays pending: {error.message}"))
             return
         after = self._wallets.find(wallet_id)
-        epoch = after.epoch(reply.epoch) if after else None
+        epoch = _epoch(after, reply.epoch)
         if after is not None and epoch is not None and epoch != known:
             self._emit(WalletChanged(view))
             self._hand_on(after, reply.epoch)
@@ -120,7 +123,6 @@ class CatchUp:
     def _hand_on(self, wallet: Wallet, epoch_id: EpochId) -> None:
         """Tell the participants that are here; it ends, because nobody hands on what says nothing new."""
         epoch = wallet.epoch(epoch_id)
-        assert epoch is not None
         for name, key in _participants(epoch).items():
             if name in self._here and name != self._me:
                 self._reply(name, key, wallet, epoch)
@@ -129,10 +131,14 @@ class CatchUp:
         signatures = sorted(epoch.certificate.signatures.items())
         reply = CertificateReply(
             wallet=wallet.wallet_id,
-            epoch=epoch.statement.epoch_id,
+            epoch=epoch.epoch_id,
             signatures=tuple(EpochSignature(signer, signature) for signer, signature in signatures),
         )
         self._conversations.send(to, reply, expires=self._now() + LASTS, key=key)
+
+
+def _epoch(wallet: Wallet | None, epoch_id: EpochId) -> Epoch | None:
+    return next((epoch for epoch in wallet.epochs if epoch.epoch_id == epoch_id), None) if wallet else None
 
 
 def _participants(epoch: Epoch) -> dict[PeerId, IdentityKey]:

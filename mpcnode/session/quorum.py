@@ -135,7 +135,7 @@ class Quorum:
         """
         order = self._order(wallet, command, emit=emit, answer_within=answer_within)
         trouble = _Trouble()
-        epoch_id = wallet.require_active().statement.epoch_id
+        epoch_id = wallet.require_active().epoch_id
         views = [
             await self._portion(
                 order,
@@ -163,10 +163,11 @@ class Quorum:
         self, wallet: Wallet, command: Sign, *, emit: Callable[[Event], None] | None, answer_within: int
     ) -> _Order:
         wallet.require_active()
-        suite = command.suite or wallet.suites[0]
-        if suite not in wallet.suites:
+        suites = [keys.suite for keys in wallet.suites]
+        suite = command.suite or suites[0]
+        if suite not in suites:
             raise UsageError(
-                f"wallet {wallet.name} has no key for that ciphersuite", hint=f"it has {', '.join(wallet.suites)}"
+                f"wallet {wallet.name} has no key for that ciphersuite", hint=f"it has {', '.join(suites)}"
             )
         names = {member.peer_id for member in wallet.roster}
         strangers = [name for name in command.with_peers if name not in names or name == self._me]
@@ -267,7 +268,7 @@ class Quorum:
 
     def _distance(self, peer: PeerId, key: IdentityKey) -> float:
         shared = self._services.pool.link_to(peer, key)
-        return shared.round_trips().get(peer, 1e6) if shared else 1e9
+        return shared.round_trip().get(peer, 1e6) if shared else 1e9
 
 
 def portions(contents: Collection[bytes]) -> list[tuple[bytes, ...]]:

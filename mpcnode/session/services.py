@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from mpcnode.consent.journal import Journal
+from mpcnode.consent.limits import Claims
 from mpcnode.consent.policy import WalletPolicy
 from mpcnode.errors import LinkFailed, MpcError, ParticipantSilent
 from mpcnode.identity.identity import Identity
@@ -50,6 +51,7 @@ class Services:
         wallets: where shares become durable.
         trusts: how well each peer is known.
         journal: where each session is written down.
+        claims: what only one session at a time may make.
         policy_of: reads the policy of a wallet, if it has one; a few lines from the disk.
         rng: gives that many random bytes.
         now: Unix milliseconds.
@@ -64,6 +66,7 @@ class Services:
     wallets: Wallets
     trusts: Trusts
     journal: Journal
+    claims: Claims
     policy_of: Callable[[Wallet], WalletPolicy | None]
     rng: Callable[[int], bytes]
     now: Callable[[], int]

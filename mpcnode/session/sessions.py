@@ -102,7 +102,7 @@ class Sessions:
             kind=REFRESH.name,
             roster=statement.roster,
             threshold=statement.threshold,
-            suites=wallet.suites,
+            suites=[keys.suite for keys in wallet.suites],
             wallet_name=wallet.name,
             answer_within=command.answer_within or self._answer_within,
             terms=(wallet.wallet_id, statement.epoch_id),
@@ -146,7 +146,7 @@ class Sessions:
         attempt: Attempt[Any] = Attempt(matter, stage, proposer=me)
         if reason := matter.hindrance():
             raise UsageError(reason, hint="wait for that session to end, or choose another --name")
-        matter.claim()
+        self._agenda.claim(matter)
         stage.consent.approved_by = stage.told.approved_by = "user"
 
         def everybody(accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:  # noqa: ARG001 (part of Choose)

@@ -23,30 +23,16 @@ class KeygenMatter(Matter[WalletView]):
         self._verified: Literal["words", "contacts", "nobody"] = "nobody"
         self._stored: WalletView | None = None
 
+    def makes(self) -> str:
+        """Name the wallet: two sessions at once must not make two of one name."""
+        return f"a wallet named {self.proposal.wallet_name}"
+
     def hindrance(self) -> str | None:
-        """Say why no wallet can have this name; two sessions at once must not make two of one name either."""
+        """Say why no wallet can have this name."""
         name = self.proposal.wallet_name
         if any(wallet.name == name for wallet in self.services.wallets.all()):
             return f"this node has a wallet named {name} already"
-        if name in self.services.wallets.being_made:
-            return f"this node is making a wallet named {name} already"
-        return None
-
-    def claim(self) -> None:
-        """Have no other session make a wallet of this name; not before somebody here wants this one to.
-
-        Raises:
-            Refused: there is one, or another session makes it.
-        """
-        if reason := self.hindrance():
-            raise Refused(reason)
-        self.services.wallets.being_made[self.proposal.wallet_name] = self.proposal.session_id
-
-    def release(self) -> None:
-        """Give the name back."""
-        being_made = self.services.wallets.being_made
-        if being_made.get(self.proposal.wallet_name) == self.proposal.session_id:
-            del being_made[self.proposal.wallet_name]
+        return super().hindrance()
 
     async def script(self, agreed: Agreed, _prepared: None, _stage: Stage) -> Script:
         """Make the script of PedPop with a certificate around it."""

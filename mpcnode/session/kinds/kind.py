@@ -80,19 +80,15 @@ class Matter(ABC, Generic[R]):
         """Show what is to be signed, where something is."""
         return None
 
-    def hindrance(self) -> str | None:
-        """Say why this node cannot take part, whatever its user would say."""
+    def makes(self) -> str | None:
+        """Name what only one session at a time may make, such as a wallet of one name."""
         return None
 
-    def claim(self) -> None:
-        """Take what only one session at a time may have; called when somebody here said yes.
-
-        Raises:
-            Refused: another session has it.
-        """
-
-    def release(self) -> None:
-        """Give back what was claimed; called at the end of the session, whatever its end."""
+    def hindrance(self) -> str | None:
+        """Say why this node cannot take part, whatever its user would say."""
+        makes = self.makes()
+        held = makes is not None and self.services.claims.held(makes)
+        return f"another session at this node makes {makes} already" if held else None
 
     def said_with_yes(self) -> tuple[bytes, ...]:
         """Give what this node says with its acceptance, for everybody to count on."""

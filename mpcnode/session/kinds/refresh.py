@@ -26,6 +26,11 @@ from mpcnode.wire.relay import SessionProposal
 OpenShares = Callable[[], Awaitable[Mapping[SuiteId, KeyShare]]]
 
 
+def new_shares_of(wallet_id: WalletId) -> str:
+    """Name what only one session at a time may make."""
+    return f"new shares of wallet {wallet_id.hex()}"
+
+
 class RefreshMatter(Matter[WalletView]):
     """One refresh at one node."""
 
@@ -34,35 +39,18 @@ class RefreshMatter(Matter[WalletView]):
         self._wallet = wallet
         self._stored: WalletView | None = None
 
-    def hindrance(self) -> str | None:
-        """Two sessions at once must not replace the same shares."""
-        if self._wallet.wallet_id in self.services.wallets.being_changed:
-            return f"the shares of wallet {self._wallet.name} are being replaced by another session"
-        return None
+    def makes(self) -> str:
+        """Name the shares: two sessions at once must not replace the same ones.
 
-    def claim(self) -> None:
-        """Have no other session replace these shares.
-
-        While it runs this node takes no certificate for an epoch that the new one abandons.
-
-        Raises:
-            Refused: another session does.
+        While one does, this node takes no certificate for an epoch that the new one may abandon.
         """
-        if reason := self.hindrance():
-            raise Refused(reason)
-        self.services.wallets.being_changed[self._wallet.wallet_id] = self.proposal.session_id
-
-    def release(self) -> None:
-        """Let other sessions replace the shares again."""
-        being_changed = self.services.wallets.being_changed
-        if being_changed.get(self._wallet.wallet_id) == self.proposal.session_id:
-            del being_changed[self._wallet.wallet_id]
+        return new_shares_of(self._wallet.wallet_id)
 
     def said_with_yes(self) -> tuple[bytes, ...]:
         """Name the epochs beside the active one of which this node holds no full certificate."""
         unfinished = {EpochState.PENDING, EpochState.SUPERSEDED}
         return tuple(
-            sorted(epoch.statement.epoch_id for epoch in self._wallet.epochs if epoch.state in unfinished)
+            sorted(epoch.epoch_id for epoch in self._wallet.epochs if epoch.state in unfinished)
         )
 
     @asynccontextmanager
@@ -143,7 +131,7 @@ class Refresh(Kind[WalletView]):
         wallet_id, epoch_id = proposal.terms
         wallet = wallet_of(proposal, services, wallet_id=WalletId(wallet_id), epoch_id=EpochId(epoch_id))
         require(len(proposal.participants) == wallet.total, "a refresh takes every participant of the wallet")
-        require(proposal.suites == tuple(wallet.suites), "a refresh is of every key of the wallet")
+        require(proposal.suites == tuple(keys.suite for keys in wallet.suites), "a refresh is of every key of the wallet")
         return RefreshMatter(proposal, services, wallet=wallet)
 
 

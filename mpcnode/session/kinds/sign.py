@@ -106,7 +106,7 @@ class SignMatter(Matter[SignatureView]):
         terms = self._terms
         return SignView(
             wallet_id=terms.wallet_id.hex(),
-            epoch=self._wallet.require_active().statement.number,
+            epoch=self._wallet.require_active().number,
             reading=terms.reading,
             messages=tuple(content.hex() for content in terms.contents),
             hashes=tuple(sha256(content).hexdigest() for content in terms.contents),
@@ -132,7 +132,7 @@ class SignMatter(Matter[SignatureView]):
             agreed=agreed.digest,
             session_id=agreed.session_id,
             wallet_id=self._wallet.wallet_id,
-            epoch_id=epoch.statement.epoch_id,
+            epoch_id=epoch.epoch_id,
             suite=self._suite.id,
             group_public_key=public.group_public_key.encode(),
             threshold=self._wallet.threshold,
@@ -191,7 +191,7 @@ class Sign(Kind[SignatureView]):
         require(len(proposal.suites) == 1, "a signing proposal names one ciphersuite")
         terms = SignTerms.decode(proposal.terms)
         wallet = wallet_of(proposal, services, wallet_id=terms.wallet_id, epoch_id=terms.epoch_id)
-        require(proposal.suites[0] in wallet.suites, "the wallet has no key of that ciphersuite")
+        require(proposal.suites[0] in {keys.suite for keys in wallet.suites}, "the wallet has no key of that ciphersuite")
         require(
             not terms.merkle_root or SUITES[proposal.suites[0]].is_taproot, "only Taproot keys have a script tree"
         )
@@ -213,12 +213,9 @@ def wallet_of(
     active = wallet.active
     if active is None:
         raise Refused(f"wallet {wallet.name} is pending at this node")
-    if active.statement.epoch_id != epoch_id:
-        named = wallet.epoch(epoch_id)
-        other = f"epoch {named.statement.number}" if named else "an epoch that is unknown here"
-        raise Refused(
-            f"the active shares of wallet {wallet.name} at this node are of epoch {active.statement.number}, not of {other}"
-        )
+    if active.epoch_id != epoch_id:
+        named = next((f"epoch {epoch.number}" for epoch in wallet.epochs if epoch.epoch_id == epoch_id), "an unknown one")
+        raise Refused(f"this node's active shares of wallet {wallet.name} are of epoch {active.number}, not of {named}")
     require(proposal.threshold == wallet.threshold, f"the wallet's threshold is {wallet.threshold}")
     require(proposal.wallet_name == wallet.name, f"the wallet is called {wallet.name} here")
     known = {(member.identifier, member.peer_id, member.identity_key) for member in active.statement.roster}
