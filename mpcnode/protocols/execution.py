@@ -135,6 +135,11 @@ class Execution(Generic[T]):
     # What the host may ask
 
     @property
+    def participants(self) -> Mapping[Identifier, PeerId]:
+        """Everybody's peer id, this participant's included, by identifier."""
+        return self._participants
+
+    @property
     def finished(self) -> bool:
         """Whether the script has ended with its ``result``: nothing is sent or received any more."""
         return self._finished
@@ -169,6 +174,12 @@ class Execution(Generic[T]):
         if self._exchange is None:
             return frozenset()
         return frozenset(i for i in self._others if any(i not in lane for lane in self._accepted.values()))
+
+    @property
+    def all_heard(self) -> bool:
+        """Whether everything the result needs of the others is here; what may still come is last words."""
+        to_come = self._plan.rounds[self._position + 1 :]
+        return self._position >= 0 and not self.waiting_for and all(planned.last_words for planned in to_come)
 
     @property
     def round(self) -> Round | None:
@@ -255,6 +266,8 @@ class Execution(Generic[T]):
             planned = self._plan.rounds[self._position]
             if step.kind != planned.kind or set(step.traffic) != set(planned.lanes):
                 raise RuntimeError("the script does not keep to its plan")
+            if planned.last_words != self.concluded:
+                raise RuntimeError("last words come after the script has concluded, and nothing else does")
             self._exchange = step
             self._accepted = {lane: {} for lane in step.traffic}
             self._post(step)

@@ -1,11 +1,11 @@
-"""What a protocol script may yield: its plan, exchanges of messages, and checkpoints.
+"""What a protocol script may yield: its plan, exchanges of messages, checkpoints, and its result before last words.
 
 A script is a generator that reads top to bottom. It knows identifiers and bytes, not peers, channels or time; the
 ``Execution`` that drives it knows the rest::
 
     def sign(...) -> Rounds[Signature]:
         yield Plan(...)
-        everyone = yield from broadcast("commitment", suite, data, accept)
+        everybody = yield from broadcast("nonces", suite, data, accept)
         ...
         return signature
 """
@@ -21,6 +21,8 @@ V = TypeVar("V")
 
 Lane: TypeAlias = SuiteId | None
 """Whose message it is in a round that several suites share; None for a message of the whole session."""
+
+L = TypeVar("L", bound=Lane)
 
 Accept: TypeAlias = Callable[[Identifier, bytes, bytes | None], V]
 """Takes (sender, data, echo) as soon as it is their turn; raises ``DecodeError`` or ``Fault`` where they are wrong."""
@@ -87,6 +89,7 @@ class Round:
         seconds: how long the others may take, before the host scales it.
         users: it may begin while another participant's user is still asked.
         heard: nobody leaves before the others acknowledged its own messages of this round.
+        last_words: it comes after the script has concluded.
     """
 
     kind: str
@@ -96,6 +99,7 @@ class Round:
     seconds: int = field(kw_only=True)
     users: bool = field(default=False, kw_only=True)
     heard: bool = field(default=False, kw_only=True)
+    last_words: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,46 +198,46 @@ def checkpoint(record: object) -> Rounds[Any]:
     return (yield Checkpoint(record))
 
 
-def parallel(kinds: Sequence[str], scripts: Mapping[SuiteId, Rounds[T]]) -> Rounds[Mapping[SuiteId, T]]:
-    """Run a script for each suite in shared rounds, of which a suite may skip some; give each one's result.
+def parallel(kinds: Sequence[str], scripts: Mapping[L, Rounds[T]]) -> Rounds[Mapping[L, T]]:
+    """Run a script for each lane in shared rounds, of which a lane may skip some; give each one's result.
 
     Args:
         kinds: the rounds in the order of the plan.
-        scripts: by suite; each has some of the rounds, in that order.
+        scripts: by lane; each has some of the rounds, in that order.
 
     Raises:
         RuntimeError: a script has a round that is not among ``kinds``, or not in their order; a mistake of its author.
-        TypeError: a script yields something that suites cannot share; likewise.
+        TypeError: a script yields something that lanes cannot share; likewise.
     """
-    results: dict[SuiteId, T] = {}
-    standing: dict[SuiteId, Exchange] = {}
+    results: dict[L, T] = {}
+    standing: dict[L, Exchange] = {}
 
-    def advance(suite: SuiteId, answer: object) -> None:
+    def advance(lane: L, answer: object) -> None:
         try:
-            step = scripts[suite].send(answer)
+            step = scripts[lane].send(answer)
         except StopIteration as stop:
-            results[suite] = stop.value
+            results[lane] = stop.value
             return
         if not isinstance(step, Exchange):
             raise TypeError("only exchanges run side by side")
-        standing[suite] = step
+        standing[lane] = step
 
     try:
-        for suite in scripts:
-            advance(suite, None)
+        for lane in scripts:
+            advance(lane, None)
         for kind in kinds:
-            now = [suite for suite, step in standing.items() if step.kind == kind]
+            now = [lane for lane, step in standing.items() if step.kind == kind]
             if not now:
                 continue
-            exchanges = [standing.pop(suite) for suite in now]
+            exchanges = [standing.pop(lane) for lane in now]
             received = yield Exchange(
-                kind, {lane: traffic for step in exchanges for lane, traffic in step.traffic.items()}
+                kind, {place: traffic for step in exchanges for place, traffic in step.traffic.items()}
             )
-            for suite, step in zip(now, exchanges, strict=True):
-                advance(suite, {lane: received[lane] for lane in step.traffic})
+            for lane, step in zip(now, exchanges, strict=True):
+                advance(lane, {place: received[place] for place in step.traffic})
         if standing:
             raise RuntimeError("scripts that run side by side keep to the rounds of their plan, in order")
-        return {suite: results[suite] for suite in scripts}
+        return {lane: results[lane] for lane in scripts}
     finally:
         for script in scripts.values():
             script.close()

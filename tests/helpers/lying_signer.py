@@ -6,29 +6,32 @@ from typing import Any
 
 from mpcnode.errors import InconsistentBroadcast, ParticipantCheated
 from mpcnode.protocols.execution import ProtocolMessage
-from mpcnode.protocols.frost.broadcast import SIGNED_DIGEST_SIZE, digest_of, sign_digest
+from mpcnode.protocols.frost.broadcast import BOUND_SIZE, Promise, digest_of, promise
+from mpcnode.protocols.frost.sign import HEAD_SIZE
 from mpcnode.protocols.frost.signing_packages import SignatureShare, SigningCommitments
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
 from mpcnode.types import Identifier, SuiteId
-from tests.helpers.signing import ED25519, name_of, signing_descriptor, simulate_sign, wallet
-from tests.helpers.simulate import Simulation, Tamper, signer
+from tests.helpers.signing import ED25519, signing_descriptor, simulate_sign, wallet
+from tests.helpers.simulate import Simulation, Tamper, name_of, signer
 from tests.helpers.tamper import Change
 
-CONTEXT_SIZE = 32
 LIAR = 3
 HONEST = {Identifier(1), Identifier(2)}
 MESSAGES = (b"first", b"second")
 
-HEAD_SIZE = CONTEXT_SIZE + 64
-"""Context and signature, before the commitments."""
+FRESH = b"\x07" * 32
 
 
-def signed_commitments(descriptor: SigningDescriptor, sender: int, listed: bytes) -> bytes:
+def signed_commitments(descriptor: SigningDescriptor, sender: int, listed: bytes, fresh: bytes = FRESH) -> bytes:
     """A message of any commitments, as ``sender``'s identity signs it."""
-    context, i = descriptor.context, Identifier(sender)
-    digest = digest_of(context, descriptor.suite, i, listed)
-    signed = sign_digest(signer(name_of(sender)), context, descriptor.suite, i, digest)
-    return context + signed.signature + listed
+    bound, i = descriptor.hash, Identifier(sender)
+    digest = digest_of(bound, descriptor.suite, i, fresh, listed)
+    return bound + fresh + promise(signer(name_of(sender)), bound, i, fresh, [digest]).signature + listed
+
+
+def fresh_of(data: bytes) -> bytes:
+    """The fresh bytes of a message of commitments."""
+    return data[BOUND_SIZE : BOUND_SIZE + 32]
 
 
 def pairs(descriptor: SigningDescriptor, data: bytes) -> list[bytes]:
@@ -43,7 +46,7 @@ def resign(descriptor: SigningDescriptor, sender: int, change: Callable[[list[by
 
     def changed(message: ProtocolMessage) -> Iterable[ProtocolMessage]:
         listed = b"".join(change(pairs(descriptor, message.data)))
-        return [replace(message, data=signed_commitments(descriptor, sender, listed))]
+        return [replace(message, data=signed_commitments(descriptor, sender, listed, fresh_of(message.data)))]
 
     return changed
 
@@ -106,5 +109,5 @@ def evidence_of(simulation: Simulation[Any], i: int) -> bytes:
     """What signer ``i`` can show, whether it stopped or waits."""
     evidence = simulation.executions[Identifier(i)].evidence
     assert evidence is not None
-    assert len(evidence) == 3 * SIGNED_DIGEST_SIZE
+    assert len(evidence) == BOUND_SIZE + 3 * Promise.size(1)
     return evidence

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from mpcnode.crypto import vss
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.adjustment import Adjustment, default_adjustments
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.crypto.polynomial import Polynomial
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
 from mpcnode.protocols.frost.pedpop import KeyShare
 from mpcnode.protocols.frost.sign import SignatureBytes, sign
-from mpcnode.protocols.signing_descriptor import SigningDescriptor, SigningMember
-from mpcnode.types import Identifier, PeerId, SessionId, SuiteId, WalletId
-from tests.helpers.simulate import Simulation, Tamper, seeded, signer
+from mpcnode.protocols.signing_descriptor import SigningDescriptor
+from mpcnode.types import EpochId, Identifier, SessionId, SuiteId, WalletId
+from tests.helpers.simulate import Simulation, Tamper, member, name_of, seeded, signer
 
 ED25519 = SuiteId("FROST-ED25519-SHA512-v1")
 TAPROOT = SuiteId("FROST-secp256k1-SHA256-TR-v1")
@@ -25,22 +26,14 @@ Wallet = Mapping[Identifier, KeyShare]
 @cache
 def wallet(suite_id: SuiteId, threshold: int, total: int, seed: object = 0) -> Wallet:
     """A wallet as a trusted dealer makes it; shared by tests, so nobody may wipe it."""
-    suite = SUITES[suite_id]
+    suite = CIPHERSUITES[suite_id]
     f = Polynomial.random(suite.group, threshold, seeded("wallet", suite_id, seed))
-    adjustment = suite.finish_key(f.commit()[0])
-    points = vss.evaluate_all(suite.group, f.commit(), total)
-    shares = {Identifier(i): adjustment.element(Y_i) for i, Y_i in enumerate(points, 1)}
-    public = PublicKeyPackage(suite, shares, adjustment.group_key, threshold)
+    group_key = f.commit()[0]
+    shares = vss.evaluate_all(suite.group, f.commit(), [Identifier(i) for i in range(1, total + 1)])
+    public = PublicKeyPackage(suite, shares, group_key, threshold)
     return {
-        i: KeyShare(
-            KeyPackage(suite, i, adjustment.scalar(f.evaluate(i)), Y_i, adjustment.group_key, threshold), public
-        )
-        for i, Y_i in shares.items()
+        i: KeyShare(KeyPackage(suite, i, f.evaluate(i), Y_i, group_key, threshold), public) for i, Y_i in shares.items()
     }
-
-
-def name_of(i: int) -> PeerId:
-    return PeerId(f"cli{i:02}")
 
 
 def signing_descriptor(
@@ -48,23 +41,23 @@ def signing_descriptor(
     signers: Iterable[int],
     messages: Iterable[bytes] = (b"hello",),
     *,
-    merkle_root: bytes | None = None,
+    adjustments: tuple[Adjustment, ...] | None = None,
     seed: object = 0,
 ) -> SigningDescriptor:
     rng = seeded("signing", seed)
     key = next(iter(keys.values())).key
     return SigningDescriptor(
-        session_id=SessionId(rng(16).hex()),
-        wallet_id=WalletId(rng(16).hex()),
-        epoch=0,
+        agreed=rng(32),
+        session_id=SessionId(rng(16)),
+        wallet_id=WalletId(rng(16)),
+        epoch_id=EpochId(rng(32)),
         suite=key.suite.id,
         group_public_key=key.group_public_key.encode(),
         threshold=key.threshold,
-        signers=tuple(
-            SigningMember(Identifier(i), name_of(i), signer(name_of(i)).public_key, rng(32)) for i in signers
-        ),
+        signers=tuple(member(i) for i in signers),
+        reading="hex",
         messages=tuple(messages),
-        merkle_root=merkle_root,
+        adjustments=default_adjustments(key.suite.id) if adjustments is None else adjustments,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.crypto.group import Rng
 from mpcnode.protocols.frost.binding import Binding, bind
 from mpcnode.protocols.frost.packages import KeyPackage
@@ -31,7 +31,7 @@ class SigningVectors:
 
     def __init__(self, source: str) -> None:
         vectors = load_vectors(source)
-        self.suite: AnySuite = SUITES[SOURCES[source]]
+        self.suite: AnyCiphersuite = CIPHERSUITES[SOURCES[source]]
         self.inputs: Mapping[str, Any] = vectors["inputs"]
         self.signers = [Identifier(i) for i in self.inputs["participant_list"]]
         self.message = bytes.fromhex(self.inputs["message"])

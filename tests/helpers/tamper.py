@@ -1,10 +1,11 @@
 """A dishonest participant, without touching protocol code: rules that change what arrives."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from mpcnode.protocols.execution import ProtocolMessage
-from mpcnode.types import Identifier, SuiteId
+from mpcnode.protocols.rounds import Lane
+from mpcnode.types import Identifier
 
 Change = Callable[[ProtocolMessage], Iterable[ProtocolMessage]]
 """What arrives instead of a message: one, none or several."""
@@ -19,14 +20,14 @@ class Rule:
         sender: who lies.
         victim: to whom; None for everybody.
         change: what arrives instead.
-        suite: in which suite; None for all.
+        lanes: in which lanes; None for all.
     """
 
     round: str
     sender: int
     victim: int | None
     change: Change
-    suite: SuiteId | None = None
+    lanes: Collection[Lane] | None = None
     used: int = field(default=0, init=False)
 
     def __call__(
@@ -34,7 +35,7 @@ class Rule:
     ) -> Iterable[ProtocolMessage]:
         """Change ``message`` where the rule is about it."""
         about = message.kind == self.round and sender == self.sender and self.victim in {None, recipient}
-        if not about or self.suite not in {None, message.suite}:
+        if not about or (self.lanes is not None and message.lane not in self.lanes):
             return [message]
         self.used += 1
         return self.change(message)

@@ -1,165 +1,170 @@
 """Proof that everybody was told the same: dealers sign digests of their commitments, all repeat what they heard.
 
-A commitment is committed to before it is revealed, so nobody chooses its own after seeing another's. A participant
-that signs two digests is found when those who hold them compare.
+A commitment is committed to before it is revealed, so nobody chooses its own after seeing another's. A dealer's fresh
+bytes are signed with it, inside the mesh: the context of the session is made of values no server carried. A
+participant that signs two different promises is found when those that hold them compare (PROTOCOL, Blame).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from mpcnode.crypto import tags
 from mpcnode.crypto.signature import SIGNATURE_SIZE, verify
-from mpcnode.crypto.transcript import tagged_hash
+from mpcnode.crypto.transcript import listed, tagged_hash, u64
 from mpcnode.errors import DecodeError
-from mpcnode.types import Identifier, IdentityKey, PeerId, SuiteId
+from mpcnode.protocols.descriptor import FRESH_SIZE
+from mpcnode.types import Identifier, IdentityKey, SuiteId
 
 DIGEST_SIZE: Final = 32
-SIGNED_DIGEST_SIZE: Final = DIGEST_SIZE + SIGNATURE_SIZE
-DIGEST_CONTEXT: Final = "commitment-digest"
-"""The purpose a digest's signature is made for; see ``mpcnode.crypto.signature``."""
-
-_DIGEST_TAG: Final = "mpcnode/commitment-digest/v1"
-_SIGNED_TAG: Final = "mpcnode/signed-digest/v1"
-_ECHO_TAG: Final = "mpcnode/digest-echo/v1"
-
-
-class Agreed(Protocol):
-    """What is needed of a descriptor, whether a key is made or used."""
-
-    @property
-    def suites(self) -> Sequence[SuiteId]:
-        """The ciphersuites, in the order in which evidence has them."""
-        ...
-
-    @property
-    def participants(self) -> Mapping[Identifier, PeerId]:
-        """Everybody in the session."""
-        ...
-
-    @property
-    def context(self) -> bytes:
-        """The 32 bytes that bind every hash and signature to the session."""
-        ...
-
-    def identity_key(self, i: Identifier) -> IdentityKey:
-        """Give participant ``i``'s identity key."""
-        ...
+BOUND_SIZE: Final = 32
+"""What was agreed on before the first message: the hash that everything here is bound to, written ``bound``."""
 
 
 class SigningKey(Protocol):
     """What is needed of an identity to sign with it."""
 
-    def sign(self, context: str, message: bytes) -> bytes:
-        """Sign ``message`` for one purpose; 64 bytes that ``mpcnode.crypto.signature.verify`` accepts."""
+    def sign(self, tag: str, *fields: bytes) -> bytes:
+        """Sign ``fields`` for one purpose; 64 bytes that ``mpcnode.crypto.signature.verify`` accepts."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class SignedDigest:
-    """A dealer's word which commitment it will reveal.
+class Promise:
+    """A dealer's word which commitments it will reveal, and its fresh bytes.
 
     Args:
-        digest: the 32-byte hash of the commitment package.
-        signature: the dealer's 64 bytes over session, suite, identifier and digest.
+        fresh: 32 random bytes the dealer drew for this session.
+        digests: the hash of each commitment to come.
+        signature: the dealer's 64 bytes over ``SIGNED_DIGEST, bound, u64 identifier, fresh, u64 count, digest*``.
     """
 
-    digest: bytes
+    fresh: bytes
+    digests: tuple[bytes, ...]
     signature: bytes
 
+    @staticmethod
+    def size(count: int) -> int:
+        """Give how many bytes an encoded promise of ``count`` digests has."""
+        return FRESH_SIZE + count * DIGEST_SIZE + SIGNATURE_SIZE
+
     def encode(self) -> bytes:
-        """Give digest and signature, 96 bytes."""
-        return self.digest + self.signature
+        """Give fresh bytes, digests and signature."""
+        return self.fresh + b"".join(self.digests) + self.signature
 
     @classmethod
-    def decode(cls, data: bytes) -> "SignedDigest":
+    def decode(cls, count: int, data: bytes) -> "Promise":
         """Take the bytes of ``encode``.
 
         Raises:
-            DecodeError: not 96 bytes.
+            DecodeError: not as long as a promise of ``count`` digests.
         """
-        if len(data) != SIGNED_DIGEST_SIZE:
-            raise DecodeError(f"a signed digest is {SIGNED_DIGEST_SIZE} bytes, not {len(data)}")
-        return cls(bytes(data[:DIGEST_SIZE]), bytes(data[DIGEST_SIZE:]))
+        if len(data) != cls.size(count):
+            raise DecodeError(f"a promise of {count} digests is {cls.size(count)} bytes, not {len(data)}")
+        end = len(data) - SIGNATURE_SIZE
+        digests = tuple(bytes(data[at : at + DIGEST_SIZE]) for at in range(FRESH_SIZE, end, DIGEST_SIZE))
+        return cls(bytes(data[:FRESH_SIZE]), digests, bytes(data[end:]))
 
-    def verify(self, descriptor: Agreed, context: bytes, suite: SuiteId, dealer: Identifier) -> bool:
-        """Say whether ``dealer`` signed this digest in this session."""
-        message = _signed(context, suite, dealer, self.digest)
-        return verify(descriptor.identity_key(dealer), DIGEST_CONTEXT, message, self.signature)
+    def verify(self, key: IdentityKey, bound: bytes, dealer: Identifier) -> bool:
+        """Say whether ``key`` made this promise as ``dealer`` in this session."""
+        return verify(key, self.signature, tags.SIGNED_DIGEST, *_signed(bound, dealer, self.fresh, self.digests))
+
+    def says(self, other: "Promise") -> bool:
+        """Say whether both promise the same, whatever their signatures are."""
+        return (self.fresh, self.digests) == (other.fresh, other.digests)
 
 
-def digest_of(context: bytes, suite: SuiteId, dealer: Identifier, package: bytes) -> bytes:
-    """Commit to an encoded round-1 package; its random elements are what hides it.
+def promise(signer: SigningKey, bound: bytes, dealer: Identifier, fresh: bytes, digests: Sequence[bytes]) -> Promise:
+    """Sign digests; a second promise for the same session and identifier would prove a lie."""
+    return Promise(fresh, tuple(digests), signer.sign(tags.SIGNED_DIGEST, *_signed(bound, dealer, fresh, digests)))
+
+
+def _signed(bound: bytes, dealer: Identifier, fresh: bytes, digests: Sequence[bytes]) -> list[bytes]:
+    return [bound, u64(dealer), fresh, *listed(digests)]
+
+
+def digest_of(bound: bytes, suite: SuiteId, dealer: Identifier, fresh: bytes, package: bytes) -> bytes:
+    """Commit to encoded commitments; their random elements are what hides them.
 
     Args:
-        context: the session's.
+        bound: what was agreed on.
         suite: the package's.
-        dealer: who will reveal it; so that nobody can commit to a copy of another's.
+        dealer: the participant that will reveal it; so that nobody can commit to a copy of another's.
+        fresh: the dealer's.
         package: its bytes.
     """
-    return tagged_hash(_DIGEST_TAG, context, suite.encode(), dealer.to_bytes(2, "big"), package)
+    return tagged_hash(tags.COMMITMENT_DIGEST, bound, suite.encode(), u64(dealer), fresh, package)
 
 
-def sign_digest(signer: SigningKey, context: bytes, suite: SuiteId, dealer: Identifier, digest: bytes) -> SignedDigest:
-    """Sign a digest; a second one for the same session, suite and identifier would prove a lie."""
-    return SignedDigest(digest, signer.sign(DIGEST_CONTEXT, _signed(context, suite, dealer, digest)))
+def contribution_digest_of(bound: bytes, dealer: Identifier, fresh: bytes, contribution: bytes | bytearray) -> bytes:
+    """Commit to a part of the chain code and of the document key; arguments as for ``digest_of``."""
+    return tagged_hash(tags.CONTRIBUTION, bound, u64(dealer), fresh, contribution)
 
 
-def echo_of(context: bytes, suite: SuiteId, digests: Mapping[Identifier, SignedDigest]) -> bytes:
-    """Hash every digest heard, our own included, for the others to compare with theirs."""
-    heard = [digests[dealer].digest for dealer in sorted(digests)]
-    return tagged_hash(_ECHO_TAG, context, suite.encode(), *heard)
+def echo_of(context: bytes, heard: Mapping[Identifier, Promise]) -> bytes:
+    """Hash every promise heard, our own included, for the others to compare with theirs.
+
+    ``tagged_hash(ECHO, context, u64 n, (u64 identifier, fresh, u64 count, digest*)*)``, by ascending identifier.
+    """
+    fields = [
+        field
+        for dealer in sorted(heard)
+        for field in (u64(dealer), heard[dealer].fresh, *listed(heard[dealer].digests))
+    ]
+    return tagged_hash(tags.ECHO, context, u64(len(heard)), *fields)
 
 
-def encode_evidence(descriptor: Agreed, heard: Mapping[SuiteId, Mapping[Identifier, SignedDigest]]) -> bytes:
-    """Give everybody's signed digests, suite by suite in the descriptor's order, dealers ascending."""
-    return b"".join(
-        heard[suite][dealer].encode() for suite in descriptor.suites for dealer in sorted(descriptor.participants)
-    )
+def encode_evidence(bound: bytes, heard: Mapping[Identifier, Promise]) -> bytes:
+    """Give ``bound`` and everybody's promises, dealers ascending."""
+    return bound + b"".join(heard[dealer].encode() for dealer in sorted(heard))
 
 
-def decode_evidence(descriptor: Agreed, data: bytes) -> Mapping[SuiteId, Mapping[Identifier, SignedDigest]]:
+def decode_evidence(
+    dealers: Sequence[Identifier], count: int, data: bytes
+) -> tuple[bytes, Mapping[Identifier, Promise]]:
     """Take the bytes of ``encode_evidence``; whether the signatures are valid is not looked at.
+
+    Args:
+        dealers: of the session, ascending.
+        count: how many digests each promised.
+        data: all of it.
 
     Raises:
         DecodeError: not as long as this session's evidence is.
     """
-    dealers = sorted(descriptor.participants)
-    if len(data) != len(descriptor.suites) * len(dealers) * SIGNED_DIGEST_SIZE:
-        raise DecodeError("evidence is one signed digest for each suite and dealer")
-    digests = [
-        SignedDigest.decode(data[at : at + SIGNED_DIGEST_SIZE]) for at in range(0, len(data), SIGNED_DIGEST_SIZE)
-    ]
-    n = len(dealers)
-    return {
-        suite: dict(zip(dealers, digests[k * n : (k + 1) * n], strict=True))
-        for k, suite in enumerate(descriptor.suites)
-    }
+    size = Promise.size(count)
+    if len(data) != BOUND_SIZE + len(dealers) * size:
+        raise DecodeError("evidence is the hash agreed on, and one promise for each dealer")
+    places = range(BOUND_SIZE, len(data), size)
+    promises = {i: Promise.decode(count, data[at : at + size]) for i, at in zip(dealers, places, strict=True)}
+    return bytes(data[:BOUND_SIZE]), promises
 
 
-def equivocators(mine: bytes, theirs: bytes, descriptor: Agreed) -> frozenset[Identifier]:
-    """Name the dealers that validly signed two different digests: proof against them, whoever shows it.
+def equivocators(
+    mine: bytes, theirs: bytes, *, bound: bytes, keys: Mapping[Identifier, IdentityKey], count: int
+) -> frozenset[Identifier]:
+    """Name the dealers that validly signed two different promises: proof against them, whoever shows it.
 
-    None where nobody did: then one of the two who compare told a wrong echo, and it is not known which.
+    Nobody is named where nobody did: then one of the two who compare told a wrong echo, and it is not known which. What
+    was signed in another session proves nothing.
 
     Args:
         mine: evidence this participant holds.
         theirs: evidence another participant showed.
-        descriptor: the session's.
+        bound: what was agreed on in this session.
+        keys: everybody's identity key.
+        count: how many digests each promised.
 
     Raises:
-        DecodeError: one of them is not this session's evidence.
+        DecodeError: one of them does not have the form of this session's evidence.
     """
-    ours, shown = decode_evidence(descriptor, mine), decode_evidence(descriptor, theirs)
-    context = descriptor.context
+    (our_bound, ours), (their_bound, shown) = (decode_evidence(sorted(keys), count, data) for data in (mine, theirs))
+    if not bound == our_bound == their_bound:
+        return frozenset()
     return frozenset(
         dealer
-        for suite in descriptor.suites
-        for dealer, digest in ours[suite].items()
-        if digest.digest != shown[suite][dealer].digest
-        and digest.verify(descriptor, context, suite, dealer)
-        and shown[suite][dealer].verify(descriptor, context, suite, dealer)
+        for dealer, held in ours.items()
+        if not held.says(shown[dealer])
+        and held.verify(keys[dealer], bound, dealer)
+        and shown[dealer].verify(keys[dealer], bound, dealer)
     )
-
-
-def _signed(context: bytes, suite: SuiteId, dealer: Identifier, digest: bytes) -> bytes:
-    return tagged_hash(_SIGNED_TAG, context, suite.encode(), dealer.to_bytes(2, "big"), digest)

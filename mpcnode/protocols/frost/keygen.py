@@ -1,198 +1,130 @@
-"""Key generation: PedPop for all suites of a wallet in the same rounds, and a certificate around it (DESIGN section 5).
+"""Key generation: PedPop for all suites of a wallet in the same rounds, and a certificate around it.
 
-1. ``commitment_digest`` (broadcast): the signed hash of the commitment to come.
-2. ``commitment`` (broadcast): the commitment, and a hash of every digest heard.
+PROTOCOL, Key generation:
+
+1. ``digest`` (broadcast): fresh bytes, and signed hashes of everything to come in round 2. They make the context.
+2. ``commitment`` (broadcast): the commitments, parts of chain code and document key, a hash of everything heard.
 3. checkpoint ``ConfirmWords``: people compare the safety words. No share leaves before.
 4. ``share`` (to each its own): sealed to its recipient.
-5. checkpoint ``StorePending``: the key packages are durable.
-6. ``ready`` (broadcast): the signature over the transcript.
-7. checkpoint ``StoreActive``: all n signatures, the certificate, are durable.
+5. checkpoint ``StorePending``: the shares are durable.
+6. ``ready`` (broadcast): the signature over the epoch id.
+7. checkpoint ``StoreActive``: all n signatures, the certificate, are durable. The result stands.
+8. ``wallet_created`` (broadcast): last words.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final
 
+from mpcnode.crypto import tags
 from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
-from mpcnode.crypto.group import Rng, Scalar
+from mpcnode.crypto.group import Rng
 from mpcnode.crypto.polynomial import Polynomial
-from mpcnode.crypto.signature import verify
-from mpcnode.crypto.transcript import safety_words, tagged_hash
-from mpcnode.protocols.certificate import READY_CONTEXT, READY_SIZE, Certificate, decode_ready, encode_ready
-from mpcnode.protocols.descriptor import Descriptor, Member
+from mpcnode.crypto.transcript import listed, safety_words, tagged_hash
+from mpcnode.errors import DecodeError
+from mpcnode.protocols.checkpoints import ConfirmWords, KeyResult, StoreActive, StorePending
+from mpcnode.protocols.descriptor import FRESH_SIZE, KEYGEN, Descriptor
+from mpcnode.protocols.epoch import WALLET_ID_SIZE, Statement, chain_code_hash_of, wallet_id_of
 from mpcnode.protocols.frost import pedpop
-from mpcnode.protocols.frost.broadcast import (
-    SIGNED_DIGEST_SIZE,
-    SignedDigest,
-    SigningKey,
-    digest_of,
-    echo_of,
-    encode_evidence,
+from mpcnode.protocols.frost.broadcast import contribution_digest_of, digest_of
+from mpcnode.protocols.frost.dealing import (
+    COMMITMENT,
+    SECONDS,
+    SHARE,
+    Heard,
+    Session,
+    Signer,
+    certify,
+    digest_round,
     equivocators,
-    sign_digest,
+    exchange_commitments,
+    exchange_promises,
+    exchange_shares,
+    last_words_round,
+    ready_round,
+    say_done,
+    share_round,
+    transcript_of,
 )
-from mpcnode.protocols.frost.packages import Round1Package, Round2Package
+from mpcnode.protocols.frost.held import suite_keys_of
+from mpcnode.protocols.frost.packages import Round1Package
 from mpcnode.protocols.frost.pedpop import KeyShare
-from mpcnode.protocols.rounds import (
-    Fault,
-    Inconsistent,
-    Plan,
-    Round,
-    Rounds,
-    Witness,
-    broadcast,
-    checkpoint,
-    direct,
-    parallel,
-)
-from mpcnode.types import Identifier, IdentityKey, PeerId, SuiteId
+from mpcnode.protocols.rounds import Fault, Plan, Round, Rounds, checkpoint, conclude, parallel
+from mpcnode.types import Identifier, SuiteId
 
-__all__ = [
-    "ConfirmWords",
-    "Descriptor",
-    "KeyShare",
-    "KeygenResult",
-    "Member",
-    "Signer",
-    "StoreActive",
-    "StorePending",
-    "equivocators",
-    "keygen",
-]
+__all__ = ["Signer", "equivocators", "keygen"]
 
-_SHARE_TAG: Final = "mpcnode/share/v1"
-_WORDS_TAG: Final = "mpcnode/safety-words/v1"
-_TRANSCRIPT_TAG: Final = "mpcnode/keygen-transcript/v1"
-_SEALED_LIMIT: Final = Round2Package.SIZE + 256
-"""What sealing may add to a share's bytes is the identity's business, within reason."""
+WALLET_CREATED: Final = "wallet_created"
+PART_SIZE: Final = 32
+CONTRIBUTION_SIZE: Final = 2 * PART_SIZE
+"""A part of the chain code, then a part of the document key."""
 
 
-class Signer(SigningKey, Protocol):
-    """What key generation needs of this node's identity."""
-
-    def seal(self, recipient: IdentityKey, plaintext: bytes, aad: bytes, rng: Rng) -> bytes:
-        """Encrypt to ``recipient``, authenticated as from us, bound to ``aad``."""
-        ...
-
-    def open(self, sender: IdentityKey, sealed: bytes, aad: bytes) -> bytearray:
-        """Decrypt what ``sender`` sealed to us for ``aad``; raise ``DecodeError`` for anything else."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmWords:
-    """Checkpoint: show ``words``; confirm when the user found the same on every screen, or nobody needs to be asked."""
-
-    words: tuple[str, str, str, str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StorePending:
-    """Checkpoint: store this durably as a pending wallet, and read it back, before confirming.
-
-    Args:
-        descriptor: what was agreed on.
-        identifier: this participant's.
-        shares: key packages by suite; secrets, which stay the execution's to wipe until it has finished.
-        transcript: what everybody will sign.
-        ready: this participant's own signature over it, which will leave the node next.
-    """
-
-    descriptor: Descriptor
-    identifier: Identifier
-    shares: Mapping[SuiteId, KeyShare] = field(repr=False)
-    transcript: bytes
-    ready: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StoreActive:
-    """Checkpoint: store the certificate with the wallet, which makes it active, before confirming."""
-
-    certificate: Certificate
-
-
-@dataclass(frozen=True, slots=True)
-class KeygenResult:
-    """A wallet's key, as one participant has it.
-
-    Args:
-        descriptor: what was agreed on.
-        identifier: this participant's.
-        shares: by suite, in the descriptor's order; the caller wipes them.
-        transcript: the hash of everything said.
-        certificate: everybody's signature over it.
-    """
-
-    descriptor: Descriptor
-    identifier: Identifier
-    shares: Mapping[SuiteId, KeyShare] = field(repr=False)
-    transcript: bytes
-    certificate: Certificate
-
-    @property
-    def group_public_keys(self) -> Mapping[SuiteId, bytes]:
-        """Each suite's group public key, encoded."""
-        return {suite: share.public.group_public_key.encode() for suite, share in self.shares.items()}
-
-
-def keygen(*, descriptor: Descriptor, me: Identifier, signer: Signer, rng: Rng) -> Rounds[KeygenResult]:
+def keygen(*, descriptor: Descriptor, me: Identifier, signer: Signer, rng: Rng) -> Rounds[KeyResult]:
     """Run key generation as participant ``me``; a script for ``Execution``.
 
     Args:
         descriptor: what all participants agreed on.
         me: this participant's identifier.
         signer: this node's identity; its key is the roster's for ``me``.
-        rng: fresh randomness.
+        rng: fresh randomness. Drawn in this order: 32 fresh bytes, 64 of the contribution, then suite by suite the
+            coefficients and the nonce of the proof, then what sealing takes.
+
+    Raises:
+        ValueError: the descriptor is of another kind; a mistake of the caller.
     """
-    session = _Session(descriptor, descriptor.context, me, signer, rng)
-    suites = [CIPHERSUITES[suite] for suite in descriptor.suites]
+    if descriptor.kind != KEYGEN:
+        raise ValueError("this descriptor is not of a key generation")
+    session = Session(descriptor, me, signer, rng)
+    suites = descriptor.suites
     dealt: dict[SuiteId, _Dealt] = {}
     shares: dict[SuiteId, KeyShare] = {}
-    done = False
+    secrets: list[bytearray] = []
     yield _plan(descriptor)
     try:
+        fresh = rng(FRESH_SIZE)
+        contribution = bytearray(rng(CONTRIBUTION_SIZE))
+        secrets.append(contribution)
         for suite in suites:
-            dealt[suite.id] = _Dealt(*pedpop.commit(suite, me, descriptor.threshold, rng))
+            dealt[suite] = _Dealt(*pedpop.commit(CIPHERSUITES[suite], me, descriptor.threshold, rng))
         # 1. Nobody can choose its commitment after seeing another's.
-        digests = yield from parallel({s: _exchange_digests(session, d) for s, d in dealt.items()})
-        yield Witness(encode_evidence(descriptor, digests))
+        heard = yield from exchange_promises(session, fresh, _digests(session, fresh, contribution, dealt))
         # 2. Everybody holds the same commitments, or it shows here.
-        packages = yield from parallel({s: _exchange_commitments(session, d, digests[s]) for s, d in dealt.items()})
+        revealed = yield from parallel(
+            (COMMITMENT,),
+            {
+                None: exchange_commitments(session, heard, None, bytes(contribution), _read_contribution),
+                **{suite: _exchange_commitments(session, heard, dealt[suite]) for suite in suites},
+            },
+        )
+        parts: Mapping[Identifier, bytes] = revealed[None]
+        packages: dict[SuiteId, Mapping[Identifier, Round1Package]] = {suite: revealed[suite] for suite in suites}
         # 3. Nobody stands between people who see the same words.
-        words = safety_words(_hash_packages(_WORDS_TAG, session, packages))
-        yield from checkpoint(ConfirmWords(words))
+        yield from checkpoint(ConfirmWords(_words(session, heard, packages)))
         # 4. Each share is seen by its recipient alone.
-        received = yield from parallel({s: _exchange_shares(session, d, packages[s]) for s, d in dealt.items()})
+        received = yield from parallel(
+            (SHARE,), {suite: _exchange_shares(session, heard, dealt[suite], packages[suite]) for suite in suites}
+        )
         shares.update(received)
         # 5. What this node promises next must survive it.
-        transcript = _transcript(session, digests, packages, shares)
-        signature = signer.sign(READY_CONTEXT, transcript)
-        yield from checkpoint(StorePending(descriptor, me, shares, transcript, signature))
+        chain_code, document_key = _draw(heard, parts)
+        secrets += [chain_code, document_key]
+        statement = _statement(session, heard, packages, shares, chain_code)
+        signature = signer.sign(tags.READY, statement.epoch_id)
+        yield from checkpoint(StorePending(statement, me, dict(shares), chain_code, document_key, signature))
+        _wipe(shares, secrets)
         # 6. and 7. All promises together are the certificate.
-        certificate = yield from _certify(session, transcript, signature)
+        certificate = yield from certify(session, statement, signature)
         yield from checkpoint(StoreActive(certificate))
-        done = True
-        return KeygenResult(descriptor, me, shares, transcript, certificate)
+        result = KeyResult(statement, certificate)
+        yield from conclude(result)
+        # 8. Nobody leaves before it knows that the others have the wallet too, or long enough after.
+        yield from say_done(WALLET_CREATED, statement.wallet_id)
+        return result
     finally:
         for deal in dealt.values():
             deal.polynomial.wipe()
-        if not done:
-            for share in shares.values():
-                share.wipe()
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    descriptor: Descriptor
-    context: bytes
-    me: Identifier
-    signer: Signer
-    rng: Rng
-
-    @property
-    def others(self) -> list[Identifier]:
-        return [i for i in self.descriptor.participants if i != self.me]
+        _wipe(shares, secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,135 +141,103 @@ class _Dealt:
 
 def _plan(descriptor: Descriptor) -> Plan:
     suites = descriptor.suites
-    commitment = max(Round1Package.size(CIPHERSUITES[suite], descriptor.threshold) for suite in suites)
+    longest = max(Round1Package.size(CIPHERSUITES[suite], descriptor.threshold) for suite in suites)
     return Plan(
         (
-            Round("commitment_digest", suites, len(descriptor.context) + SIGNED_DIGEST_SIZE),
-            Round("commitment", suites, commitment),
-            Round("share", suites, _SEALED_LIMIT),
-            Round("ready", (None,), READY_SIZE),
+            digest_round(descriptor),
+            Round(COMMITMENT, (None, *suites), max(longest, CONTRIBUTION_SIZE), phase="revealing", seconds=SECONDS),
+            share_round(descriptor, users=True),
+            ready_round(users=True),
+            last_words_round(WALLET_CREATED, WALLET_ID_SIZE),
         )
     )
 
 
-def _exchange_digests(session: _Session, dealt: _Dealt) -> Rounds[Mapping[Identifier, SignedDigest]]:
-    """Say which commitment will come; the context goes first: two sessions must not look like a bad signature."""
-    suite, context, me = dealt.suite.id, session.context, session.me
-
-    def accept(dealer: Identifier, data: bytes, _echo: bytes | None) -> SignedDigest:
-        signed = SignedDigest.decode(data[len(context) :])
-        if data[: len(context)] != context:
-            raise Inconsistent("participants were told different things about this session")
-        if not signed.verify(session.descriptor, context, suite, dealer):
-            raise Fault("sent a digest with an invalid signature", [dealer])
-        return signed
-
-    digest = digest_of(context, suite, me, dealt.package.encode())
-    mine = sign_digest(session.signer, context, suite, me, digest)
-    theirs = yield from broadcast("commitment_digest", suite, context + mine.encode(), accept)
-    return dict(sorted({**theirs, me: mine}.items()))
+def _digests(session: Session, fresh: bytes, contribution: bytearray, dealt: Mapping[SuiteId, _Dealt]) -> list[bytes]:
+    agreed, me = session.descriptor.agreed, session.me
+    return [
+        contribution_digest_of(agreed, me, fresh, contribution),
+        *(digest_of(agreed, suite, me, fresh, deal.package.encode()) for suite, deal in dealt.items()),
+    ]
 
 
-def _exchange_commitments(
-    session: _Session, dealt: _Dealt, digests: Mapping[Identifier, SignedDigest]
-) -> Rounds[Mapping[Identifier, Round1Package]]:
-    """Reveal the commitments; each must be the one its digest promised, with a proof of knowledge."""
-    suite, context, me = dealt.suite, session.context, session.me
-    mine_heard = echo_of(context, suite.id, digests)
+def _read_contribution(_dealer: Identifier, data: bytes) -> bytes:
+    if len(data) != CONTRIBUTION_SIZE:
+        raise DecodeError(f"parts of the chain code and the document key are {CONTRIBUTION_SIZE} bytes")
+    return data
 
-    def accept(dealer: Identifier, data: bytes, echo: bytes | None) -> Round1Package:
-        if digest_of(context, suite.id, dealer, data) != digests[dealer].digest:
-            # Where it told others another digest, the echoes say so; what it revealed is wrong either way.
-            raise Fault("revealed another commitment than it promised", [dealer])
-        package = Round1Package.decode(suite, session.descriptor.threshold, data)
+
+def _exchange_commitments(session: Session, heard: Heard, dealt: _Dealt) -> Rounds[Any]:
+    """Reveal the commitments of one suite, each with a proof of knowledge."""
+    suite, threshold = dealt.suite, session.descriptor.threshold
+
+    def read(dealer: Identifier, data: bytes) -> Round1Package:
+        if dealer == session.me:
+            return dealt.package
+        package = Round1Package.decode(suite, threshold, data)
         if not pedpop.verify_proof_of_knowledge(dealer, package):
             raise Fault("sent an invalid proof of knowledge", [dealer])
-        if echo != mine_heard:
-            raise Inconsistent("participants heard different commitment digests")
         return package
 
-    theirs = yield from broadcast("commitment", suite.id, dealt.package.encode(), accept, mine_heard)
-    return dict(sorted({**theirs, me: dealt.package}.items()))
+    return (yield from exchange_commitments(session, heard, suite.id, dealt.package.encode(), read))
+
+
+def _words(
+    session: Session, heard: Heard, packages: Mapping[SuiteId, Mapping[Identifier, Round1Package]]
+) -> tuple[str, str, str, str, str, str]:
+    """Give the safety words: ``tagged_hash(SAFETY_WORDS, context, u64 count, package*)``, suite by suite."""
+    encoded = [package.encode() for suite in session.descriptor.suites for package in packages[suite].values()]
+    return safety_words(tagged_hash(tags.SAFETY_WORDS, heard.context, *listed(encoded)))
 
 
 def _exchange_shares(
-    session: _Session, dealt: _Dealt, packages: Mapping[Identifier, Round1Package]
+    session: Session, heard: Heard, dealt: _Dealt, packages: Mapping[Identifier, Round1Package]
 ) -> Rounds[KeyShare]:
-    """Send each participant its share, check what comes, and add it up."""
-    suite, me, identity_key = dealt.suite, session.me, session.descriptor.identity_key
-    shares: dict[Identifier, Scalar] = {}
-
-    def accept(dealer: Identifier, data: bytes, _echo: bytes | None) -> None:
-        opened = session.signer.open(identity_key(dealer), data, _share_aad(session, suite.id, dealer, me))
-        try:
-            shares[dealer] = Round2Package.decode(suite, opened).signing_share
-        finally:
-            opened[:] = bytes(len(opened))
-
+    """Deal, check what comes, and add it up."""
+    shares = yield from exchange_shares(session, dealt.suite, heard.context, dealt.polynomial)
     try:
-        shares[me] = dealt.polynomial.evaluate(me)
-        sealed = _seal_shares(session, dealt)
-        # The paper deletes f_i and each share here; nothing is evaluated from it again.
-        dealt.polynomial.wipe()
-        yield from direct("share", suite.id, sealed, accept)
-        return pedpop.finish(suite, me, packages, shares)
+        return pedpop.finish(dealt.suite, session.me, packages, shares)
     finally:
         for share in shares.values():
             share.wipe()
 
 
-def _seal_shares(session: _Session, dealt: _Dealt) -> Mapping[Identifier, bytes]:
-    sealed: dict[Identifier, bytes] = {}
-    for recipient, share in pedpop.deal(dealt.polynomial, session.others).items():
-        package = Round2Package(dealt.suite, share)
-        encoded = package.encode()
-        aad = _share_aad(session, dealt.suite.id, session.me, recipient)
-        key = session.descriptor.identity_key(recipient)
-        sealed[recipient] = session.signer.seal(key, bytes(encoded), aad, session.rng)
-        encoded[:] = bytes(len(encoded))
-        package.wipe()
-    return sealed
-
-
-def _share_aad(session: _Session, suite: SuiteId, dealer: Identifier, recipient: Identifier) -> bytes:
-    """Bind a sealed share to its place: nobody can pass it on as another's, or in another session."""
-    return tagged_hash(
-        _SHARE_TAG, session.context, suite.encode(), dealer.to_bytes(2, "big"), recipient.to_bytes(2, "big")
+def _draw(heard: Heard, parts: Mapping[Identifier, bytes]) -> tuple[bytearray, bytearray]:
+    """Make chain code and document key of everybody's parts, by ascending identifier; the caller wipes both."""
+    chain = [parts[i][:PART_SIZE] for i in sorted(parts)]
+    document = [parts[i][PART_SIZE:] for i in sorted(parts)]
+    return (
+        bytearray(tagged_hash(tags.CHAIN_CODE, heard.context, *chain)),
+        bytearray(tagged_hash(tags.DOCUMENT_KEY, heard.context, *document)),
     )
 
 
-def _certify(session: _Session, transcript: bytes, signature: bytes) -> Rounds[Certificate]:
-    """Exchange signatures over the transcript; everybody's together are the certificate."""
-    names = session.descriptor.participants
-
-    def accept(sender: Identifier, data: bytes, _echo: bytes | None) -> bytes:
-        theirs, signed = decode_ready(data)
-        if theirs != transcript:
-            # Everybody holds the same digests and commitments, so an honest participant's transcript is ours.
-            raise Fault("says ready for another transcript", [sender])
-        if not verify(session.descriptor.identity_key(sender), READY_CONTEXT, transcript, signed):
-            raise Fault("sent an invalid signature over the transcript", [sender])
-        return signed
-
-    everybody = yield from broadcast("ready", None, encode_ready(transcript, signature), accept)
-    signatures: dict[PeerId, bytes] = {names[i]: signed for i, signed in everybody.items()}
-    return Certificate(transcript, {**signatures, names[session.me]: signature})
-
-
-def _hash_packages(
-    tag: str, session: _Session, packages: Mapping[SuiteId, Mapping[Identifier, Round1Package]], *more: bytes
-) -> bytes:
-    encoded = [package.encode() for suite in session.descriptor.suites for package in packages[suite].values()]
-    return tagged_hash(tag, session.context, *encoded, *more)
-
-
-def _transcript(
-    session: _Session,
-    digests: Mapping[SuiteId, Mapping[Identifier, SignedDigest]],
+def _statement(
+    session: Session,
+    heard: Heard,
     packages: Mapping[SuiteId, Mapping[Identifier, Round1Package]],
     shares: Mapping[SuiteId, KeyShare],
-) -> bytes:
-    """Hash what the wallet is: descriptor, every digest and commitment, group keys, all verifying shares."""
-    heard = [signed.digest for suite in session.descriptor.suites for signed in digests[suite].values()]
-    keys = [shares[suite].public.encode() for suite in session.descriptor.suites]
-    return _hash_packages(_TRANSCRIPT_TAG, session, packages, *heard, *keys)
+    chain_code: bytearray,
+) -> Statement:
+    descriptor = session.descriptor
+    encoded = {suite: {i: package.encode() for i, package in packages[suite].items()} for suite in descriptor.suites}
+    return Statement(
+        wallet_id=wallet_id_of(heard.context),
+        number=0,
+        previous=None,
+        abandoned=(),
+        kind=descriptor.kind,
+        threshold=descriptor.threshold,
+        roster=descriptor.roster,
+        suites=tuple(suite_keys_of(shares[suite].public) for suite in descriptor.suites),
+        chain_code_hash=chain_code_hash_of(chain_code),
+        transcript=transcript_of(heard, encoded, descriptor.suites),
+    )
+
+
+def _wipe(shares: dict[SuiteId, KeyShare], secrets: list[bytearray]) -> None:
+    for share in shares.values():
+        share.wipe()
+    shares.clear()
+    for secret in secrets:
+        secret[:] = bytes(len(secret))

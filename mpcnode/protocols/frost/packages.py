@@ -59,6 +59,45 @@ class Round1Package:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshPackage:
+    """What a participant broadcasts in a refresh: the commitment to a sharing of 0.
+
+    It has no constant term, which nobody could choose, and so no proof of knowledge of one.
+
+    Args:
+        suite: the ciphersuite.
+        commitment: t - 1 elements, a_k G for k = 1 to t - 1.
+    """
+
+    suite: AnyCiphersuite
+    commitment: tuple[Element, ...]
+
+    @staticmethod
+    def size(suite: AnyCiphersuite, threshold: int) -> int:
+        """Give how many bytes an encoded package has; thresholds up to 64 take one length byte."""
+        return HEADER_SIZE + 1 + (threshold - 1) * suite.group.element_size
+
+    def encode(self) -> bytes:
+        """Give the package's bytes."""
+        elements = b"".join(element.encode() for element in self.commitment)
+        return header(self.suite) + varint(len(self.commitment)) + elements
+
+    @classmethod
+    def decode(cls, suite: AnyCiphersuite, threshold: int, data: bytes) -> "RefreshPackage":
+        """Take the bytes of a package with exactly ``threshold - 1`` elements.
+
+        Raises:
+            DecodeError: wrong length, version, suite or number of elements, or bytes that are not an element.
+        """
+        reader = Reader(suite, data)
+        if reader.number() != threshold - 1:
+            raise DecodeError(f"a commitment to a sharing of 0 has exactly {threshold - 1} elements")
+        commitment = tuple(reader.element() for _ in range(threshold - 1))
+        reader.end()
+        return cls(suite, commitment)
+
+
+@dataclass(frozen=True, slots=True)
 class Round2Package:
     """What a participant sends to one other: its polynomial at the other's identifier; a secret of these two.
 

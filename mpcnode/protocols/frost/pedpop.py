@@ -28,7 +28,9 @@ class KeyShare:
         self.key.wipe()
 
 
-def commit(suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng) -> tuple[Polynomial[Any, Any], Round1Package]:
+def commit(
+    suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng
+) -> tuple[Polynomial[Any, Any], Round1Package]:
     """Draw a secret polynomial; commit to it and prove knowledge of its constant term (figure 1, round 1, 1 to 3).
 
     Args:
@@ -76,7 +78,10 @@ def deal(f_i: Polynomial[Any, Any], recipients: Iterable[Identifier]) -> Mapping
 
 
 def finish(
-    suite: AnyCiphersuite, me: Identifier, packages: Mapping[Identifier, Round1Package], shares: Mapping[Identifier, Scalar]
+    suite: AnyCiphersuite,
+    me: Identifier,
+    packages: Mapping[Identifier, Round1Package],
+    shares: Mapping[Identifier, Scalar],
 ) -> KeyShare:
     """Check all dealers' shares at once, and add them up (figure 1, round 2, 2 to 4).
 
@@ -94,28 +99,20 @@ def finish(
             which takes all participants together.
     """
     group = suite.group
-    total = len(packages)
     commitment = vss.sum_commitments(group, [package.commitment for package in packages.values()])
     # s_i = sum of f_l(i), and Y_j = g^s_j for everybody from the commitments alone.
     s_i = group.sum_scalars(shares[l] for l in packages)  # noqa: E741
-    verifying_shares = vss.evaluate_all(group, commitment, total)
-    if group.scalar_base_mult(s_i) != verifying_shares[me - 1]:
+    verifying_shares = vss.evaluate_all(group, commitment, packages)
+    if group.scalar_base_mult(s_i) != verifying_shares[me]:
         s_i.wipe()
         wrong = [l for l in packages if not vss.verify_share(group, shares[l], me, packages[l].commitment)]  # noqa: E741
         raise Fault("sent a share that does not fit its commitment", wrong)
+    # What is stored is the key itself: for Taproot the internal key, which every use of it tweaks first.
     group_key = commitment[0]
-    if group_key.is_identity:
+    if group_key.is_identity or any(Y_j.is_identity for Y_j in verifying_shares.values()):
         s_i.wipe()
         raise Fault("the participants' secrets cancel each other")
-    # What the suite's signatures verify under; for Taproot, the BIP-341 output key.
-    adjustment = suite.finish_key(group_key)
-    public = {Identifier(j): adjustment.element(Y_j) for j, Y_j in enumerate(verifying_shares, 1)}
-    signing_share = adjustment.scalar(s_i)
-    s_i.wipe()
-    if adjustment.group_key.is_identity or any(Y_j.is_identity for Y_j in public.values()):
-        signing_share.wipe()
-        raise Fault("the participants' secrets cancel each other")
     return KeyShare(
-        KeyPackage(suite, me, signing_share, public[me], adjustment.group_key, len(commitment)),
-        PublicKeyPackage(suite, public, adjustment.group_key, len(commitment)),
+        KeyPackage(suite, me, s_i, verifying_shares[me], group_key, len(commitment)),
+        PublicKeyPackage(suite, verifying_shares, group_key, len(commitment)),
     )
