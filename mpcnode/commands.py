@@ -1,0 +1,204 @@
+"""What a user may ask of a node: one frozen value a verb.
+
+The command line makes it of options, a scenario of a step; the control socket carries it, and a session reads it. It is
+the same value everywhere, and it is checked once, when it is made: a command that exists makes sense by itself. Whether
+it fits the wallets and the peers of a node is the session's to find out.
+
+Every time is a whole number of milliseconds.
+"""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from mpcnode.errors import DecodeError, UsageError
+from mpcnode.readings import registry as readings
+from mpcnode.types import PeerId, Reading, SuiteId, check_threshold, parse_peer_id, parse_wallet_name
+
+DEFAULT_SUITES: Final = (SuiteId("FROST-ED25519-SHA512-v1"), SuiteId("FROST-secp256k1-SHA256-TR-v1"))
+"""Those of ``crypto.suites``, which takes longer to load than a command takes; a test holds the two together."""
+DEFAULT_WAIT_MS: Final = 600_000
+MAX_MS: Final = 24 * 3600 * 1000
+"""A day: the longest that answers or peers are waited for."""
+MAX_CONTENT_BYTES: Final = 8 * 1024
+"""The longest content that is signed; of a longer one, the hash is signed (``mpcnode sign --file``)."""
+MAX_CONTENTS: Final = 10_000
+MAX_CONTENTS_BYTES: Final = 4 * 1024 * 1024
+"""All contents of one command together; a session is for a few of them, and a command is for many sessions."""
+
+_MERKLE_ROOT_SIZE: Final = 32
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command"):
+    """What every command is."""
+
+
+class CreateWallet(_Command, frozen=True, omit_defaults=True, tag="create-wallet"):
+    """Make a wallet together with others.
+
+    Args:
+        threshold: how many signers will suffice.
+        total: how many participants, this node included.
+        name: what the wallet will be called.
+        with_peers: the other participants; empty: the other peers of the room.
+        wait: how long to wait for participants that are not there yet.
+        suites: the wallet's ciphersuites.
+        yes: nobody compares safety words at this node; the wallet says so.
+        answer_within: how long everybody has to answer; None: as the node is configured.
+
+    Raises:
+        UsageError: a value is out of its bounds, or two do not go together.
+    """
+
+    threshold: int
+    total: int
+    name: str = "wallet"
+    with_peers: tuple[PeerId, ...] = ()
+    wait: int = DEFAULT_WAIT_MS
+    suites: tuple[SuiteId, ...] = DEFAULT_SUITES
+    yes: bool = False
+    answer_within: int | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            check_threshold(self.threshold, self.total)
+        except ValueError as error:
+            raise UsageError(str(error), hint="correct --threshold or --total") from None
+        try:
+            parse_wallet_name(self.name)
+        except ValueError as error:
+            raise UsageError(f"{self.name!a} is not a wallet name: {error}", hint="correct --name") from None
+        _check_names(self.with_peers)
+        if self.with_peers and len(self.with_peers) != self.total - 1:
+            others = len(self.with_peers)
+            raise UsageError(
+                f"--with names {others} peers; --total {self.total} needs {self.total - 1} beside this node",
+                hint="correct --with or --total",
+            )
+        if not 0 <= self.wait <= MAX_MS:
+            raise UsageError(f"peers are waited for at most {MAX_MS // 1000} seconds", hint="correct --wait")
+        _check_answer_within(self.answer_within)
+        if self.suites != DEFAULT_SUITES:
+            _check_suites(self.suites)
+
+
+class Refresh(_Command, frozen=True, omit_defaults=True, tag="refresh"):
+    """Give every participant of a wallet a new share of the same key.
+
+    Args:
+        wallet: its name, or the beginning of its id.
+        answer_within: how long everybody has to answer; None: as the node is configured.
+
+    Raises:
+        UsageError: a value is out of its bounds.
+    """
+
+    wallet: str
+    answer_within: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_wallet(self.wallet)
+        _check_answer_within(self.answer_within)
+
+
+class Sign(_Command, frozen=True, omit_defaults=True, tag="sign"):
+    """Sign together with others.
+
+    Args:
+        wallet: its name, or the beginning of its id.
+        contents: what people read, each at most ``MAX_CONTENT_BYTES``; the reading determines the signed bytes.
+        reading: how people read the contents.
+        suite: the ciphersuite; None: the wallet's first.
+        with_peers: the other signers; empty: the first that accept.
+        merkle_root: for Taproot, the script tree that the key is tweaked with; empty or None for a key without scripts.
+        answer_within: how long everybody has to answer; None: as the node is configured.
+
+    Raises:
+        UsageError: a value is out of its bounds, or a content cannot be shown by the reading.
+    """
+
+    wallet: str
+    contents: tuple[bytes, ...]
+    reading: Reading = "text"
+    suite: SuiteId | None = None
+    with_peers: tuple[PeerId, ...] = ()
+    merkle_root: bytes | None = None
+    answer_within: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_wallet(self.wallet)
+        _check_names(self.with_peers)
+        _check_answer_within(self.answer_within)
+        if self.merkle_root is not None and len(self.merkle_root) not in {0, _MERKLE_ROOT_SIZE}:
+            raise UsageError(
+                "the root of a script tree is 32 bytes, or none for a key without scripts", hint="correct --merkle-root"
+            )
+        if not self.contents:
+            raise UsageError("there is nothing to sign", hint="add --message, --hex, --file or --batch")
+        if len(self.contents) > MAX_CONTENTS or sum(map(len, self.contents)) > MAX_CONTENTS_BYTES:
+            raise UsageError(
+                f"one command signs at most {MAX_CONTENTS} messages of {MAX_CONTENTS_BYTES} bytes together",
+                hint="sign them in parts",
+            )
+        for content in self.contents:
+            self._check_content(content)
+
+    @property
+    def tree(self) -> bytes:
+        """The root of the script tree; empty for none."""
+        return self.merkle_root or b""
+
+    def _check_content(self, content: bytes) -> None:
+        if len(content) > MAX_CONTENT_BYTES:
+            raise UsageError(
+                f"a message is at most {MAX_CONTENT_BYTES} bytes", hint="sign the hash of a file with --file"
+            )
+        try:
+            readings.check(self.reading, content)
+        except DecodeError as error:
+            hint = "sign bytes that are not text with --hex" if self.reading == "text" else None
+            raise UsageError(str(error), hint=hint) from None
+
+
+class ListPeers(_Command, frozen=True, tag="peers"):
+    """Say who is in the room."""
+
+
+class ListWallets(_Command, frozen=True, tag="wallets"):
+    """Say what wallets there are."""
+
+
+Command: TypeAlias = CreateWallet | Refresh | Sign | ListPeers | ListWallets
+
+
+def _check_wallet(wanted: str) -> None:
+    # A wallet id has the form of a wallet name too.
+    try:
+        parse_wallet_name(wanted)
+    except ValueError as error:
+        raise UsageError(f"{wanted!a} is not a wallet: {error}", hint="give a name that 'wallets' lists") from None
+
+
+def _check_names(names: tuple[PeerId, ...]) -> None:
+    for name in names:
+        try:
+            parse_peer_id(name)
+        except ValueError as error:
+            raise UsageError(f"{name!a} is not a peer id: {error}", hint="correct --with") from None
+        if names.count(name) > 1:
+            raise UsageError(f"--with names {name} twice", hint="name each of the others once")
+
+
+def _check_answer_within(time: int | None) -> None:
+    if time is not None and not 0 < time <= MAX_MS:
+        raise UsageError(f"answers are waited for at most {MAX_MS // 1000} seconds", hint="correct --answer-seconds")
+
+
+def _check_suites(suites: tuple[SuiteId, ...]) -> None:
+    from mpcnode.crypto.suites import SUITES  # noqa: PLC0415 -- loads the curves
+
+    for suite in suites:
+        if suite not in SUITES:
+            raise UsageError(f"there is no ciphersuite {suite!a}", hint=f"the ciphersuites are {', '.join(SUITES)}")
+    if not suites or len(set(suites)) != len(suites):
+        raise UsageError("a wallet has one ciphersuite or several, each once", hint="name each once")
