@@ -4,10 +4,10 @@
 
     {"version":1,"number":2,"previous":"<hash of line 1>","entry":{...},"hash":"..."}
 
-``hash`` is the SHA-256 of everything before it, and ``previous`` the hash of the line before: a line that is altered,
-taken out, put in or moved breaks the chain from there on. A chain without a key cannot show that its *last* lines are
-missing, or that all of it was written anew: for that, keep its head (what ``mpcnode audit verify`` prints) elsewhere
-and compare.
+``hash`` is the tagged hash of everything before it, and ``previous`` the hash of the line before: a line that is
+altered, taken out, put in or moved breaks the chain from there on. A chain without a key cannot show that its *last*
+lines are missing, or that all of it was written anew: for that, keep its head, which ``mpcnode audit verify`` prints,
+elsewhere and compare.
 
 A session in which this node's share signs has two: ``accepted``, durable before anything made with the share can leave
 this node, and its end. The first without the second is a session that still runs, or in which the node was killed.
@@ -46,8 +46,8 @@ def read_log(home: Path, *, on_line: Callable[[Line], None] | None = None, files
         files: the file system.
 
     Raises:
-        KeystoreAbsent: there is none.
-        KeystoreUnreadable: it is a symbolic link, no plain file, somebody else's, writable by others, or the disk
+        KeystoreAbsent: there is no log.
+        KeystoreUnreadable: it is a symbolic link, not a plain file, somebody else's, writable by others, or the disk
             failed.
     """
     fs = files or FileSystem()
@@ -74,7 +74,7 @@ def raise_broken(path: Path, verdict: Verdict) -> NoReturn:
         raise KeystoreNewer(message, hint="use the newer mpcnode")
     if verdict.torn:
         raise KeystoreUnreadable(message, hint="the next start of the node moves it aside and keeps it")
-    raise KeystoreUnreadable(message, hint="keep a copy for whoever looks into it, then move the file aside")
+    raise KeystoreUnreadable(message, hint="keep a copy to look into, then move the file aside")
 
 
 class Unended:
@@ -91,7 +91,7 @@ class Unended:
     def take(self, line: Line) -> int | None:
         """Take the next line; give the number of the one that accepted the session it ends, if there is one.
 
-        The id alone ends nothing: whoever proposes may use one again, for something else or to be refused.
+        The id alone ends nothing: a proposer may use one again, for something else or to be refused.
         """
         entry = line.entry
         session = (entry.session_id, entry.kind, entry.wallet_id, entry.proposer, entry.messages)
@@ -144,7 +144,7 @@ class AuditLog:
 
         Raises:
             HomeInUse: another process, or another ``AuditLog``, has it open.
-            KeystoreUnreadable: it is no file of ours alone, or its chain is broken; nothing is added to what cannot
+            KeystoreUnreadable: it is not a file of ours alone, or its chain is broken; nothing is added to what cannot
                 be trusted, and nothing of it is changed.
             KeystoreNewer: a newer mpcnode wrote to it.
             KeystoreUnwritable: it cannot be made, or a half-written line not moved aside.
@@ -174,7 +174,7 @@ class AuditLog:
 
     @property
     def head(self) -> str:
-        """The hash of the last line; who keeps it elsewhere can tell whether the log was cut short."""
+        """The hash of the last line; kept elsewhere, it shows later whether the log was cut short."""
         return self._head
 
     def append(self, entry: Entry) -> None:
@@ -183,7 +183,7 @@ class AuditLog:
         Raises:
             KeystoreUnwritable: it is not there; the log is as it was, or no longer used by this process.
             KeystoreUnreadable: somebody else moved, cut or added to the file while it was open.
-            ValueError: the entry is none, or the log was closed; a mistake of the caller.
+            ValueError: the entry cannot be written, or the log was closed; a mistake of the caller.
         """
         with self._writing:
             if self._fd < 0:

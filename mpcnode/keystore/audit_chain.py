@@ -3,63 +3,65 @@
 See ``audit.py`` for what a log is and where it stands.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import msgspec
 
+from mpcnode.crypto import tags
+from mpcnode.crypto.transcript import MAX_INTEGER, tagged_hash
 from mpcnode.types import MAX_PARTICIPANTS, Reading
-from mpcnode.wire.fields import Hex16, Hex32, Name, SuiteName
-from mpcnode.wire.relay import WalletName
+from mpcnode.wire.fields import Name, SuiteName
 
 VERSION: Final = 1
 GENESIS: Final = "0" * 64
-"""What the first line names as the one before it."""
+"""What the first line names as the hash of the line before it."""
 MAX_LINE: Final = 128 * 1024
 """Bytes of a line; a thousand messages and 64 participants take about 75 KB."""
 
 MAX_TIME: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, the last that calendars can show."""
 
-_TAG: Final = b"mpcnode/audit/v1\x00"
 _END_SIZE: Final = len(f',"hash":"{GENESIS}"}}\n')
 
+Hex16 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Hex32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_WalletName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]
 _Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")]
 _Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_PARTICIPANTS)]
 
 Outcome = Literal["accepted", "done", "unneeded", "refused", "failed"]
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One session as this node saw it; everything in it is public.
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One session as this node saw it; everything in it is public. What is empty or None is left out of the line.
 
     Args:
         time: when it ended, or was accepted, Unix milliseconds.
-        session_id: which.
+        session_id: the session's, in hexadecimal.
         kind: ``keygen``, ``sign``, ...
-        wallet_id: whose wallet; None where a key generation made none.
-        wallet_name: what it is called.
-        proposer: who proposed the session.
-        participants: who was asked; of what nobody at this node approved, a few of each list stand here at most.
-        signers: who signed, or was chosen to.
+        wallet_id: the wallet's, in hexadecimal; None where a key generation did not make one.
+        wallet_name: what the wallet is called.
+        proposer: the peer that proposed the session.
+        participants: the peers that were asked; where nobody at this node approved, at most a few of each list.
+        signers: the peers that signed, or were chosen to.
         suites: in which ciphersuites.
-        reading: how people were shown the messages; None where there was none.
+        reading: how people were shown what was to be signed; None where nothing was.
         messages: the SHA-256 of each message that was to be signed.
-        approved_by: who said yes at this node: its user, or a policy without asking; None where nobody did.
+        approved_by: what said yes at this node: its user, or a policy without asking; None where neither did.
         outcome: ``accepted``, before this node's share is used, and the same session's end is another line; ``done``;
             ``unneeded``, where this node said yes and others were chosen; ``refused`` by this node; ``failed`` for any
             other reason.
         error: the error's code, where there was one.
-        culprits: whom it names.
+        culprits: the peers it names.
     """
 
     time: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME)]
     session_id: Hex16
     kind: _Word
-    wallet_id: Hex16 | None
-    wallet_name: WalletName
+    wallet_id: Hex16 | None = None
+    wallet_name: _WalletName
     proposer: Name
     participants: _Names
     signers: _Names = ()
@@ -108,7 +110,7 @@ class Chain:
     """Verifies lines as they come, in pieces of any size.
 
     Args:
-        on_line: takes each line; without it, entries are not read where the hashes fit.
+        on_line: takes each line; without it, the entry of a line whose hash fits is not read.
     """
 
     def __init__(self, on_line: "Callable[[Line], None] | None" = None) -> None:
@@ -175,13 +177,13 @@ class Chain:
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
-    number: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
     previous: Hex32
     entry: Entry
 
 
 class Line(_Body, frozen=True, forbid_unknown_fields=True):
-    """A line as it stands in the log; ``hash`` is over all that is before it."""
+    """A line as it stands in the log; ``hash`` is over everything before it (PROTOCOL, Audit log)."""
 
     hash: Hex32
 
@@ -195,7 +197,7 @@ def encode_line(number: int, previous: str, entry: Entry) -> tuple[bytes, str]:
     Raises:
         ValueError: the entry could not be read back.
     """
-    digest = hashlib.sha256(_TAG + msgspec.json.encode(_Body(1, number, previous, entry))).hexdigest()
+    digest = _hash(msgspec.json.encode(_Body(1, number, previous, entry))[:-1])
     line = msgspec.json.encode(Line(1, number, previous, entry, digest)) + b"\n"
     try:
         decode_line(line)
@@ -223,10 +225,15 @@ def decode_line(line: bytes) -> Line:
 def _follows(line: bytes, number: int, previous: str) -> str | None:
     """Give the hash of a line that fits ``number`` and ``previous`` by its bytes alone; its entry is not read."""
     start = b'{"version":%d,"number":%d,"previous":"%s","entry":{' % (VERSION, number, previous.encode())
-    body, said = line[:-_END_SIZE] + b"}", line[-_END_SIZE:]
-    digest = hashlib.sha256(_TAG + body).hexdigest()
+    said = line[-_END_SIZE:]
+    digest = _hash(line[:-_END_SIZE])
     fits = line.startswith(start) and len(line) <= MAX_LINE and said == b',"hash":"%s"}\n' % digest.encode()
     return digest if fits else None
+
+
+def _hash(start: bytes) -> str:
+    """Hash the bytes of a line up to the comma before its hash; the hash of the line before is among them."""
+    return tagged_hash(tags.AUDIT, start).hex()
 
 
 class _AnyVersion(msgspec.Struct):

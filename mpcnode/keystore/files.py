@@ -2,7 +2,7 @@
 
 A file is written beside its target, made durable, read back and opened, and only then renamed over the target; then
 the directory is made durable and the file is read once more. At every moment the target is the whole old file or the
-whole new one. Whatever fails on the way, the old one is what stays.
+whole new one. If anything fails on the way, the old one stays.
 """
 
 import errno
@@ -19,6 +19,7 @@ from mpcnode.keystore.filesystem import FileSystem
 from mpcnode.keystore.format import MAX_FILE_SIZE
 
 _LEFTOVER: Final = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
+_CHUNK: Final = 1 << 20
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -27,7 +28,7 @@ def read_file(fs: FileSystem, path: Path) -> bytes:
 
     Raises:
         KeystoreAbsent: there is none.
-        KeystoreUnreadable: it is a symbolic link, no plain file, somebody else's, writable by others, longer than
+        KeystoreUnreadable: it is a symbolic link, not a plain file, somebody else's, writable by others, longer than
             ``MAX_FILE_SIZE``, or the disk failed.
     """
     try:
@@ -36,7 +37,7 @@ def read_file(fs: FileSystem, path: Path) -> bytes:
             check_file(fs.fstat(fd), path)
             chunks: list[bytes] = []
             size = 0
-            while size <= MAX_FILE_SIZE and (chunk := fs.read(fd, 1 << 16)):
+            while size <= MAX_FILE_SIZE and (chunk := fs.read(fd, _CHUNK)):
                 chunks.append(chunk)
                 size += len(chunk)
     except OSError as error:
@@ -61,7 +62,7 @@ def write_file(
     Raises:
         KeystoreUnwritable: no room, read-only, no permission, the disk failed, or what came back is not what was
             written. What was there before is there still.
-        KeystoreUnreadable: what is there now is nothing we may replace.
+        KeystoreUnreadable: what is there now must not be replaced by us.
     """
     previous = _previous(fs, path)
     temporary = path.with_name(f".{path.name}.{rng(8).hex()}.tmp")
@@ -104,11 +105,11 @@ def check_directory(fs: FileSystem, path: Path) -> None:
     """Make sure that a directory is ours alone.
 
     Permissions that let others look are taken away. Where others may *write* and something is in it already, they may
-    have put it there: that is for a human to look at.
+    have put it there: a person must look at it first.
 
     Raises:
         KeystoreAbsent: there is none.
-        KeystoreUnreadable: it is a symbolic link, no directory, somebody else's, or others could have written to it.
+        KeystoreUnreadable: it is a symbolic link, not a directory, somebody else's, or others could have written to it.
     """
     try:
         with opened(fs, path, os.O_RDONLY | os.O_DIRECTORY) as fd:
@@ -135,7 +136,7 @@ def make_directory(fs: FileSystem, path: Path) -> None:
     try:
         with suppress(FileExistsError):
             fs.mkdir(path)
-        # Also when it was there already: whoever made it may have died before it was durable.
+        # Also when it was there already: the process that made it may have died before it was durable.
         sync_directory(fs, path.parent)
     except OSError as error:
         raise_unwritable(path, error)
@@ -205,7 +206,7 @@ def check_file(found: os.stat_result, path: Path) -> None:
     """Make sure that what was opened is a file of ours.
 
     Raises:
-        KeystoreUnreadable: it is no plain file, somebody else's, or writable by others.
+        KeystoreUnreadable: it is not a plain file, or is somebody else's, or writable by others.
     """
     if not stat.S_ISREG(found.st_mode):
         raise KeystoreUnreadable(f"{path} is not a plain file")

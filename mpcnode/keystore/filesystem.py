@@ -50,11 +50,11 @@ class FileSystem:
         return path.lstat()
 
     def fchmod(self, fd: int, mode: int) -> None:
-        """Set the permission bits, whatever the umask is."""
+        """Set the permission bits; the umask does not change them."""
         os.fchmod(fd, mode)
 
     def mkdir(self, path: Path) -> None:
-        """Make a directory for nobody else, whatever the umask is."""
+        """Make a directory that only its owner can use; the umask does not change that."""
         path.mkdir(0o700)
         path.chmod(0o700)  # a umask can take away even what its owner needs
 

@@ -41,7 +41,8 @@ class HomeLock:
 
         Raises:
             HomeInUse: another process has it.
-            KeystoreUnwritable: the lock file cannot be opened or locked; or whatever ``on_taken`` raises.
+            KeystoreUnwritable: the lock file cannot be opened or locked.
+            KeystoreError: as ``on_taken`` raises it.
         """
         with self._counting:
             if not self._holders:
@@ -79,7 +80,7 @@ class HomeLock:
         self._fd = fd
 
     def _close(self, fd: int) -> None:
-        # Closing gives the lock back whatever it says, and nothing of value is in this file.
+        # Closing gives the lock back even where it fails, and nothing of value is in this file.
         with suppress(OSError):
             self._fs.close(fd)
 

@@ -1,4 +1,4 @@
-"""Sealed files on a file system: the four ways of not getting one, told apart."""
+"""Sealed files on a file system; the four ways in which one cannot be had are told apart."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def write_sealed(
 
     Raises:
         KeystoreUnwritable: it could not be; what was there before is there still.
-        KeystoreUnreadable: what is there now is nothing we may replace.
+        KeystoreUnreadable: what is there now must not be replaced by us.
     """
 
     def verify(data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What a home remembers between commands: nothing secret, nothing that weakens security."""
+"""What a home remembers between commands: nothing that is secret, and nothing that weakens security."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -14,7 +14,7 @@ MAX_TEXT: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The last values that were given on the command line; each may be absent.
+    """The last values that were given on the command line; a value that was never given is absent.
 
     Args:
         peer_id: this home's last name.
@@ -28,7 +28,8 @@ class Settings:
 
     def encode(self) -> bytes:
         """Give the canonical bytes of the settings file."""
-        return canonical({"format": FORMAT, "version": VERSION} | asdict(self))
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return canonical({"format": FORMAT, "version": VERSION} | known)
 
     @classmethod
     def decode(cls, data: bytes) -> "Settings":
@@ -40,8 +41,8 @@ class Settings:
         """
         fields = parse_json(data)
         check_version(fields, FORMAT, VERSION)
-        if set(fields) != {"format", "version", "peer_id", "room", "server"}:
-            raise DecodeError("not the fields of a settings file")
+        if not set(fields) <= {"format", "version", "peer_id", "room", "server"}:
+            raise DecodeError("a settings file has no such field")
         peer_id = _text(fields, "peer_id")
         try:
             name = None if peer_id is None else parse_peer_id(peer_id)
@@ -51,7 +52,7 @@ class Settings:
 
 
 def _text(fields: JsonObject, name: str) -> str | None:
-    value = fields[name]
+    value = fields.get(name)
     if value is None:
         return None
     if not isinstance(value, str) or not value.isprintable() or len(value) > MAX_TEXT:

@@ -8,7 +8,7 @@
       lock                                 locked while a node runs; never renamed, never removed
       wallets/<wallet id>/<peer id>.json   sealed; its header readable
 
-Every name under a home is made from a parsed type, so nothing a peer wrote becomes a path.
+Every name under a home is made from a checked type, so nothing a peer wrote becomes a path.
 """
 
 import secrets
@@ -20,6 +20,7 @@ from mpcnode.errors import (
     ConfigurationError,
     KeystoreAbsent,
     KeystoreUnreadable,
+    KeystoreUnwritable,
 )
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import SEED_SIZE, Identity, check_identity_key
@@ -39,15 +40,23 @@ from mpcnode.keystore.keyring import Keyring, new_kdf
 from mpcnode.keystore.lock import HomeLock
 from mpcnode.keystore.sealed import open_sealed, read_sealed, reading, write_sealed
 from mpcnode.keystore.settings import Settings
-from mpcnode.keystore.wallets import Seen, StoredWallet, list_wallets, read_wallet, wallet_directories, wallet_path
+from mpcnode.keystore.wallets import (
+    Seen,
+    StoredWallet,
+    is_of,
+    list_wallets,
+    read_wallet,
+    wallet_directories,
+    wallet_path,
+)
 from mpcnode.types import IdentityKey, PeerId, WalletId
 
 
 class Home:
     """A node's home.
 
-    Whatever writes takes the home's lock for as long as it writes; a node that runs holds it with ``lock()`` for all
-    its life. Methods may be called from several threads and may block on disk and key derivation: in an event loop,
+    Every write takes the home's lock for as long as it writes; a node that runs holds it with ``lock()`` for all its
+    life. Methods may be called from several threads and may block on disk and key derivation: in an event loop,
     call them in a worker thread.
 
     Args:
@@ -76,7 +85,7 @@ class Home:
 
         Raises:
             KeystoreAbsent: there is none.
-            KeystoreUnreadable: it is a symbolic link, no directory, somebody else's, or others could have written to
+            KeystoreUnreadable: it is a symbolic link, not a directory, somebody else's, or others could have written to
                 it.
             KeystoreUnwritable: it could not be made.
         """
@@ -142,9 +151,9 @@ class Home:
         ``policy`` and a fresh salt hold from here on for every file of the home.
 
         Raises:
-            ConfigurationError: there is one already, in whatever state.
-            KeystoreAbsent: there was one, see ``is_new``.
-            HomeInUse, KeystoreUnwritable: as ``lock``, or the file could not be made durable; then there is none.
+            ConfigurationError: there is an identity already, or a file in its place.
+            KeystoreAbsent: there was an identity, see ``is_new``.
+            HomeInUse, KeystoreUnwritable: as ``lock``, or the file could not be made durable and is not there.
         """
         seed = bytearray(self._rng(SEED_SIZE))
         try:
@@ -253,7 +262,14 @@ class Home:
         return found
 
     def save_wallet(
-        self, wallet_id: WalletId, peer_id: PeerId, header: JsonObject, secret: bytearray, keyring: Keyring
+        self,
+        wallet_id: WalletId,
+        peer_id: PeerId,
+        header: JsonObject,
+        secret: bytearray,
+        keyring: Keyring,
+        *,
+        replaces: JsonObject | None = None,
     ) -> None:
         """Store a wallet durably: when this returns it was read back from the disk and opened.
 
@@ -263,14 +279,17 @@ class Home:
             header: public; authenticated with the secret.
             secret: what is encrypted; the caller wipes it.
             keyring: must open this home's identity, so that one passphrase opens everything in a home.
+            replaces: the header of the wallet that is there and is to be replaced; None for a wallet that is new here.
 
         Raises:
             WrongPassphrase: the keyring is not this home's.
-            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: of the identity.
-            HomeInUse, KeystoreUnwritable: as ``lock``, or not durable; what was there before is there still.
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: of the identity, or of the wallet that is there.
+            KeystoreUnwritable: a wallet is there that is not to be replaced; or not durable. What was there before is
+                there still.
+            HomeInUse: as ``lock``.
             ValueError: the header is of another wallet, or cannot be stored; a mistake of the caller.
         """
-        if header.get("wallet_id") != wallet_id or header.get("peer_id") != peer_id:
+        if not is_of(header, wallet_id, peer_id):
             raise ValueError("the header is of another wallet")
         path = wallet_path(self._wallets, wallet_id, peer_id)
         own = read_sealed(self._fs, self._identity, "mpcnode-identity")
@@ -279,6 +298,7 @@ class Home:
         with self._lock.exclusive():
             make_directory(self._fs, self._wallets)
             make_directory(self._fs, path.parent)
+            self._check_replaced(path, wallet_id, peer_id, replaces)
             write_sealed(self._fs, path, file, keyring, rng=self._rng)
 
     def load_wallet(self, wallet_id: WalletId, peer_id: PeerId, keyring: Keyring) -> tuple[JsonObject, bytearray]:
@@ -295,7 +315,7 @@ class Home:
         return file.preamble.header, open_sealed(path, file, keyring)
 
     def delete_wallet(self, wallet_id: WalletId, peer_id: PeerId) -> None:
-        """Remove a wallet for ever. Only a human may ask for it once ``ready`` was sent for it.
+        """Remove a wallet for ever. Once ``ready`` was sent for it, only a person may ask for this.
 
         Raises:
             KeystoreAbsent: there is no such wallet.
@@ -304,12 +324,28 @@ class Home:
         path = wallet_path(self._wallets, wallet_id, peer_id)
         with self._lock.exclusive():
             remove_file(self._fs, path)
-            # Not empty, because another peer id keeps its share of the same wallet there; an empty one harms nobody.
+            # It is not empty where another peer id keeps its share of the same wallet there; an empty one does no harm.
             with suppress(OSError):
                 self._fs.rmdir(path.parent)
                 sync_directory(self._fs, self._wallets)
 
     # --- inside ---
+
+    def _check_replaced(self, path: Path, wallet_id: WalletId, peer_id: PeerId, replaces: JsonObject | None) -> None:
+        """Refuse to write over a wallet unless it is the very one that the caller read."""
+        try:
+            found = read_wallet(self._fs, path, wallet_id, peer_id).preamble.header
+        except KeystoreAbsent:
+            if replaces is None:
+                return
+            raise
+        if found != replaces:
+            what = "a wallet of this id is there already" if replaces is None else "it was changed meanwhile"
+            raise KeystoreUnwritable(
+                f"cannot write {path}: {what}",
+                hint="another program wrote to this home; see 'mpcnode wallets list'",
+                saved="what was stored before is untouched",
+            )
 
     @property
     def _identity(self) -> Path:
@@ -329,7 +365,7 @@ class Home:
 
     def _write_plain(self, path: Path, data: bytes) -> None:
         with self._lock.exclusive():
-            # The bytes were compared already, and their codec is a pure function: there is nothing more to verify.
+            # The bytes are compared as they are read back, and their codec is a pure function: that is enough.
             write_file(self._fs, path, data, verify=lambda _: None, rng=self._rng)
 
     def _sweep(self) -> None:
@@ -338,7 +374,7 @@ class Home:
 
 
 def _real_parent(path: Path) -> Path:
-    """Follow symbolic links on the way to a home, whoever made them; the home itself must not be one."""
+    """Follow symbolic links on the way to a home, also other users'; the home itself must not be one."""
     path = path.expanduser().absolute()
     try:
         return path.parent.resolve() / path.name

@@ -13,6 +13,8 @@ from mpcnode.keystore.format import JsonObject, Kdf, SealedFile
 from mpcnode.keystore.sealed import read_sealed
 from mpcnode.types import PeerId, WalletId, parse_peer_id, parse_wallet_id
 
+WALLET_ID_SIZE: Final = 16
+
 _WALLET_DIRECTORY: Final = re.compile(r"[0-9a-f]{32}")
 _WALLET_FILE: Final = re.compile(r"([A-Za-z0-9._-]{1,64})\.json")
 
@@ -21,15 +23,15 @@ _WALLET_FILE: Final = re.compile(r"([A-Za-z0-9._-]{1,64})\.json")
 class StoredWallet:
     """One wallet file as a list shows it, without a passphrase.
 
-    The header is whole (its checksum fits) but *not authenticated*: whoever can write to the home can forge it. What
-    money is sent to must come from ``Home.load_wallet``.
+    The header is whole (its checksum fits) but *not authenticated*: anybody who can write to the home can forge it.
+    Take what money is sent to from ``Home.load_wallet``.
 
     Args:
         wallet_id: from the directory's name.
         peer_id: from the file's name; None where the directory itself cannot be read.
         kdf: how the file is protected; None where it cannot be read.
-        header: nobody's to change; None where it cannot be read.
-        problem: why not.
+        header: not to be changed, because others hold the same value; None where it cannot be read.
+        problem: why it cannot be read.
     """
 
     wallet_id: WalletId
@@ -43,26 +45,28 @@ def wallet_path(wallets: Path, wallet_id: WalletId, peer_id: PeerId) -> Path:
     """Say where a wallet is stored.
 
     Raises:
-        ValueError: a name is not of its form. It is parsed once more because a NewType is only a promise; the forms
-            have no separator, and with the suffix no name is "..".
+        ValueError: an id or name is not of its form. Both are checked once more because a NewType is only a promise;
+            the forms have no separator, and with the suffix no name is "..".
     """
-    return wallets / parse_wallet_id(wallet_id) / f"{parse_peer_id(peer_id)}.json"
+    if len(wallet_id) != WALLET_ID_SIZE:
+        raise ValueError(f"a wallet id is {WALLET_ID_SIZE} bytes")
+    return wallets / wallet_id.hex() / f"{parse_peer_id(peer_id)}.json"
 
 
 def wallet_directories(fs: FileSystem, wallets: Path) -> list[Path]:
-    """List the directories of wallets; those of other names are not ours and are left alone.
+    """List the directories of wallets; directories of other names are not mpcnode's and are left alone.
 
     Raises:
         KeystoreUnreadable: ``wallets`` is not a directory of ours alone, or the disk failed.
     """
     try:
         check_directory(fs, wallets)
-        names = sorted(fs.listdir(wallets))
+        found = sorted(fs.listdir(wallets))
     except KeystoreAbsent:
         return []
     except OSError as error:
         raise KeystoreUnreadable(f"cannot read {wallets}: {error.strerror}") from error
-    return [wallets / name for name in names if _WALLET_DIRECTORY.fullmatch(name)]
+    return [wallets / name for name in found if _WALLET_DIRECTORY.fullmatch(name)]
 
 
 def read_wallet(fs: FileSystem, path: Path, wallet_id: WalletId, peer_id: PeerId) -> SealedFile:
@@ -76,9 +80,14 @@ def read_wallet(fs: FileSystem, path: Path, wallet_id: WalletId, peer_id: PeerId
     check_directory(fs, path.parent)
     file = read_sealed(fs, path, "mpcnode-wallet")
     header = file.preamble.header
-    if header.get("wallet_id") != wallet_id or header.get("peer_id") != peer_id:
+    if not is_of(header, wallet_id, peer_id):
         raise KeystoreUnreadable(f"cannot read {path}: it is another wallet's file under this name")
     return file
+
+
+def is_of(header: JsonObject, wallet_id: WalletId, peer_id: PeerId) -> bool:
+    """Say whether a header is of this wallet and this participant."""
+    return header.get("wallet_id") == wallet_id.hex() and header.get("peer_id") == peer_id
 
 
 Seen = dict[Path, tuple[tuple[int, ...], StoredWallet]]
@@ -100,14 +109,14 @@ def list_wallets(fs: FileSystem, wallets: Path, seen: Seen) -> Iterator[StoredWa
         wallet_id = parse_wallet_id(directory.name)
         try:
             check_directory(fs, directory)
-            names = sorted(fs.listdir(directory))
+            files = sorted(fs.listdir(directory))
         except KeystoreError as problem:
             yield StoredWallet(wallet_id, None, None, None, problem)
         except OSError as error:
             failed = KeystoreUnreadable(f"cannot read {directory}: {error.strerror}")
             yield StoredWallet(wallet_id, None, None, None, failed)
         else:
-            found = [parse_peer_id(match[1]) for name in names if (match := _WALLET_FILE.fullmatch(name))]
+            found = [parse_peer_id(match[1]) for name in files if (match := _WALLET_FILE.fullmatch(name))]
             yield from (_look_at(fs, wallets, wallet_id, peer_id, seen) for peer_id in found)
 
 
@@ -131,8 +140,8 @@ def _look_at(fs: FileSystem, wallets: Path, wallet_id: WalletId, peer_id: PeerId
 def _looks(fs: FileSystem, path: Path) -> tuple[int, ...]:
     """What changes with a file; empty where there is none to look at.
 
-    Every write here makes a new file. Whoever writes into one and sets its times back could do so only as its owner,
-    and what is signed with is opened and authenticated each time.
+    Every write here makes a new file. Only its owner can write into a file and set its times back; and what is signed
+    with is opened and authenticated each time.
     """
     try:
         found = fs.lstat(path)

@@ -10,7 +10,7 @@ from tests.helpers.filesystem import PowerCut, Step, WatchedFileSystem
 
 def entry(number: int = 1, **changes: Any) -> Entry:
     fields: dict[str, Any] = {
-        "time": 1_800_000_000 + number,
+        "time": 1_800_000_000_000 + number,
         "session_id": f"{number:032x}",
         "kind": "sign",
         "wallet_id": "ab" * 16,

@@ -30,18 +30,20 @@ from tests.helpers.filesystem import (
     full_disk,
     read_only,
 )
+from tests.helpers.stored import header_there
 
 QUICK = KdfPolicy(8 << 20, 1)
-WALLET = WalletId("ab" * 16)
+WALLET = WalletId(b"\xab" * 16)
 CLI1 = PeerId("cli1")
 
 
 def header(state: str) -> dict[str, Any]:
-    return {"wallet_id": WALLET, "peer_id": CLI1, "state": state}
+    return {"wallet_id": WALLET.hex(), "peer_id": CLI1, "state": state}
 
 
 def save(home: Home, keyring: Keyring, state: str) -> None:
-    home.save_wallet(WALLET, CLI1, header(state), bytearray(state.encode()), keyring)
+    there = header_there(home, WALLET, CLI1)
+    home.save_wallet(WALLET, CLI1, header(state), bytearray(state.encode()), keyring, replaces=there)
 
 
 def stored(home: Home, keyring: Keyring) -> str | None:
@@ -276,7 +278,7 @@ from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from tests.helpers.filesystem import QuickFileSystem, killing
 
-path, wallet = Path(sys.argv[1]), sys.argv[2]
+path, wallet = Path(sys.argv[1]), bytes.fromhex(sys.argv[2])
 keyring = Keyring(bytearray(b"correct horse"))
 keyring.derive(Home.open(path, create=False).kdf())
 fates = []
@@ -284,9 +286,11 @@ for number in range(1000):
     child = os.fork()
     if not child:
         home = Home.open(path, create=False, files=killing(number))
+        there = None
         for state in ("pending", "active"):
-            header = {"wallet_id": wallet, "peer_id": "cli1", "state": state}
-            home.save_wallet(wallet, "cli1", header, bytearray(state.encode()), keyring)
+            header = {"wallet_id": wallet.hex(), "peer_id": "cli1", "state": state}
+            home.save_wallet(wallet, "cli1", header, bytearray(state.encode()), keyring, replaces=there)
+            there = header
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     home = Home.open(path, create=False, files=QuickFileSystem())
@@ -309,7 +313,7 @@ print(json.dumps(fates))
 def test_kill_9_at_any_call_leaves_the_whole_old_or_the_whole_new(home: Home) -> None:
     """A real process, a real kernel: locks come back, files are whole, and what happened stays happened."""
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(home.path), WALLET],
+        [sys.executable, "-c", KILLED, str(home.path), WALLET.hex()],
         check=True,
         capture_output=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},

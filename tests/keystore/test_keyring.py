@@ -1,13 +1,16 @@
 import hashlib
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 from nacl import bindings as sodium
-from nacl.exceptions import RuntimeError as SodiumError
 
 from mpcnode.errors import ConfigurationError, DecodeError, WrongPassphrase
 from mpcnode.keystore import keyring as module
@@ -100,9 +103,91 @@ def test_an_empty_passphrase_is_refused() -> None:
 
 
 def test_too_little_memory_is_said_and_blamed_on_no_file(keyring: Keyring) -> None:
-    failure = SodiumError("no memory")
     with (
-        mock.patch.object(sodium, "crypto_pwhash_alg", side_effect=failure),
+        mock.patch.object(module, "_lib", mock.Mock(crypto_pwhash=lambda *_: -1)),
         pytest.raises(ConfigurationError, match="8 MiB"),
     ):
         keyring.derive(KDF)
+
+
+def test_the_key_that_a_file_is_encrypted_with_is_wiped_after_each_use(
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[bytearray] = []
+    real = module._file_key
+
+    def file_key(*arguments: Any) -> bytearray:
+        keys.append(real(*arguments))
+        return keys[-1]
+
+    monkeypatch.setattr(module, "_file_key", file_key)
+    file = keyring.seal("mpcnode-wallet", KDF, {}, b"secret", rng)
+    assert keyring.open(file) == b"secret"
+    with pytest.raises(DecodeError):
+        keyring.open(replace(file, nonce=bytes(24)))
+    assert keys == [bytearray(32)] * 3
+
+
+def test_megabytes_are_sealed_and_opened(keyring: Keyring) -> None:
+    secret = random.Random(4).randbytes(3 << 20)
+    assert keyring.open(keyring.seal("mpcnode-wallet", KDF, {}, secret, rng)) == secret
+
+
+TRACES = r"""
+import os, re, sys
+from mpcnode.keystore.format import Kdf, KdfPolicy, SealedFile
+from mpcnode.keystore.keyring import Keyring
+
+def drawn():
+    # Read into a buffer of ours: os.urandom would leave the bytes in memory that Python frees without clearing.
+    buffer = bytearray(48)
+    with open("/dev/urandom", "rb", buffering=0) as source:
+        source.readinto(buffer)
+    return buffer
+
+def pattern(buffer):
+    # Each byte as an escape: the searched bytes never stand side by side in the pattern itself.
+    return re.compile(b"".join(b"\\x%02x" % byte for byte in buffer), re.DOTALL)
+
+def copies(wanted):
+    found = 0
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            span, access, *_, = line.split()
+            name = line.split()[-1]
+            if not access.startswith("rw") or name in ("[vvar]", "[vsyscall]"):
+                continue
+            start, end = (int(part, 16) for part in span.split("-"))
+            memory.seek(start)
+            try:
+                found += len(wanted.findall(memory.read(end - start)))
+            except OSError:
+                pass
+    return found
+
+secret, passphrase = drawn(), drawn()
+patterns = [pattern(secret), pattern(passphrase)]
+assert copies(patterns[0]) >= 1, "the search finds what is there"
+with Keyring(passphrase) as keyring:
+    kdf = Kdf(KdfPolicy(8 << 20, 1), bytes(16))
+    for _ in range(5):
+        sealed = keyring.seal("mpcnode-wallet", kdf, {"name": "treasury"}, secret, os.urandom).encode()
+        opened = keyring.open(SealedFile.decode(sealed, "mpcnode-wallet"))
+        assert opened == secret
+        opened[:] = bytes(len(opened))
+    secret[:] = bytes(len(secret))
+print([copies(one) for one in patterns])
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="the memory of a process cannot be read here")
+def test_no_copy_of_a_share_or_passphrase_stays_in_memory_after_it_was_wiped() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRACES],
+        capture_output=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, b"[0, 0]"), done.stderr.decode()

@@ -18,19 +18,21 @@ from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.types import PeerId, WalletId
 from tests.helpers.filesystem import WatchedFileSystem
+from tests.helpers.stored import header_there
 
 QUICK = KdfPolicy(8 << 20, 1)
-WALLET = WalletId("ab" * 16)
+WALLET = WalletId(b"\xab" * 16)
 CLI1 = PeerId("cli1")
-HEADER = {"wallet_id": WALLET, "peer_id": CLI1, "state": "pending"}
+HEADER = {"wallet_id": WALLET.hex(), "peer_id": CLI1, "state": "pending"}
 
 
 def save(home: Home, keyring: Keyring, **changes: object) -> None:
-    home.save_wallet(WALLET, CLI1, HEADER | changes, bytearray(b"secret"), keyring)
+    there = header_there(home, WALLET, CLI1)
+    home.save_wallet(WALLET, CLI1, HEADER | changes, bytearray(b"secret"), keyring, replaces=there)
 
 
 def wallet_file(home: Home) -> Path:
-    return home.path / "wallets" / WALLET / "cli1.json"
+    return home.path / "wallets" / WALLET.hex() / "cli1.json"
 
 
 HOLDER = """
@@ -72,24 +74,35 @@ def test_the_lock_is_taken_again_within_and_given_back_once(home: Home, keyring:
     assert (home.path / "lock").exists()
 
 
-def test_threads_of_one_process_write_one_after_the_other(home: Home, keyring: Keyring) -> None:
+def test_threads_of_one_process_write_one_after_the_other_and_no_write_is_lost(home: Home, keyring: Keyring) -> None:
     errors: list[BaseException] = []
+    save(home, keyring, state=0)
 
-    def work(i: int) -> None:
+    def count() -> None:
+        there = header_there(home, WALLET, CLI1)
+        assert there is not None
+        counted = there | {"state": there["state"] + 1}
+        try:
+            home.save_wallet(WALLET, CLI1, counted, bytearray(b"secret"), keyring, replaces=there)
+        except KeystoreUnwritable as error:
+            assert "meanwhile" in error.message  # noqa: PT017 - another thread was faster
+            count()
+
+    def work() -> None:
         try:
             for _ in range(5):
-                save(home, keyring, state=f"thread {i}")
+                count()
         except BaseException as error:  # noqa: BLE001 - shown by the assertion below
             errors.append(error)
 
     with home.lock():
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+        threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     assert errors == []
-    assert home.load_wallet(WALLET, CLI1, keyring)[0]["state"] in {f"thread {i}" for i in range(4)}
+    assert home.load_wallet(WALLET, CLI1, keyring)[0]["state"] == 20
 
 
 def test_a_lock_file_with_anything_in_it_names_no_process(home: Home) -> None:

@@ -13,6 +13,7 @@ from mpcnode.errors import (
     KeystoreAbsent,
     KeystoreNewer,
     KeystoreUnreadable,
+    KeystoreUnwritable,
     WrongPassphrase,
 )
 from mpcnode.identity.contacts import Contacts
@@ -22,19 +23,21 @@ from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.store import Home
 from mpcnode.types import PeerId, WalletId
+from tests.helpers.stored import header_there
 
 QUICK = KdfPolicy(8 << 20, 1)
-WALLET = WalletId("ab" * 16)
+WALLET = WalletId(b"\xab" * 16)
 CLI1 = PeerId("cli1")
-HEADER = {"wallet_id": WALLET, "peer_id": CLI1, "state": "pending"}
+HEADER = {"wallet_id": WALLET.hex(), "peer_id": CLI1, "state": "pending"}
 
 
 def save(home: Home, keyring: Keyring, **changes: object) -> None:
-    home.save_wallet(WALLET, CLI1, HEADER | changes, bytearray(b"secret"), keyring)
+    there = header_there(home, WALLET, CLI1)
+    home.save_wallet(WALLET, CLI1, HEADER | changes, bytearray(b"secret"), keyring, replaces=there)
 
 
 def wallet_file(home: Home) -> Path:
-    return home.path / "wallets" / WALLET / "cli1.json"
+    return home.path / "wallets" / WALLET.hex() / "cli1.json"
 
 
 def test_what_is_stored_comes_back(home: Home, keyring: Keyring) -> None:
@@ -191,17 +194,17 @@ def test_a_header_of_another_wallet_is_the_callers_mistake(home: Home, keyring: 
 def test_nothing_but_a_peer_id_becomes_a_path(home: Home, keyring: Keyring, name: str) -> None:
     peer_id = PeerId(name)
     with pytest.raises(ValueError, match="peer id"):
-        home.save_wallet(WALLET, peer_id, {"wallet_id": WALLET, "peer_id": peer_id}, bytearray(), keyring)
+        home.save_wallet(WALLET, peer_id, {"wallet_id": WALLET.hex(), "peer_id": peer_id}, bytearray(), keyring)
     with pytest.raises(ValueError, match="peer id"):
         home.load_wallet(WALLET, peer_id, keyring)
     with pytest.raises(ValueError, match="wallet id"):
-        home.delete_wallet(WalletId(".."), CLI1)
+        home.delete_wallet(WalletId(b".."), CLI1)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "...", ".tmp", "-"])
 def test_an_odd_peer_id_is_a_plain_file_of_its_own(home: Home, keyring: Keyring, name: str) -> None:
     peer_id = PeerId(name)
-    header = {"wallet_id": WALLET, "peer_id": name}
+    header = {"wallet_id": WALLET.hex(), "peer_id": name}
     home.save_wallet(WALLET, peer_id, header, bytearray(b"odd"), keyring)
     with home.lock():  # its sweep must not take it for a leftover
         pass
@@ -209,21 +212,41 @@ def test_an_odd_peer_id_is_a_plain_file_of_its_own(home: Home, keyring: Keyring,
     assert [listed.peer_id for listed in home.list_wallets()] == [peer_id]
 
 
+def test_a_wallet_that_is_there_is_not_written_over_unasked(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    stale = HEADER | {"state": "stale"}
+    for replaces in (None, stale, {}):
+        with pytest.raises(KeystoreUnwritable, match=r"already|meanwhile") as raised:
+            home.save_wallet(WALLET, CLI1, HEADER, bytearray(b"other"), keyring, replaces=replaces)
+        assert raised.value.saved == "what was stored before is untouched"
+    assert home.load_wallet(WALLET, CLI1, keyring) == (HEADER, bytearray(b"secret"))
+    wallet_file(home).write_bytes(b"damaged, and somebody may still mend it")
+    with pytest.raises(KeystoreUnreadable):
+        home.save_wallet(WALLET, CLI1, HEADER, bytearray(b"other"), keyring)
+
+
+def test_a_wallet_that_was_to_be_replaced_and_is_gone_is_an_error(home: Home, keyring: Keyring) -> None:
+    with pytest.raises(KeystoreAbsent):
+        home.save_wallet(WALLET, CLI1, HEADER, bytearray(b"secret"), keyring, replaces=HEADER)
+
+
 # --- lists and removal ---
 
 
 def test_one_bad_file_does_not_hide_the_others(home: Home, keyring: Keyring) -> None:
     save(home, keyring)
-    others = [WalletId(f"{i:032x}") for i in range(1, 4)]
+    others = [WalletId(i.to_bytes(16, "big")) for i in range(1, 4)]
     for other in others:
-        home.save_wallet(other, CLI1, {"wallet_id": other, "peer_id": CLI1}, bytearray(), keyring)
-    (home.path / "wallets" / others[0] / "cli1.json").write_bytes(b"\x00")
-    (home.path / "wallets" / others[1] / "cli1.json").write_bytes(canonical({"format": "mpcnode-wallet", "version": 2}))
-    (home.path / "wallets" / others[2] / "cli1.json").unlink()
-    (home.path / "wallets" / others[2]).rmdir()
-    (home.path / "wallets" / others[2]).symlink_to(home.path / "wallets" / WALLET)
+        home.save_wallet(other, CLI1, {"wallet_id": other.hex(), "peer_id": CLI1}, bytearray(), keyring)
+    (home.path / "wallets" / others[0].hex() / "cli1.json").write_bytes(b"\x00")
+    (home.path / "wallets" / others[1].hex() / "cli1.json").write_bytes(
+        canonical({"format": "mpcnode-wallet", "version": 2})
+    )
+    (home.path / "wallets" / others[2].hex() / "cli1.json").unlink()
+    (home.path / "wallets" / others[2].hex()).rmdir()
+    (home.path / "wallets" / others[2].hex()).symlink_to(home.path / "wallets" / WALLET.hex())
     (home.path / "wallets" / ".DS_Store").write_bytes(b"")
-    (home.path / "wallets" / WALLET / "notes.txt").write_bytes(b"")
+    (home.path / "wallets" / WALLET.hex() / "notes.txt").write_bytes(b"")
     listed = {entry.wallet_id: entry for entry in home.list_wallets()}
     assert list(listed) == [*others, WALLET]
     assert [type(listed[other].problem) for other in others] == [KeystoreUnreadable, KeystoreNewer, KeystoreUnreadable]
@@ -234,7 +257,7 @@ def test_one_bad_file_does_not_hide_the_others(home: Home, keyring: Keyring) -> 
 def test_a_removed_wallet_is_gone_and_the_others_are_not(home: Home, keyring: Keyring) -> None:
     save(home, keyring)
     cli2 = PeerId("cli2")
-    home.save_wallet(WALLET, cli2, {"wallet_id": WALLET, "peer_id": cli2}, bytearray(), keyring)
+    home.save_wallet(WALLET, cli2, {"wallet_id": WALLET.hex(), "peer_id": cli2}, bytearray(), keyring)
     home.delete_wallet(WALLET, CLI1)
     with pytest.raises(KeystoreAbsent):
         home.load_wallet(WALLET, CLI1, keyring)
