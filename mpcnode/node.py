@@ -260,9 +260,7 @@ class Node:
             now=_now,
             rng=secrets.token_bytes,
         )
-        trusts = Trusts(
-            home, peer_id=self.peer_id, public_key=identity.public_key, introduced=conversations.key_of
-        )
+        trusts = Trusts(home, peer_id=self.peer_id, public_key=identity.public_key, introduced=conversations.key_of)
         wallets = Wallets(home, keyring, self.peer_id)
         claims = Claims()
         catch_up = CatchUp(

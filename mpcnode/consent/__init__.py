@@ -1,1 +1,1 @@
-"""Whether this node takes part: its user, its options, the policies of its wallets, limits, and what is written down."""
+"""Whether this node takes part: its user, its options, the policies of its wallets, limits, and the journal."""

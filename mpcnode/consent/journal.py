@@ -19,6 +19,7 @@ from mpcnode.errors import KeystoreError, MpcError, Refused
 from mpcnode.keystore.audit import AuditLog, Unended
 from mpcnode.keystore.audit_chain import Entry, Line, Outcome
 from mpcnode.status import Approval, Proposed, SignatureView, WalletView
+from mpcnode.types import PeerId, SuiteId
 from mpcnode.waits import see_end
 
 MAX_REFUSALS: Final = 120
@@ -257,10 +258,10 @@ def _entry(shown: Proposed, told: Told, error: MpcError | None, outcome: Outcome
         kind=shown.kind,
         wallet_id=shown.sign.wallet_id if shown.sign else told.wallet.wallet_id if told.wallet else None,
         wallet_name=shown.wallet,
-        proposer=shown.proposer,
-        participants=tuple(peer.peer_id for peer in shown.participants[few]),
-        signers=told.signers,
-        suites=shown.suites[few],
+        proposer=PeerId(shown.proposer),
+        participants=tuple(PeerId(peer.peer_id) for peer in shown.participants[few]),
+        signers=tuple(map(PeerId, told.signers)),
+        suites=tuple(map(SuiteId, shown.suites[few])),
         reading=shown.sign.reading if shown.sign else None,
         messages=shown.sign.hashes[few] if shown.sign else (),
         approved_by=told.approved_by,

@@ -1,4 +1,4 @@
-"""What others can have this node do at once, and how often: places, allowances, early messages, ids that are over. Pure.
+"""What others can have this node do, and how often: places, claims, allowances, early messages, ended sessions. Pure.
 
 Each bound is charged to an identity key where one is known. Names are free, so a name bounds nothing alone.
 """

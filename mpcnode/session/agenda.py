@@ -41,9 +41,7 @@ class Agenda:
         emit: takes progress.
     """
 
-    def __init__(
-        self, services: Services, *, options: Options, user: User, emit: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, services: Services, *, options: Options, user: User, emit: Callable[[Event], None]) -> None:
         self.services = services
         self.options = options
         self._user = user
@@ -113,8 +111,8 @@ class Agenda:
             matter = self._check(opened, proposal)
             shown = self.shown(matter.proposal, opened.sender, matter)
             require(writable, "this node cannot write its audit log")
-            if reason := matter.hindrance() or self._no_place(shown, opened):
-                raise Refused(reason)
+            reason = matter.hindrance() or self._no_place(shown, opened)
+            require(reason is None, reason or "")
         except (Refused, IdentityCheckFailed) as error:
             await self._refuse(proposal, opened, error)
             return
@@ -246,10 +244,8 @@ class Agenda:
             finally:
                 stage.emit(_ended(shown, stage.phases.seconds, told, error))
 
-    def shown(
-        self, proposal: wire.SessionProposal, proposer: PeerId, matter: Matter[Any] | None = None
-    ) -> Proposed:
-        """A proposal as people are shown it; without ``matter`` it was not found to hold, and nothing is known of it."""
+    def shown(self, proposal: wire.SessionProposal, proposer: PeerId, matter: Matter[Any] | None = None) -> Proposed:
+        """A proposal as people are shown it; without ``matter`` it was refused, and nothing of it is known to hold."""
         return Proposed(
             session_id=proposal.session_id.hex(),
             kind=proposal.kind,
@@ -265,8 +261,9 @@ class Agenda:
         )
 
     def _views(self, proposal: wire.SessionProposal, *, checked: bool) -> Iterable[PeerView]:
+        view = self.services.trusts.view
         for one in proposal.participants:
-            yield self.services.trusts.view(one.peer_id, one.public_key) if checked else PeerView(one.peer_id, "unknown")
+            yield view(one.peer_id, one.public_key) if checked else PeerView(one.peer_id, "unknown")
 
 
 def _is_known(shown: Proposed) -> bool:

@@ -102,7 +102,12 @@ class Answers:
 
 
 def accept(
-    proposal: SessionProposal, identity: Identity, *, nonce: bytes, terms: tuple[bytes, ...], meshes: Sequence[SessionId]
+    proposal: SessionProposal,
+    identity: Identity,
+    *,
+    nonce: bytes,
+    terms: tuple[bytes, ...],
+    meshes: Sequence[SessionId],
 ) -> SessionResponse:
     """Say yes for this node (PROTOCOL, Agreement).
 
@@ -210,7 +215,7 @@ def check_start(
     if not honest or not verify(
         key, begun.signature, tags.START, *agreement.start_fields(hashed, begun.mesh, begun.chosen)
     ):
-        raise ParticipantCheated(f"{proposer} made a choice of participants that no honest node makes", culprits=[proposer])
+        raise ParticipantCheated(f"{proposer} chose participants as no honest node does", culprits=[proposer])
     repeated = next(one for one in begun.chosen if members[one.identifier].peer_id == me)
     if (repeated.nonce, repeated.terms) != (mine.nonce, mine.terms):
         # Signed by this node, but in an earlier life: the server may have kept the newer answer back.

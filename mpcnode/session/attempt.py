@@ -51,7 +51,7 @@ MAX_SIGNALS: Final = 64
 DOUBT: Final = 5.0
 """Seconds to wait for somebody better once enough accepted, but not without a suspect."""
 ASK_AGAIN: Final = 0.5
-"""Seconds after which a participant asked over a link, which may be dead without this node's knowledge, is asked again."""
+"""Seconds after which a participant is asked by relay as well: the link it was asked over may be dead."""
 GRACE: Final = 5.0
 """Seconds that a participant waits for the proposer's choice when the time to answer is over: it was on its way."""
 _LINKS: Final[dict[LinkState, LinkShown]] = {
@@ -379,7 +379,7 @@ class Attempt(Generic[R]):
         others = tuple(name for name in self.chosen if name != self._services.peer_id)
         roster = {name: self.roster[name] for name in self.chosen}
         if begun.mesh != self.session_id:
-            shared = self._services.pool.get(begun.mesh)
+            shared = self._services.pool.get(SessionId(begun.mesh))
             if shared is None or not shared.usable or shared.roster != roster:
                 raise LinkFailed("the mesh this session was to use is gone", peer=self._proposer)
             return shared

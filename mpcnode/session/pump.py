@@ -107,7 +107,6 @@ class Pump(Generic[T]):
             await self._drive()
             self._host.concluded()
             await self._last_words()
-            return self._execution.result
         except asyncio.CancelledError:
             if not self._execution.concluded:
                 self._tell_abort(Interrupted("this node was stopped"))
@@ -115,6 +114,8 @@ class Pump(Generic[T]):
         except MpcError as error:
             self._tell_abort(error)
             await self._look_for_proof(error)
+        else:
+            return self._execution.result
         finally:
             self._execution.close()
 

@@ -1,4 +1,4 @@
-"""The kinds of session: one file each, and ``KINDS`` to find them by name. A kind is added by a file and a line here."""
+"""The kinds of session: one file each, found by name in ``KINDS``. A new kind is a file and a line here."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,7 +1,7 @@
 """Key generation as a kind of session: everybody is needed, people compare words, a wallet comes of it."""
 
 import asyncio
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from mpcnode.errors import MpcError, Refused
 from mpcnode.protocols.checkpoints import ConfirmWords, KeyResult, StoreActive, StorePending
@@ -82,7 +82,7 @@ class KeygenMatter(Matter[WalletView]):
             )
         except (MpcError, ValueError) as error:
             # The wallet is active and durable: that the address book is not does not undo it.
-            stage.emit(Warned(f"wallet {wallet.name} is made, but its participants are not pinned as contacts: {error}"))
+            stage.emit(Warned(f"wallet {wallet.name} is made, but its participants are not kept as contacts: {error}"))
         return wallet
 
     def saved(self) -> str | None:

@@ -96,7 +96,7 @@ class Matter(ABC, Generic[R]):
 
     @asynccontextmanager
     async def prepared(self, _stage: Stage) -> AsyncIterator[Any]:
-        """Open what the script needs beside the negotiation, and wipe it at the end; gives what ``script`` is handed."""
+        """Open what ``script`` is handed, beside the negotiation, and wipe it at the end."""
         yield None
 
     async def script(self, agreed: Agreed, prepared: Any, stage: Stage) -> Script:  # noqa: ANN401 (the kind's own)
@@ -109,7 +109,7 @@ class Matter(ABC, Generic[R]):
 
     async def checkpoint(self, record: object, stage: Stage) -> object:
         """Do what the protocol waits for (ask, store), and give what it wants to know."""
-        raise AssertionError(f"no such checkpoint in a {self.proposal.kind}: {type(record).__name__} {stage.shown.kind}")
+        raise AssertionError(f"no such checkpoint in a {stage.shown.kind}: {type(record).__name__}")
 
     async def result(self, value: Any, agreed: Agreed, stage: Stage) -> R:  # noqa: ANN401 (what the script returned)
         """Turn what the script returned into what the user is given."""

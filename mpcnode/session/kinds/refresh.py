@@ -47,11 +47,19 @@ class RefreshMatter(Matter[WalletView]):
         return new_shares_of(self._wallet.wallet_id)
 
     def said_with_yes(self) -> tuple[bytes, ...]:
-        """Name the epochs beside the active one of which this node holds no full certificate."""
+        """Name the epochs beside the active one of which this node holds no full certificate.
+
+        From here on it takes none of them, see ``makes``; what became of the wallet before is looked at once more.
+
+        Raises:
+            Refused: another epoch is active by now.
+        """
+        known = self.services.wallets.find(self._wallet.wallet_id)
+        if known is None or known.active is None or known.active.epoch_id != self._wallet.require_active().epoch_id:
+            raise Refused(f"wallet {self._wallet.name} changed while this was proposed; propose again")
+        self._wallet = known
         unfinished = {EpochState.PENDING, EpochState.SUPERSEDED}
-        return tuple(
-            sorted(epoch.epoch_id for epoch in self._wallet.epochs if epoch.state in unfinished)
-        )
+        return tuple(sorted(epoch.epoch_id for epoch in self._wallet.epochs if epoch.state in unfinished))
 
     @asynccontextmanager
     async def prepared(self, _stage: Stage) -> AsyncIterator[OpenShares]:
@@ -131,7 +139,9 @@ class Refresh(Kind[WalletView]):
         wallet_id, epoch_id = proposal.terms
         wallet = wallet_of(proposal, services, wallet_id=WalletId(wallet_id), epoch_id=EpochId(epoch_id))
         require(len(proposal.participants) == wallet.total, "a refresh takes every participant of the wallet")
-        require(proposal.suites == tuple(keys.suite for keys in wallet.suites), "a refresh is of every key of the wallet")
+        require(
+            proposal.suites == tuple(keys.suite for keys in wallet.suites), "a refresh is of every key of the wallet"
+        )
         return RefreshMatter(proposal, services, wallet=wallet)
 
 

@@ -1,5 +1,4 @@
-"""Signing as a kind of session: the first t that accept, the wallet's policy, one line in the audit log before a share
-leaves, signatures that another library verified.
+"""Signing as a kind of session: the first t that accept, and a line in the audit log before a share leaves.
 
 The terms of a proposal (PROTOCOL, Signing): wallet id, epoch id, reading, script tree, then each content as people read
 it. What is signed follows from reading and content; see ``mpcnode.readings``.
@@ -10,15 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from mpcnode import readings
+from mpcnode.crypto.adjustment import Adjustment, TaprootTweak
 from mpcnode.crypto.suites import SUITES, Suite
-from mpcnode.errors import Refused
+from mpcnode.errors import DecodeError, Refused
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
 from mpcnode.protocols.frost.sign import equivocators, sign
-from mpcnode.protocols.signing_descriptor import Adjustment, SigningDescriptor, TaprootTweak
-from mpcnode.session.kinds.kind import Agreed, Kind, Matter, Script, require, roster_of
+from mpcnode.protocols.signing_descriptor import SigningDescriptor
+from mpcnode.readings import registry as readings
+from mpcnode.session.kinds.kind import Agreed, Kind, Matter, Script, require
 from mpcnode.session.services import Services
 from mpcnode.session.stage import Stage
 from mpcnode.status import SignatureView, SignView
@@ -28,7 +28,7 @@ from mpcnode.wire.relay import SessionProposal
 
 MAX_CONTENT_SIZE: Final = 8 * 1024
 """Bytes of the longest content that travels; what is longer is signed by its hash (``mpcnode sign --file``)."""
-MAX_CONTENTS_SIZE: Final = 16 * 1024
+MAX_CONTENTS_SIZE: Final = 9 * 1024
 """Bytes of the contents of one session together, so that their proposal fits the relay."""
 MAX_BATCH: Final = 250
 """How many contents one session signs; a longer batch is several sessions on one mesh."""
@@ -71,12 +71,12 @@ class SignTerms:
         require(len(merkle_root) in {0, 32}, "a script tree is named by 32 bytes")
         size = sum(map(len, contents))
         require(size <= MAX_CONTENTS_SIZE, f"{size} bytes to sign in one session; {MAX_CONTENTS_SIZE} are allowed")
-        known = {name.encode(): name for name in readings.READINGS}
+        known = {name.encode(): name for name in get_args(Reading)}
         require(reading in known, "this node cannot read what is to be signed")
         try:
             for content in contents:
                 readings.check(known[reading], content)
-        except ValueError as error:
+        except DecodeError as error:
             raise Refused(str(error)) from None
         return cls(
             wallet_id=WalletId(wallet_id),
@@ -174,7 +174,7 @@ class SignMatter(Matter[SignatureView]):
 
     def _adjustments(self) -> tuple[Adjustment, ...]:
         """The bare internal key of a Taproot wallet never signs: exactly one tweak stands at the end."""
-        return (TaprootTweak(self._terms.merkle_root),) if self._suite.is_taproot else ()
+        return (TaprootTweak(self._terms.merkle_root),) if self._suite.scheme.tweaked else ()
 
 
 class Sign(Kind[SignatureView]):
@@ -191,17 +191,17 @@ class Sign(Kind[SignatureView]):
         require(len(proposal.suites) == 1, "a signing proposal names one ciphersuite")
         terms = SignTerms.decode(proposal.terms)
         wallet = wallet_of(proposal, services, wallet_id=terms.wallet_id, epoch_id=terms.epoch_id)
-        require(proposal.suites[0] in {keys.suite for keys in wallet.suites}, "the wallet has no key of that ciphersuite")
         require(
-            not terms.merkle_root or SUITES[proposal.suites[0]].is_taproot, "only Taproot keys have a script tree"
+            proposal.suites[0] in {keys.suite for keys in wallet.suites}, "the wallet has no key of that ciphersuite"
+        )
+        require(
+            not terms.merkle_root or SUITES[proposal.suites[0]].scheme.tweaked, "only Taproot keys have a script tree"
         )
         require(len(proposal.participants) >= wallet.threshold, "fewer participants are asked than must sign")
         return SignMatter(proposal, services, wallet=wallet, terms=terms)
 
 
-def wallet_of(
-    proposal: SessionProposal, services: Services, *, wallet_id: WalletId, epoch_id: EpochId
-) -> Wallet:
+def wallet_of(proposal: SessionProposal, services: Services, *, wallet_id: WalletId, epoch_id: EpochId) -> Wallet:
     """Give this node's wallet that a proposal is about, checked against it.
 
     Raises:
@@ -214,13 +214,14 @@ def wallet_of(
     if active is None:
         raise Refused(f"wallet {wallet.name} is pending at this node")
     if active.epoch_id != epoch_id:
-        named = next((f"epoch {epoch.number}" for epoch in wallet.epochs if epoch.epoch_id == epoch_id), "an unknown one")
-        raise Refused(f"this node's active shares of wallet {wallet.name} are of epoch {active.number}, not of {named}")
+        known = [epoch for epoch in wallet.epochs if epoch.epoch_id == epoch_id]
+        named = f"epoch {known[0].number}" if known else "an epoch that is unknown here"
+        raise Refused(f"the active shares of wallet {wallet.name} here are of epoch {active.number}, not of {named}")
     require(proposal.threshold == wallet.threshold, f"the wallet's threshold is {wallet.threshold}")
     require(proposal.wallet_name == wallet.name, f"the wallet is called {wallet.name} here")
-    known = {(member.identifier, member.peer_id, member.identity_key) for member in active.statement.roster}
+    roster = {(member.identifier, member.peer_id, member.identity_key) for member in active.statement.roster}
     strangers = [
-        one.peer_id for one in proposal.participants if (one.identifier, one.peer_id, one.public_key) not in known
+        one.peer_id for one in proposal.participants if (one.identifier, one.peer_id, one.public_key) not in roster
     ]
     require(not strangers, f"{', '.join(strangers)} is not a participant of the wallet under that key")
     return wallet
