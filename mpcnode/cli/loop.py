@@ -1,6 +1,7 @@
 """Run a command's coroutine so that every way of stopping it is orderly."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ def run_orderly(
     Raises:
         Interrupted: a signal or the end of standard input stopped it.
     """
+    gc.enable()  # ``__main__`` disabled it for the imports
     # Held back until somebody answers to them: one that comes while Python makes the loop leaves half of a loop.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 

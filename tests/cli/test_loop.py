@@ -1,6 +1,7 @@
 """Every way of stopping a command is orderly."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -23,6 +24,17 @@ def test_a_result_and_an_error_come_through() -> None:
     assert run_orderly(answer) == 42
     with pytest.raises(KeyError):
         run_orderly(fail)
+
+
+def test_garbage_is_collected_while_a_loop_runs() -> None:
+    async def look() -> bool:
+        return gc.isenabled()
+
+    gc.disable()  # as ``__main__`` does
+    try:
+        assert run_orderly(look)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
