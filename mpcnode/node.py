@@ -129,17 +129,17 @@ class Node:
         finally:
             await self._resources.aclose()
 
-    async def start(self, passphrase: bytearray) -> None:
+    async def start(self, keyring: Keyring) -> None:
         """Unlock the home (or make its identity), connect and register.
 
         Args:
-            passphrase: of the home; wiped at the end.
+            keyring: of the home's passphrase; the node owns it from here on and closes it at its end.
 
         Raises:
             WrongPassphrase, KeystoreError: the home does not open.
             ServerUnreachable, NameTaken, ServerRefused: the server does not take this node.
         """
-        keyring = self._resources.enter_context(Keyring(passphrase))
+        self._resources.enter_context(keyring)
         # What is wrong with the home is said before anybody hears of this node.
         settings = await asyncio.to_thread(self._home.load_settings)
         self.peer_id = self.config.peer_id or settings.peer_id or _host_name()

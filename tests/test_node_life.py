@@ -18,6 +18,7 @@ from mpcnode.errors import (
     UsageError,
     WrongPassphrase,
 )
+from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.node import Node
 from mpcnode.session.trust import Trusts
@@ -222,7 +223,7 @@ async def test_a_failed_block_shows_its_own_error(place: Nodes) -> None:
 
     async def fail() -> None:
         async with Node(config, user=Human(), emit=lambda _: None) as node:
-            await node.start(bytearray(PASSPHRASE))
+            await node.start(Keyring(bytearray(PASSPHRASE)))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -120,7 +120,7 @@ class Running:
 
     async def _run(self, passphrase: bytearray) -> None:
         async with Node(self.config, user=self.human, emit=self._emit) as node:
-            await node.start(passphrase)
+            await node.start(Keyring(passphrase))
             self._ready.set_result(node)
             serving = asyncio.create_task(node.serve_forever())
             stopping = asyncio.create_task(self._stopping.wait())
