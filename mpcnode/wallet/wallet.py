@@ -18,7 +18,9 @@ from mpcnode.crypto.transcript import MAX_INTEGER
 from mpcnode.errors import DecodeError, WalletPending
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.epoch import MAX_ABANDONED, WALLET_ID_SIZE, Certificate, Statement, SuiteKeys, chain_code_hash_of
+from mpcnode.protocols.frost import held
 from mpcnode.protocols.registry import PROTOCOLS
+from mpcnode.status import Verified
 from mpcnode.types import (
     MAX_PARTICIPANTS,
     EpochId,
@@ -34,13 +36,6 @@ from mpcnode.types import (
     parse_wallet_name,
 )
 from mpcnode.wallet.secret import WalletSecret
-
-Verified = Literal["code", "invitation", "words", "contacts", "nobody"]
-"""How the participants of a wallet were verified when it was made.
-
-By pairing codes, by an invitation, by safety words that a person compared, because all were verified contacts already,
-or by nobody.
-"""
 
 MAX_EPOCHS: Final = 1024
 FIRST: Final = 0
@@ -255,26 +250,20 @@ class Wallet:
         )
         return replace(self, epochs=(*superseded, Epoch(statement, certificate, EpochState.PENDING)))
 
-    def merge(self, epoch_id: EpochId, certificate: Certificate) -> "Wallet":
+    def merge(self, certificate: Certificate) -> "Wallet":
         """Add the valid signatures of ``certificate`` to a pending epoch; the full certificate makes it active.
 
         Then the epoch that was active is retired, and every other unfinished one is dropped. The certificate of an
-        active or retired epoch is full: nothing is added to it.
+        active or retired epoch is full, and that of a superseded one is never accepted, because this node signed for
+        another that abandons it: to these nothing is added.
 
         Args:
-            epoch_id: which epoch.
             certificate: some or all signatures, from anybody; what is invalid or a stranger's is left out.
 
         Raises:
             KeyError: the wallet has no such epoch.
-            ValueError: the certificate is about another epoch, or the epoch is superseded: this node signed for
-                another one that abandons it.
         """
-        epoch = self.epoch(epoch_id)
-        if certificate.epoch_id != epoch_id:
-            raise ValueError("the certificate is about another epoch")
-        if epoch.state is EpochState.SUPERSEDED:
-            raise ValueError("a superseded epoch is never completed: this node signed for one that abandons it")
+        epoch = self.epoch(certificate.epoch_id)
         if epoch.state is not EpochState.PENDING:
             return self
         merged = epoch.certificate.merge(certificate, self._signers(epoch.statement))
@@ -311,12 +300,8 @@ class Wallet:
             share = secret.share(epoch_id, suite)
             if share.protocol != PROTOCOLS[suite]:
                 raise DecodeError(f"the share for {suite} is of a protocol that does not make its keys")
-            group = SUITES[suite].group
-            scalar = group.decode_scalar(share.data)
-            mine = group.scalar_base_mult(scalar)
-            scalar.wipe()
-            if mine != group.decode_element(verifying_share(statement, suite, self.peer_id)):
-                raise DecodeError(f"the signing share for {suite} does not fit its verifying share")
+            me = statement.member(self.peer_id).identifier
+            held.decode_share(statement, suite, me, share.data).wipe()
 
     # --- its file ---
 
@@ -422,16 +407,6 @@ class Wallet:
         for epoch in self._with_secret():
             if epoch.statement.member(self.peer_id).identity_key != self.identity_key:
                 raise ValueError("this participant has another identity key in an epoch")
-
-
-def verifying_share(statement: Statement, suite: SuiteId, peer_id: PeerId) -> bytes:
-    """Give a participant's verifying share in one suite.
-
-    Raises:
-        ValueError: the epoch has no such suite or participant.
-    """
-    place = statement.roster.index(statement.member(peer_id))
-    return statement.keys(suite).verifying_shares[place]
 
 
 class _Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

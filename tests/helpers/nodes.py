@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar, cast
 from unittest import mock
 
 import pytest
+from mpcnode.session.sealed_relay import Introduced, Opened, SealedRelay
+from mpcnode.session.timeouts import SessionTimeouts
 
 from mpcnode import node as node_module
 from mpcnode import status
@@ -21,12 +23,10 @@ from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.memory import MemoryConnector, MemoryNetwork
 from mpcnode.node import CreateWallet, Node, NodeConfig
-from mpcnode.session.sealed_relay import Introduced, Opened, SealedRelay
-from mpcnode.session.timeouts import SessionTimeouts
-from mpcnode.session.wallets import list_wallets
 from mpcnode.signaling import events
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.types import PeerId
+from mpcnode.wallet.store import list_wallets
 from mpcnode.wire.relay import RelayMessage
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.relays import identity

@@ -22,7 +22,7 @@ from mpcnode.faults.model import VARIABLE, Faults
 from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.session.wallets import list_wallets
+from mpcnode.wallet.store import list_wallets
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.terminal import clean_environment
 

@@ -1,4 +1,4 @@
-"""What ``mpcnode sign`` does: one session for each part of a long batch, and no signature that was made is lost."""
+"""What ``mpcnode sign`` does; no signature that was made is lost."""
 
 import os
 import secrets
@@ -6,29 +6,19 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from mpcnode import status
 from mpcnode.cli.actions.contents import contents, from_hex
-from mpcnode.cli.actions.node import as_node
-from mpcnode.cli.loop import run_orderly
-from mpcnode.cli.options import SUITES, NodeOptions, home_or_default, peer_ids
+from mpcnode.cli.actions.node import Emit, by_a_node, check_is_here
+from mpcnode.cli.options import SUITES, NodeOptions, milliseconds, peer_ids, suite_id
 from mpcnode.cli.terminal.describe import signature_lines
-from mpcnode.cli.terminal.output import Json, Output, log_to_stderr, open_output, print_data, say
-from mpcnode.cli.terminal.prompts import TerminalUser
+from mpcnode.cli.terminal.output import Json, log_to_stderr, print_data, say
 from mpcnode.cli.terminal.text import escape
-from mpcnode.control.client import ControlClient
-from mpcnode.control.lines import Result, SignArguments
-from mpcnode.control.requests import sign_request
-from mpcnode.errors import Interrupted, KeystoreUnwritable, MpcError, UsageError
-from mpcnode.keystore.store import Home
-from mpcnode.session.wallets import find_wallet, read_header
-from mpcnode.types import PeerId
-
-if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs
-    from mpcnode.node import Node
+from mpcnode.commands import Sign
+from mpcnode.control.lines import Result
+from mpcnode.errors import KeystoreUnwritable, MpcError, UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +34,7 @@ class Asked:
     with_peers: tuple[str, ...]
     merkle_root: str | None
 
-    def arguments(self, answer_within: float) -> SignArguments:
+    def command(self, answer_within: int) -> Sign:
         """Read it.
 
         Raises:
@@ -52,16 +42,24 @@ class Asked:
             ConfigurationError: a file cannot be read.
         """
         given = {"--message": self.text, "--hex": self.hex, "--file": self.file, "--batch": self.batch}
-        reading, messages = contents(given, to="sign")
-        return SignArguments(
+        reading, read = contents(given, to="sign")
+        return Sign(
             wallet=self.wallet,
-            messages=tuple(one.hex() for one in messages),
+            contents=read,
             reading=reading,
-            suite=None if self.suite is None else _suite(self.suite),
-            with_peers=_signers(self.with_peers),
-            merkle_root=None if self.merkle_root is None else _merkle_root(self.merkle_root, self.suite),
+            suite=None if self.suite is None else suite_id(self.suite),
+            with_peers=peer_ids(self.with_peers, "--with"),
+            merkle_root=self._merkle_root(),
             answer_within=answer_within,
         )
+
+    def _merkle_root(self) -> bytes | None:
+        if self.merkle_root is None:
+            return None
+        # Found here and not by the others: they would refuse it, each of them having been asked for nothing.
+        if self.suite is None or suite_id(self.suite) != SUITES["taproot"]:
+            raise UsageError("only Taproot keys are tweaked with a script tree", hint="add --suite taproot")
+        return from_hex(self.merkle_root, "--merkle-root")
 
 
 def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> None:
@@ -75,80 +73,32 @@ def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> 
         MpcError: why there is no signature, or not every one.
     """
     log_to_stderr(verbose=options.verbose)
-    arguments = asked.arguments(options.answer_seconds)
-    portions = _portions(arguments)
+    command = asked.command(milliseconds(options.answer_seconds))
     signed: list[status.SignatureView] = []
+
+    def keeping(emit: Emit) -> Emit:
+        def tell(event: status.Event) -> None:
+            # A long batch is several sessions: what one of them signed is kept, whatever becomes of the next.
+            if isinstance(event, status.SessionEnded) and event.signature is not None and event.error is None:
+                signed.append(event.signature)
+            emit(event)
+
+        return tell
+
     try:
-        if not run_orderly(lambda: _by_running_node(options, portions, signed)):
-            _by_own_node(options, portions, signed)
+        signature = by_a_node(
+            options,
+            ask=lambda client, user, emit: client.sign(command, user=user, emit=keeping(emit)),
+            own=lambda node, emit: node.sign(command, emit=keeping(emit)),
+            check=lambda: check_is_here(options, command.wallet),
+        )
     except MpcError as error:
         if signed:
-            error.saved = _keep(_together(signed), len(arguments.messages), out, options)
+            error.saved = _keep(_together(signed), len(command.contents), out, options)
         raise
-    signature = _together(signed)
     _print(signature, options)
     if out is not None:
         write_out(out, signature)
-
-
-def _suite(name: str) -> str:
-    suite = SUITES.get(name, name)
-    if suite not in SUITES.values():
-        raise UsageError(f"there is no ciphersuite {name!a}", hint=f"--suite is one of {', '.join(SUITES)}")
-    return suite
-
-
-def _signers(given: tuple[str, ...]) -> tuple[PeerId, ...]:
-    names = peer_ids(given, "--with")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UsageError(f"--with names {twice[0]} twice", hint="name each of the other signers once")
-    return names
-
-
-def _merkle_root(root: str, suite: str | None) -> str:
-    # Found here and not by the others: they would refuse it, each of them having been asked for nothing.
-    if suite is None or _suite(suite) != SUITES["taproot"]:
-        raise UsageError("only Taproot keys are tweaked with a script tree", hint="add --suite taproot")
-    return from_hex(root, "--merkle-root").hex()
-
-
-def _portions(arguments: SignArguments) -> list[SignArguments]:
-    """Cut a batch where a node would cut it.
-
-    A command of its own for each: when one fails, what came before it has arrived here already.
-    """
-    cut = sign_request(arguments).portions("", 0)
-    return [msgspec.structs.replace(arguments, messages=portion.messages) for portion in cut]
-
-
-async def _by_running_node(
-    options: NodeOptions, portions: list[SignArguments], signed: list[status.SignatureView]
-) -> bool:
-    """Have the running node sign; False where none runs."""
-    with open_output(json=options.json) as output:
-        for portion in portions:
-            client = await ControlClient.connect(home_or_default(options.home))
-            if client is None:
-                if signed:
-                    raise Interrupted("the node under this home stopped", hint="see what it said where it ran")
-                return False
-            async with client:
-                signed.append(await client.sign(portion, user=TerminalUser(output), emit=output.event))
-    return True
-
-
-def _by_own_node(options: NodeOptions, portions: list[SignArguments], signed: list[status.SignatureView]) -> None:
-    # A wallet that is not here is no reason to ask for a passphrase, to make a home, or to tell anybody of us.
-    home = Home.open(home_or_default(options.home), create=False)
-    find_wallet(((one, read_header(one)) for one in home.list_wallets()), portions[0].wallet)
-
-    async def sign(node: "Node", user: TerminalUser, output: Output) -> None:
-        del user, output
-        for portion in portions:
-            signed.append(await node.sign(sign_request(portion)))  # noqa: PERF401 -- each is kept as it comes
-
-    as_node(options, sign, accept="none")
 
 
 def _together(signed: list[status.SignatureView]) -> status.SignatureView:
@@ -157,6 +107,7 @@ def _together(signed: list[status.SignatureView]) -> status.SignatureView:
     return msgspec.structs.replace(
         signed[-1],
         messages=tuple(message for one in signed for message in one.messages),
+        signed=tuple(message for one in signed for message in one.signed),
         signatures=tuple(signature for one in signed for signature in one.signatures),
         signers=tuple(sorted({name for one in signed for name in one.signers})),
         attempts=max(one.attempts for one in signed),

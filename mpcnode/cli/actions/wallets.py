@@ -21,10 +21,10 @@ from mpcnode.control.lines import error_of
 from mpcnode.errors import DecodeError, KeystoreUnreadable, UsageError
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.session.wallets import find_wallet, read_header, view
 from mpcnode.types import PeerId, SuiteId, WalletId
 from mpcnode.wallet.addresses import WHY_NO_ETHEREUM, BitcoinNetwork, wallet_addresses
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
+from mpcnode.wallet.store import find_wallet, read_header, view
 from mpcnode.wallet.wallet import SuiteKeys, Wallet
 
 Network = Literal["mainnet", "testnet", "signet", "regtest"]
@@ -181,7 +181,7 @@ def list_wallets(home: Path, *, json: bool, verbose: bool) -> None:
 
 
 def _wallets(home: Path) -> tuple[list[status.WalletView], list[status.ErrorView]]:
-    from mpcnode.session.wallets import list_wallets as stored_wallets  # noqa: PLC0415 -- loads the node
+    from mpcnode.wallet.store import list_wallets as stored_wallets  # noqa: PLC0415 -- loads the node
 
     stored = stored_wallets(Home.open(home, create=False))
     return (
