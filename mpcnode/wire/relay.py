@@ -39,7 +39,8 @@ PROTOCOL_VERSION: Final = 1
 
 SEAL_OVERHEAD: Final = 48
 """The ephemeral key and the tag of a seal."""
-MAX_PLAINTEXT_BYTES: Final = MAX_BODY_BYTES - SEAL_OVERHEAD
+MAX_MESSAGE_TEXT: Final = MAX_BODY_BYTES - SEAL_OVERHEAD - 128
+"""The longest message as JSON that fits a seal, with the rest of its envelope."""
 
 MAX_TERMS: Final = 300
 MAX_ACCEPTANCE_TERMS: Final = 8
@@ -318,17 +319,29 @@ def decode(data: bytes) -> Hello | ForeignHello | Sealed:
     raise DecodeError("not a hello and not a seal")
 
 
-def encode_envelope(topic: bytes, expires: int, sequence: int, message: RelayMessage) -> bytes:
-    """Encode what goes into the seal.
+def encode_message(message: RelayMessage) -> bytes:
+    """Encode the message of an envelope.
 
     Raises:
         ValueError: it is too long for a seal; a mistake of the caller.
     """
-    head = {"topic": topic.hex(), "expires": expires, "sequence": sequence}
-    data = msgspec.json.encode({**head, "message": json.to_json(message)})
-    if len(data) > MAX_PLAINTEXT_BYTES:
-        raise ValueError(f"a message of {len(data)} bytes; {MAX_PLAINTEXT_BYTES} fit into a seal")
+    data = json.encode(message)
+    if len(data) > MAX_MESSAGE_TEXT:
+        raise ValueError(f"a message of {len(data)} bytes; {MAX_MESSAGE_TEXT} fit into a seal")
     return data
+
+
+def encode_envelope(topic: bytes, expires: int, sequence: int, message: bytes) -> bytes:
+    """Encode what goes into the seal.
+
+    Args:
+        topic: ``topic_of`` the message.
+        expires: Unix milliseconds after which nobody shall act on it.
+        sequence: its number.
+        message: what ``encode_message`` gave.
+    """
+    head = {"topic": topic.hex(), "expires": expires, "sequence": sequence, "message": msgspec.Raw(message)}
+    return msgspec.json.encode(head)
 
 
 def decode_envelope(data: bytes) -> Envelope:
