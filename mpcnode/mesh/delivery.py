@@ -15,11 +15,12 @@ whose last frame was sent before k's, because the channel is reliable and ordere
 ping.
 
 *A new channel.* What was not acknowledged is kept, and begins again on a new channel, in the order of its numbers; a
-long message begins from its first piece. The other side drops what it has.
+long message begins from its first piece. The other side drops what it has. Only here may a short message wait for a
+long one of another session: where both were sent, and not acknowledged, when the channel was lost.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -141,27 +142,25 @@ class Outgoing:
         self._due = deque(self._kept.values())  # a dict keeps its order, here that of the numbers
         self.ask = any(kept.heard for kept in self._due)
 
-    def frames(self, buffered: int, now: float) -> Iterator[bytes]:
+    def frames(self, buffered: Callable[[], int], now: float) -> Iterator[bytes]:
         """Give what is to be sent now: every short message, and pieces of a long one while the link has room.
 
         Args:
-            buffered: how many bytes wait in the link already.
+            buffered: says how many bytes wait in the link, those of the frames given here included.
             now: the time.
         """
         while True:
             yield from self._acks
             self._acks.clear()
-            room = buffered < WINDOW
+            room = buffered() < WINDOW
             if not self._due and room:
                 self._admit(now, long=True)
-            if self._due and not (self._due[0].long and (self._under_way or not room)):
-                frame = self._begin(self._due.popleft())
+            if self._due and self._may_begin(self._due[0], room=room):
+                yield self._begin(self._due.popleft())
             elif self._under_way is not None and room:
-                frame = self._next(*self._under_way)
+                yield self._next(*self._under_way)
             else:
                 return
-            buffered += len(frame)
-            yield frame
 
     @property
     def unacked(self) -> bool:
@@ -199,6 +198,13 @@ class Outgoing:
         kept = _Kept(self._number, data, one.session, one.long, one.heard, asked_at)
         self._kept[self._number] = kept
         self._due.append(kept)
+
+    def _may_begin(self, kept: _Kept, *, room: bool) -> bool:
+        """Say whether a message with a number may begin; what has a higher number waits with it."""
+        if self._under_way is None:
+            return room or not kept.long
+        # After a new channel, a short message may stand behind a long one of its own session.
+        return not kept.long and (kept.session is None or kept.session != self._under_way[0].session)
 
     def _begin(self, kept: _Kept) -> bytes:
         frames = framing.split(kept.data)

@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Final
 
 from mpcnode.errors import DecodeError
-from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
+from mpcnode.mesh.transport import LOW_WATER, Fingerprints, IceCandidate, LinkEvents
 from mpcnode.types import PeerId
 
 _PREFIX: Final = "memory "
@@ -19,10 +20,12 @@ class MemoryNetwork:
 
     Args:
         delay: seconds from sending to receiving, the same for every message, so that order holds.
+        rate: bytes that one direction of one link carries in a second; None for any number of them.
     """
 
-    def __init__(self, *, delay: float = 0.0) -> None:
+    def __init__(self, *, delay: float = 0.0, rate: float | None = None) -> None:
         self.delay = delay
+        self.rate = rate
         self.links: dict[int, MemoryLink] = {}
         self._numbers = count(1)
         self._refused: Counter[frozenset[PeerId]] = Counter()
@@ -86,6 +89,28 @@ class MemoryConnector:
         return MemoryLink(self._network, self._peer_id, self.fingerprint, events)
 
 
+class _Line:
+    """One direction of a link, which carries so many bytes in a second."""
+
+    def __init__(self, rate: float | None) -> None:
+        self.buffered = 0
+        self._rate = rate
+        self._free_at = 0.0
+
+    def take(self, size: int, now: float) -> float:
+        """Take a frame; say in how many seconds it has left."""
+        if self._rate is None:
+            return 0.0
+        self.buffered += size
+        self._free_at = max(self._free_at, now) + size / self._rate
+        return self._free_at - now
+
+    def left(self, size: int) -> bool:
+        """Let a frame go; say whether little is left because of it."""
+        before, self.buffered = self.buffered, self.buffered - size
+        return before > LOW_WATER >= self.buffered
+
+
 class MemoryLink:
     """One end of one try at a link."""
 
@@ -97,8 +122,9 @@ class MemoryLink:
         self.candidates: list[IceCandidate] = []
         self._network = network
         self._number = network.register(self)
-        self._fingerprint = fingerprint
-        self._remote = b""
+        self._line = _Line(network.rate)
+        self.fingerprints = Fingerprints(fingerprint, b"")
+        """Both fingerprints, as the descriptions have them."""
         self._events = events
         self._closed = False
         self._events_due: deque[Callable[[], None]] = deque()
@@ -110,14 +136,14 @@ class MemoryLink:
         return frozenset((self.owner, self.other.owner)) if self.other is not None else frozenset()
 
     @property
-    def fingerprints(self) -> Fingerprints:
-        """Both fingerprints, as the descriptions have them."""
-        return Fingerprints(self._fingerprint, self._remote)
-
-    @property
     def route(self) -> str:
         """Where it goes."""
         return "inside one process"
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait for a line that is too slow for them."""
+        return self._line.buffered
 
     async def offer(self) -> str:
         """Make the offer."""
@@ -148,7 +174,14 @@ class MemoryLink:
         other = self.other
         if other is None or self._closed or self.dead:
             return
-        other.later(lambda: other._events.received(data))  # noqa: SLF001 (the other end of the same link)
+        wait = self._line.take(len(data), asyncio.get_running_loop().time())
+        if wait:
+            self.later(lambda: self._left(len(data)), wait)
+        other.later(lambda: other._events.received(data), wait)  # noqa: SLF001 (the other end of the same link)
+
+    def _left(self, size: int) -> None:
+        if self._line.left(size):
+            self._events.drained()
 
     async def close(self) -> None:
         """Close; what is under way is lost, and the other end hears of it unless the link is dead."""
@@ -173,8 +206,8 @@ class MemoryLink:
         self._handles.clear()
         self._events_due.clear()
 
-    def later(self, event: Callable[[], None]) -> None:
-        """Let this end hear ``event`` after the network's delay."""
+    def later(self, event: Callable[[], None], wait: float = 0.0) -> None:
+        """Let this end hear ``event`` after the network's delay, and ``wait`` seconds before that."""
         if self._closed:
             return
         handle: asyncio.TimerHandle
@@ -185,17 +218,17 @@ class MemoryLink:
             self._handles.discard(handle)
             self._events_due.popleft()()
 
-        handle = asyncio.get_running_loop().call_later(self._network.delay, happen)
+        handle = asyncio.get_running_loop().call_later(wait + self._network.delay, happen)
         self._handles.add(handle)
 
     def _describe(self) -> str:
-        return f"{_PREFIX}{self._number} {self._fingerprint.hex()}"
+        return f"{_PREFIX}{self._number} {self.fingerprints.local.hex()}"
 
     def _find(self, description: str) -> "MemoryLink":
         words = description.removeprefix(_PREFIX).split(" ")
         if not description.startswith(_PREFIX) or len(words) != 2 or not words[0].isdigit():
-            raise DecodeError("no description of a link in memory")
-        self._remote = bytes.fromhex(words[1])
+            raise DecodeError("not the description of a link in memory")
+        self.fingerprints = replace(self.fingerprints, remote=bytes.fromhex(words[1]))
         link = self._network.links.get(int(words[0]))
         if link is None:
             raise ConnectionError("the other end is gone")

@@ -1,24 +1,25 @@
-"""How one link is set up, and set up again: a machine that does no I/O.
+"""How one link is set up, and set up again: a machine that does no I/O (PROTOCOL, "Links").
 
-Two rules. The side with the smaller peer id makes every offer, so offers never cross. Every try has a number, and
+Three rules. The side with the smaller peer id makes every offer, so offers never cross. Every try has a number, and
 whatever belongs to an earlier one is ignored, so an answer that was under way when its try was given up does no harm.
+Signals come through the relay, which may repeat, reorder and lose them: one that has no place here is ignored, so are
+copies and more than any link needs, and none of it is held against the peer.
 
 The side that offers watches the clock of each try; the side that answers waits for the next offer, and gives up only
-when the other must have. All that affects transitions is in this file: the table says which event may come in which
-state, and an event that it does not list is an error of the program.
+after the time in which the other side must have given up. All that affects transitions is in this file: the table says
+which event may come in which state, and an event that it does not list is an error of the program.
 """
 
 import enum
 from dataclasses import dataclass
 from typing import Final
 
-from mpcnode.errors import DecodeError
 from mpcnode.mesh.transport import Answer, IceCandidate, MeshTimeouts, Offer, Signal
 
 MAX_EARLY: Final = 64
-"""How many signals wait for their time; an honest peer sends an offer and a few candidates."""
+"""How many signals wait for their time, and how many candidates one try takes; further ones are ignored."""
 MAX_ATTEMPT: Final = 1000
-"""A link that needs more tries than this is none."""
+"""How many tries a link may need in all; no signal has a higher number."""
 RETRY_PAUSE: Final = 0.2
 """Seconds between tries that fail at once, times the number of tries so far."""
 
@@ -158,6 +159,8 @@ class Negotiation:
         self._offers = offers
         self._timeouts = timeouts
         self._early: list[Signal] = []
+        self._candidates: set[IceCandidate] = set()
+        """The candidates that the present try was given."""
         self._tries = 0
         self._reason = "no answer came"
         self._deadline = 0.0
@@ -173,17 +176,9 @@ class Negotiation:
         return self._take_early(now)
 
     def receive(self, signal: Signal, now: float) -> list[Action]:
-        """Take a signal of the peer.
-
-        Raises:
-            DecodeError: no honest peer sends that.
-        """
-        if not 1 <= signal.attempt <= MAX_ATTEMPT:
-            raise DecodeError("an attempt number out of range")
-        if isinstance(signal, IceCandidate):
-            self.heard = True
-        elif isinstance(signal, Offer) is self._offers:
-            raise DecodeError("the side that answers makes offers" if self._offers else "the side that offers answers")
+        """Take a signal of the peer; one that has no place here asks for nothing."""
+        if isinstance(signal, Offer if self._offers else Answer) or not 1 <= signal.attempt <= MAX_ATTEMPT:
+            return []
         self.heard = True
         if self.state is State.CLOSED or signal.attempt < self.attempt:
             return []
@@ -243,11 +238,16 @@ class Negotiation:
 
     def _try(self, now: float) -> list[Action]:
         self._move(Event.TRY)
-        self.attempt += 1
+        self._number(self.attempt + 1)
         self._tries += 1
-        self._early = [early for early in self._early if early.attempt >= self.attempt]
         self._deadline = now + self._timeouts.attempt
         return [MakeOffer(self.attempt)]
+
+    def _number(self, attempt: int) -> None:
+        """Begin the try of this number; what waited for an earlier one is of no use any more."""
+        self.attempt = attempt
+        self._early = [early for early in self._early if early.attempt >= attempt]
+        self._candidates.clear()
 
     def _lost(self, reason: str, now: float, *, at_once: bool = False) -> list[Action]:
         self._reason = reason
@@ -264,9 +264,8 @@ class Negotiation:
         return self._try(now) if now >= self._deadline else []
 
     def _keep(self, signal: Signal) -> list[Action]:
-        if len(self._early) >= MAX_EARLY:
-            raise DecodeError("more signals than any link needs")
-        self._early.append(signal)
+        if len(self._early) < MAX_EARLY and signal not in self._early:
+            self._early.append(signal)
         return []
 
     def _take_early(self, now: float) -> list[Action]:
@@ -282,28 +281,28 @@ class Negotiation:
         if self.state is State.ESTABLISHED:
             self._deadline = now + self._all_tries
         self._move(Event.OFFERED)
-        self.attempt = offer.attempt
-        self._early = [early for early in self._early if early.attempt >= offer.attempt]
+        self._number(offer.attempt)
         return [*dropped, MakeAnswer(offer.attempt, offer.sdp)]
 
     def _take_answer(self, answer: Answer) -> list[Action]:
-        if answer.attempt > self.attempt or self.state is State.OFFERING:
-            raise DecodeError("an answer to an offer that was never made")
-        if self.state is not State.OFFERED:
+        if answer.attempt > self.attempt or self.state is not State.OFFERED:
             return []
         self._move(Event.ANSWERED)
         return [TakeAnswer(answer.attempt, answer.sdp), *self._take_candidates()]
 
     def _take_candidate(self, candidate: IceCandidate) -> list[Action]:
         if candidate.attempt > self.attempt and self._offers:
-            raise DecodeError("a candidate for an offer that was never made")
+            return []  # it belongs to an offer that was not made
         described = self.state in {State.CONNECTING, State.ESTABLISHED}
-        if candidate.attempt == self.attempt and described:
-            return [TakeCandidate(candidate)]
-        return self._keep(candidate)
+        if candidate.attempt > self.attempt or not described:
+            return self._keep(candidate)
+        if candidate in self._candidates or len(self._candidates) >= MAX_EARLY:
+            return []
+        self._candidates.add(candidate)
+        return [TakeCandidate(candidate)]
 
     def _take_candidates(self) -> list[Action]:
         """Give over the candidates that waited for the descriptions; those of later tries wait on."""
         mine = [early for early in self._early if early.attempt == self.attempt]
         self._early = [early for early in self._early if early.attempt > self.attempt]
-        return [TakeCandidate(early) for early in mine if isinstance(early, IceCandidate)]
+        return [action for early in mine if isinstance(early, IceCandidate) for action in self._take_candidate(early)]

@@ -301,8 +301,9 @@ class PeerLink:
         if self._attempt is None or not self.verified:
             return
         outgoing = self.delivery.outgoing
-        for frame in outgoing.frames(self._attempt.buffered, self._host.now()):
-            self._attempt.send(frame)
+        attempt = self._attempt
+        for frame in outgoing.frames(lambda: attempt.buffered, self._host.now()):
+            attempt.send(frame)
         if outgoing.ask and self._asking is None:
             # One ping for all that is said in this turn of the loop.
             self._asking = asyncio.get_running_loop().call_soon(self._ask)

@@ -16,6 +16,7 @@ from mpcnode.wire.framing import FRAME_SIZE
 MAX_SDP: Final = 16_384
 MAX_LINE: Final = 1024
 MAX_CANDIDATES: Final = 32
+"""How many candidates are used; of a machine with more, those that it prefers itself."""
 SCTP_PORT: Final = 5000
 
 _M_LINE: Final = re.compile(r"application [0-9]{1,5} UDP/DTLS/SCTP webrtc-datachannel")
@@ -49,7 +50,8 @@ class Description:
     Args:
         fingerprint: SHA-256 of the DTLS certificate, 32 bytes.
         setup: ``actpass`` in an offer, ``active`` in an answer.
-        complete: whether all candidates are in here.
+        candidates: where the side can be reached, without copies.
+        complete: whether these are all the ways to reach it: it has no others, and none was left out in reading.
     """
 
     ufrag: str
@@ -105,21 +107,31 @@ def read(text: str, *, setup: str) -> Description:
         raise DecodeError("a description with the wrong setup role")
     if "ice-lite" in attributes:
         raise DecodeError("a description of half an ICE agent")
-    written = attributes.get("candidate", [])
-    if len(written) > MAX_CANDIDATES:
-        raise DecodeError("a description with too many candidates")
-    candidates = [read_candidate(candidate) for candidate in written]
+    candidates, all_used = _candidates(attributes.get("candidate", []))
     return Description(
         ufrag=_matched(_UFRAG, attributes["ice-ufrag"][0], "ice-ufrag"),
         password=_matched(_PASSWORD, attributes["ice-pwd"][0], "ice-pwd"),
         fingerprint=_fingerprint(attributes.get("fingerprint", [])),
         setup=setup,
-        candidates=tuple(candidate for candidate in candidates if candidate is not None),
-        complete="end-of-candidates" in attributes,
+        candidates=candidates,
+        complete="end-of-candidates" in attributes and all_used and bool(candidates),
         mid=_matched(_MID, attributes["mid"][0], "mid"),
         sctp_port=_number(attributes.get("sctp-port", []), SCTP_PORT, 1, 65_535),
         max_message_size=_number(attributes.get("max-message-size", []), 65_536, 0, 2**53),
     )
+
+
+def _candidates(written: list[str]) -> tuple[tuple[Candidate, ...], bool]:
+    """Give the candidates to use, best first where there are too many, and whether that is all of them.
+
+    A browser that hides its addresses has no candidate that we use and reaches us all the same, so ICE must not end
+    where one was left out (RFC 8863).
+    """
+    read = [read_candidate(candidate) for candidate in written]
+    used = list(dict.fromkeys(candidate for candidate in read if candidate is not None))
+    if len(used) <= MAX_CANDIDATES:
+        return tuple(used), None not in read
+    return tuple(sorted(used, key=lambda candidate: -candidate.priority)[:MAX_CANDIDATES]), False
 
 
 def read_candidate(text: str) -> Candidate | None:

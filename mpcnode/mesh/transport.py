@@ -7,7 +7,7 @@ and tells what happened through its ``LinkEvents``. The mesh alone decides when 
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import relay
@@ -70,6 +70,10 @@ def from_relay(message: relay.Signal) -> Signal:
             return IceCandidate(message.candidate, message.sdp_mid, message.sdp_mline_index, message.attempt)
 
 
+LOW_WATER: Final = 32_768
+"""A link with no more bytes than these waiting to leave it is drained."""
+
+
 class LinkState(enum.Enum):
     """How far one link is, for progress and logs."""
 
@@ -112,7 +116,7 @@ class LinkEvents(Protocol):
         """One data-channel message came."""
 
     def drained(self) -> None:
-        """What was sent has left this side, all but a little: ``Link.buffered`` is small again."""
+        """``Link.buffered`` has fallen to ``LOW_WATER`` or below."""
 
     def closed(self, reason: str) -> None:
         """The link will never carry anything again; ``reason`` is our own words."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from mpcnode.errors import DecodeError
 from mpcnode.mesh import addresses, sdp, tuning
 
 # aiortc comes after tuning, which loads it without its media
@@ -29,7 +30,7 @@ from aiortc import (
     RTCSctpTransport,
 )
 
-from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
+from mpcnode.mesh.transport import LOW_WATER, Fingerprints, IceCandidate, LinkEvents
 from mpcnode.wire.framing import FRAME_SIZE
 from mpcnode.wire.signaling import IceServer
 
@@ -131,15 +132,24 @@ class WebRtcLink:
         self._begin(self._stack, remote)
 
     async def add_candidate(self, candidate: IceCandidate) -> None:
-        """Take one more address of the other side; after the last of them, none counts any more."""
+        """Take one more address of the other side, if it is one that can be used.
+
+        That there are no more (an empty candidate) is not passed on: browsers say it of candidates we cannot use, and
+        the library would give up before the browser's own checks arrive. The end of the try ends it (RFC 8863).
+        """
         if self._stack is None:
             raise RuntimeError("a candidate is taken after both descriptions")
-        if not candidate.candidate:
-            await self._stack.ice.addRemoteCandidate(None)
+        try:
+            read = sdp.read_candidate(candidate.candidate) if candidate.candidate else None
+        except DecodeError:
             return
-        read = sdp.read_candidate(candidate.candidate)
         if read is not None:
             await self._stack.ice.addRemoteCandidate(_to_aiortc(read))
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes the data channel has not given to SCTP yet."""
+        return self._stack.channel.bufferedAmount if self._stack is not None else 0
 
     def send(self, data: bytes) -> None:
         """Send a frame: JSON as text, as browsers do; a piece of a longer message as bytes."""
@@ -174,6 +184,8 @@ class WebRtcLink:
         self._stack = _Stack(gatherer, ice, dtls, sctp, channel)
         channel.on("open", self._opened)
         channel.on("message", self._received)
+        channel.bufferedAmountLowThreshold = LOW_WATER
+        channel.on("bufferedamountlow", self._drained)
         channel.on("close", lambda: self._lost("the data channel was closed"))
         dtls.on("statechange", self._dtls_changed)
         # Interrupted, the library would leave its sockets and its questions to ICE servers behind; it ends by itself.
@@ -236,6 +248,9 @@ class WebRtcLink:
     def _received(self, data: bytes | str) -> None:
         asyncio.get_running_loop().call_soon(self._tell_received, data.encode() if isinstance(data, str) else data)
 
+    def _drained(self) -> None:
+        asyncio.get_running_loop().call_soon(self._tell_drained)
+
     def _lost(self, reason: str) -> None:
         asyncio.get_running_loop().call_soon(self._tell_closed, reason)
 
@@ -257,6 +272,10 @@ class WebRtcLink:
             self._events.violated("it sends a message above the size agreed on")
         else:
             self._events.received(data)
+
+    def _tell_drained(self) -> None:
+        if self._events is not None:
+            self._events.drained()
 
     def _tell_closed(self, reason: str) -> None:
         if self._events is not None:

@@ -9,15 +9,17 @@ from typing import Final
 import pytest
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
-from mpcnode.crypto.signature import signing_input
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import MpcError
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.peerlink import PeerLink
-from mpcnode.mesh.transport import Connector, LinkChange, MeshTimeouts, Signal
-from mpcnode.types import IdentityKey, PeerId, SessionId
-from mpcnode.wire.peer import CommitmentDigest, Share
+from mpcnode.mesh.transport import Connector, LinkChange, Local, MeshTimeouts, Sign, Signal, from_relay
+from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
+from mpcnode.wire import relay
+from mpcnode.wire.peer import RoundMessage
 
-SESSION: Final = SessionId("5e" * 16)
+SESSION: Final = SessionId(b"\x5e" * 16)
+OTHER: Final = SessionId(b"\x6f" * 16)
 FAST: Final = MeshTimeouts(attempt=0.3, tries=3, grace=0.3, ping=0.05, quiet=0.25, dead=0.6, announce=0.05, linger=0.2)
 """Short enough for a test that waits for a deadline, long enough for a loaded machine to keep all the others."""
 
@@ -28,10 +30,10 @@ def key_of(peer_id: PeerId) -> tuple[IdentityKey, bytes]:
     return IdentityKey(public), secret
 
 
-def signer(peer_id: PeerId) -> Callable[[str, bytes], bytes]:
+def signer(peer_id: PeerId) -> Sign:
     """Make what signs as ``peer_id``."""
     secret = key_of(peer_id)[1]
-    return lambda context, message: crypto_sign(signing_input(context, message), secret)[:64]
+    return lambda tag, *fields: crypto_sign(tagged_hash(tag, *fields), secret)[:64]
 
 
 def names(count: int) -> list[PeerId]:
@@ -51,7 +53,9 @@ class Meshes:
     def __getitem__(self, node: PeerId) -> Mesh:
         return self.nodes[node]
 
-    def carry(self, sender: PeerId, to: PeerId, signal: Signal) -> None:
+    def carry(self, sender: PeerId, to: PeerId, message: relay.Signal) -> None:
+        assert message.mesh == SESSION
+        signal = from_relay(message)
         self.signals.append((sender, to, signal))
         changed = self.tamper(sender, to, signal)
         if changed is not None and to in self.nodes:
@@ -74,7 +78,7 @@ async def meshes(
     connector: Callable[[PeerId], Connector],
     *,
     timeouts: MeshTimeouts = FAST,
-    sign: Callable[[PeerId], Callable[[str, bytes], bytes]] = signer,
+    sign: Callable[[PeerId], Sign] = signer,
 ) -> AsyncIterator[Meshes]:
     """Give meshes that are closed, and leave no task, at the end."""
     before = asyncio.all_tasks()
@@ -82,16 +86,14 @@ async def meshes(
     roster = {node: key_of(node)[0] for node in nodes}
     for node in nodes:
         made.changes[node] = []
-        made.nodes[node] = Mesh(
+        local = Local(
             peer_id=node,
-            session_id=SESSION,
-            roster=roster,
             sign=sign(node),
             connector=connector(node),
-            signal=lambda to, signal, node=node: made.carry(node, to, signal),  # type: ignore[misc]
-            on_link=made.changes[node].append,
+            signal=lambda to, _key, signal, node=node: made.carry(node, to, signal),  # type: ignore[misc]
             timeouts=timeouts,
         )
+        made.nodes[node] = Mesh(local, SESSION, roster, made.changes[node].append)
     try:
         yield made
     finally:
@@ -100,15 +102,15 @@ async def meshes(
     assert not left, left
 
 
-SUITE: Final = "FROST-ED25519-SHA512-v1"
+SUITE: Final = SuiteId("FROST-ED25519-SHA512-v1")
 
 
-def digest(text: bytes) -> CommitmentDigest:
-    return CommitmentDigest(SESSION, SUITE, text.hex())
+def digest(text: bytes, session_id: SessionId = SESSION) -> RoundMessage:
+    return RoundMessage(session_id=session_id, round="digest", lane=SUITE, data=text)
 
 
-def share(text: bytes) -> Share:
-    return Share(SESSION, SUITE, text.hex())
+def share(text: bytes) -> RoundMessage:
+    return RoundMessage(session_id=SESSION, round="share", lane=SUITE, data=text)
 
 
 def link(made: Meshes, node: PeerId, other: PeerId) -> PeerLink:

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from mpcnode.errors import DecodeError
-from mpcnode.mesh.attempt import Attempt, AttemptEvents
+from mpcnode.mesh.attempt import MAX_HELD, Attempt, AttemptEvents
 from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
 
 
@@ -12,6 +12,7 @@ class FakeLink:
 
     fingerprints = Fingerprints(b"", b"")
     route = "nowhere"
+    buffered = 7
 
     def __init__(self, fails: Exception | None = None) -> None:
         self.asked: list[str] = []
@@ -53,11 +54,13 @@ class Heard:
     def __init__(self, link: FakeLink) -> None:
         self.told: list[tuple[object, ...]] = []
         events = AttemptEvents(
-            lambda *what: self.told.append(("described", *what)),
-            lambda *what: self.told.append(("opened", *what)),
-            lambda *what: self.told.append(("received", *what)),
-            lambda *what: self._end("lost", *what),
-            lambda *what: self._end("violated", *what),
+            described=lambda *what: self.told.append(("described", *what)),
+            opened=lambda *what: self.told.append(("opened", *what)),
+            received=lambda *what: self.told.append(("received", *what)),
+            drained=lambda *what: self.told.append(("drained", *what)),
+            lost=lambda *what: self._end("lost", *what),
+            unusable=lambda *what: self._end("unusable", *what),
+            violated=lambda *what: self._end("violated", *what),
         )
         self.attempt = Attempt(7, link, events)
         self.task = asyncio.create_task(self.attempt.run())
@@ -84,7 +87,7 @@ async def test_what_is_asked_is_done_in_order() -> None:
     assert heard.told == [("described", 7, "the answer")]
 
 
-@pytest.mark.parametrize(("error", "event"), [(ConnectionError("x"), "lost"), (DecodeError("x"), "violated")])
+@pytest.mark.parametrize(("error", "event"), [(ConnectionError("x"), "lost"), (DecodeError("x"), "unusable")])
 async def test_a_link_that_fails_is_torn_down_to_the_end_and_tells_once(error: Exception, event: str) -> None:
     link = FakeLink(error)
     heard = Heard(link)
@@ -122,12 +125,49 @@ async def test_a_stopped_attempt_says_and_sends_nothing() -> None:
     heard.attempt.stop()
     link.events.opened()
     link.events.received(b"late")
+    link.events.drained()
     link.events.closed("late")
     link.events.violated("late")
     heard.attempt.send(b"late")
     await ended(heard)
     assert heard.told == []
     assert link.asked == ["close", "closed"]
+
+
+async def test_frames_that_come_before_the_link_is_known_to_be_open_are_told_after_it() -> None:
+    link = FakeLink()
+    heard = Heard(link)
+    link.events.received(b"one")
+    link.events.received(b"two")
+    assert heard.told == []
+    link.events.opened()
+    link.events.received(b"three")
+    link.events.drained()
+    assert heard.attempt.buffered == 7
+    heard.attempt.stop()
+    await ended(heard)
+    frames = [("received", 7, data) for data in (b"one", b"two", b"three")]
+    assert heard.told == [("opened", 7), *frames, ("drained", 7)]
+
+
+async def test_an_attempt_stopped_by_one_of_the_frames_it_held_tells_no_other() -> None:
+    link = FakeLink()
+    heard = Heard(link)
+    link.events.received(b"one")
+    link.events.received(b"two")
+    object.__setattr__(heard.attempt._events, "received", lambda *what: heard._end("received", *what))
+    link.events.opened()
+    await ended(heard)
+    assert heard.told == [("opened", 7), ("received", 7, b"one")]
+
+
+async def test_more_frames_than_fit_before_the_link_is_open_are_a_violation() -> None:
+    link = FakeLink()
+    heard = Heard(link)
+    for _ in range(MAX_HELD + 1):
+        link.events.received(b"early")
+    await ended(heard)
+    assert heard.told == [("violated", 7, "it sends on a channel that is not open")]
 
 
 async def test_a_defect_of_ours_is_not_taken_for_a_lost_link() -> None:

@@ -5,8 +5,7 @@ import pytest
 
 from mpcnode.mesh.channel import Ends, announce, check_introduction, introduce
 from mpcnode.mesh.transport import Fingerprints
-from mpcnode.types import SessionId
-from tests.helpers.meshes import SESSION, key_of, names, signer
+from tests.helpers.meshes import OTHER, SESSION, key_of, names, signer
 
 ANA, BEN, EVE = names(3)
 SEEN_BY_ANA = Fingerprints(local=b"a" * 32, remote=b"b" * 32)
@@ -33,7 +32,7 @@ def test_either_fingerprint_counts(seen: Fingerprints) -> None:
 @pytest.mark.parametrize(
     "ends",
     [
-        replace(ANAS, session_id=SessionId("6f" * 16)),
+        replace(ANAS, mesh_id=OTHER),
         replace(ANAS, me=EVE),
         replace(ANAS, peer=EVE),
         replace(ANAS, my_key=key_of(EVE)[0]),
@@ -55,7 +54,7 @@ def test_ones_own_introduction_reflected_does_not_do() -> None:
     assert check_introduction(BENS, SEEN_BY_BEN, reflected) is not None
     same_fingerprints = Fingerprints(b"b" * 32, b"b" * 32)
     own = introduce(BENS, same_fingerprints, signer(BEN))
-    dressed = msgspec.structs.replace(own, peer_id=BEN, public_key=key_of(ANA)[0].hex())
+    dressed = msgspec.structs.replace(own, peer_id=BEN, public_key=key_of(ANA)[0])
     assert check_introduction(BENS, same_fingerprints, dressed) is not None
 
 
@@ -63,10 +62,10 @@ def test_ones_own_introduction_reflected_does_not_do() -> None:
     ("field", "value", "reason"),
     [
         ("signature", None, "its first message is not signed"),
-        ("session_id", "6f" * 16, "its first message is of another session"),
+        ("mesh", OTHER, "its first message is of another mesh"),
         ("peer_id", EVE, "its first message is for another node"),
-        ("public_key", key_of(EVE)[0].hex(), "it shows another identity key than the one agreed on"),
-        ("signature", "00" * 64, "the signature does not fit this channel"),
+        ("public_key", key_of(EVE)[0], "it shows another identity key than the one agreed on"),
+        ("signature", bytes(64), "the signature does not fit this channel"),
     ],
 )
 def test_an_altered_introduction_says_what_does_not_fit(field: str, value: object, reason: str) -> None:

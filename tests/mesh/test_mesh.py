@@ -1,12 +1,25 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from mpcnode.errors import ParticipantAborted
 from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.transport import Answer, LinkState, MeshTimeouts, Offer
-from mpcnode.wire.peer import Abort
-from tests.helpers.meshes import FAST, SESSION, digest, meshes, names, outcome_of, share, until
+from mpcnode.wire.peer import Abort, Idle
+from tests.helpers.meshes import (
+    FAST,
+    OTHER,
+    SESSION,
+    digest,
+    failure,
+    link,
+    meshes,
+    names,
+    outcome_of,
+    share,
+    until,
+)
 
 ONE, TWO, THREE, FOUR = names(4)
 
@@ -90,7 +103,7 @@ async def test_flush_returns_when_the_last_words_were_heard() -> None:
     network = MemoryNetwork()
     async with meshes([ONE, TWO, THREE], network.connector) as made:
         await made.open()
-        made[ONE].broadcast(share(b"share"))
+        made[ONE].broadcast(share(b"share"), heard=True)
         assert await made[ONE].flush(2.0) == frozenset()
 
 
@@ -99,7 +112,7 @@ async def test_flush_names_who_did_not_hear() -> None:
     async with meshes([ONE, TWO, THREE], network.connector) as made:
         await made.open()
         network.stall(ONE, TWO)
-        made[ONE].broadcast(share(b"share"))
+        made[ONE].broadcast(share(b"share"), heard=True)
         assert await made[ONE].flush(0.05) == {TWO}
 
 
@@ -110,6 +123,57 @@ async def test_the_round_trip_is_measured() -> None:
         assert made[ONE].round_trip(TWO) is None
         await until(lambda: made[ONE].round_trip(TWO) is not None)
         assert (made[ONE].round_trip(TWO) or 0) >= 0.004
+
+
+# Long messages.
+
+
+async def test_the_longest_messages_cross_in_both_directions() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+        longest = digest(bytes(range(256)) * 8192)
+        made[ONE].send(TWO, longest, heard=True)
+        made[TWO].send(ONE, longest, heard=True)
+        async with asyncio.timeout(20):
+            assert await made[TWO].receive() == (ONE, longest)
+            assert await made[ONE].receive() == (TWO, longest)
+        assert await made[ONE].flush(5) == await made[TWO].flush(5) == frozenset()
+
+
+async def test_on_a_slow_line_a_short_message_overtakes_a_long_one_and_no_heartbeat_is_missed() -> None:
+    """The long message takes four times as long as after which a peer is called dead."""
+    size, network = 100_000, MemoryNetwork(rate=200_000 / (4 * FAST.dead))
+    async with meshes([ONE, TWO], network.connector, timeouts=replace(FAST, quiet=0.45)) as made:
+        await made.open()
+        made[ONE].send(TWO, digest(bytes(size)))
+        await asyncio.sleep(0.01)
+        made[ONE].send(TWO, digest(b"short", OTHER))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(20):
+            assert await made[TWO].receive() == (ONE, digest(b"short", OTHER))
+            waited = loop.time() - began
+            assert await made[TWO].receive() == (ONE, digest(bytes(size)))
+        assert waited < (loop.time() - began) / 2
+        assert {signal.attempt for _, _, signal in made.signals} == {1}, "no link was built again"
+
+
+async def test_a_link_that_breaks_in_the_middle_of_a_long_message_carries_it_all_the_same() -> None:
+    network = MemoryNetwork(rate=1_000_000)
+    async with meshes([ONE, TWO], network.connector) as made:
+        await made.open()
+        made[ONE].send(TWO, digest(bytes(150_000)), heard=True)
+        made[ONE].send(TWO, digest(b"behind it"), heard=True)
+        made[ONE].send(TWO, digest(b"before it", OTHER))
+        async with asyncio.timeout(20):
+            assert await made[TWO].receive() == (ONE, digest(b"before it", OTHER))
+            assert link(made, ONE, TWO).delivery.outgoing._under_way is not None
+            network.cut(ONE, TWO)
+            assert await made[TWO].receive() == (ONE, digest(bytes(150_000)))
+            assert await made[TWO].receive() == (ONE, digest(b"behind it"))
+        assert await made[ONE].flush(5) == frozenset()
+        assert link(made, ONE, TWO).attempt == 2
 
 
 # Leaving.
@@ -144,17 +208,32 @@ async def test_an_abort_while_the_mesh_opens_ends_it_for_all() -> None:
         assert "\x1b" not in str(caught.value)
 
 
-async def test_a_peer_that_was_released_may_leave() -> None:
+@pytest.mark.parametrize("released", [True, False])
+async def test_a_node_that_closes_its_mesh_says_so_and_the_others_go_on_without_it(*, released: bool) -> None:
     network = MemoryNetwork()
     async with meshes([ONE, TWO, THREE], network.connector) as made:
         await made.open()
-        for node in (ONE, TWO):
+        for node in (ONE, TWO) if released else ():
             made[node].release(THREE)
         await made[THREE].close()
+        for node in (ONE, TWO):
+            assert await made[node].receive() == (THREE, Idle(SESSION))
         await asyncio.sleep(FAST.dead * 1.5)
         made[ONE].send(TWO, digest(b"we go on"))
         assert await made[TWO].receive() == (ONE, digest(b"we go on"))
         assert {signal.attempt for _, _, signal in made.signals} == {1}, "nobody tries to reach who left"
+
+
+async def test_a_node_whose_mesh_failed_does_not_call_it_closed() -> None:
+    """The others find out themselves what is wrong: they must not take the messenger for the cause."""
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO, THREE], network.connector) as made:
+        await made.open()
+        made.tamper = lambda sender, to, signal: None if THREE in {sender, to} else signal
+        network.silence(THREE, [ONE, TWO])
+        assert (await failure(made, ONE)).culprits == (THREE,)
+        await made[ONE].close()
+        assert (await failure(made, TWO)).culprits == (THREE,)
 
 
 async def test_a_released_peer_still_hears_what_is_sent_to_it() -> None:
@@ -162,7 +241,7 @@ async def test_a_released_peer_still_hears_what_is_sent_to_it() -> None:
     async with meshes([ONE, TWO], network.connector) as made:
         await made.open()
         made[ONE].release(TWO)
-        made[ONE].send(TWO, share(b"last words"))
+        made[ONE].send(TWO, share(b"last words"), heard=True)
         assert await made[ONE].flush(2.0) == frozenset()
         assert await made[TWO].receive() == (ONE, share(b"last words"))
 
@@ -172,7 +251,7 @@ async def test_a_released_peer_that_left_is_not_waited_for() -> None:
     async with meshes([ONE, TWO], network.connector) as made:
         await made.open()
         network.stall(ONE, TWO)
-        made[ONE].send(TWO, share(b"unheard"))
+        made[ONE].send(TWO, share(b"unheard"), heard=True)
         made[ONE].release(TWO)
         network.cut(ONE, TWO)
         async with asyncio.timeout(5):

@@ -50,6 +50,45 @@ def test_other_hashes_beside_the_one_are_passed_over() -> None:
     assert sdp.read(more, setup="actpass") == OFFER
 
 
+def lines_of(count: int) -> str:
+    return "".join(f"a=candidate:a1 1 udp {number} 192.0.2.7 {number} typ host\r\n" for number in range(1, count + 1))
+
+
+def test_of_a_machine_with_many_addresses_the_best_are_used_and_nobody_is_accused() -> None:
+    read = sdp.read(TEXT + lines_of(40), setup="actpass")
+    assert len(read.candidates) == sdp.MAX_CANDIDATES
+    assert read.candidates[:3] == (HERE, RELAYED, Candidate("a1", 40, "192.0.2.7", 40, "host"))
+    assert not read.complete, "some were left out"
+    assert sdp.read(TEXT + lines_of(30), setup="actpass").complete
+
+
+def test_copies_of_a_candidate_count_once() -> None:
+    copied = TEXT + lines_of(1) * 40
+    assert sdp.read(copied, setup="actpass") == replace(
+        OFFER, candidates=(HERE, RELAYED, Candidate("a1", 1, "192.0.2.7", 1, "host"))
+    )
+
+
+END = "a=end-of-candidates\r\n"
+FIREFOX = CHROME + END
+"""A browser that hides its addresses and says that these were all."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FIREFOX,
+        re.sub(r"a=candidate:3[^\n]*\n", "", FIREFOX),
+        re.sub(r"a=candidate[^\n]*\n", "", TEXT),
+        TEXT + "a=candidate:9 1 udp 5 5b2a3c1e.local 9 typ host\r\n",
+    ],
+    ids=["names and an address", "names alone", "nothing at all", "one name more"],
+)
+def test_where_a_candidate_was_left_out_or_none_is_left_ice_must_not_end(text: str) -> None:
+    assert END in text
+    assert not sdp.read(text, setup="actpass").complete
+
+
 def without(name: str) -> str:
     return re.sub(rf"a={name}[^\n]*\n", "", TEXT)
 
@@ -93,7 +132,6 @@ FINGERPRINT = next(line for line in TEXT.splitlines() if "fingerprint" in line) 
         TEXT.replace("sctp-port:5000", "sctp-port:99999"),
         TEXT + "a=sctp-port:5000\r\n",
         TEXT.replace("max-message-size:", "max-message-size:-"),
-        TEXT + "a=candidate:a1 1 udp 1 192.0.2.7 5 typ host\r\n" * 33,
         TEXT + "a=candidate:rubbish\r\n",
         TEXT + "a=candidate:a1 1 udp 1 192.0.2.7 70000 typ host\r\n",
         TEXT + "a=candidate:a1 1 udp 99999999999 192.0.2.7 5 typ host\r\n",
