@@ -11,7 +11,7 @@ from mpcnode.session.kinds.kind import Agreed, Kind, Matter, Script, require, ro
 from mpcnode.session.services import Services
 from mpcnode.session.stage import Stage
 from mpcnode.status import SafetyWords, WalletChanged, WalletView, Warned
-from mpcnode.types import check_threshold
+from mpcnode.types import WalletId, check_threshold
 from mpcnode.wire.relay import SessionProposal
 
 
@@ -66,7 +66,7 @@ class KeygenMatter(Matter[WalletView]):
                 self._changed(stored, stage)
             case StoreActive(certificate=certificate):
                 assert self._stored is not None
-                wallet_id = bytes.fromhex(self._stored.wallet_id)
+                wallet_id = WalletId(bytes.fromhex(self._stored.wallet_id))
                 self._changed(await self.services.wallets.merge(wallet_id, certificate), stage)
             case _:
                 await super().checkpoint(record, stage)
