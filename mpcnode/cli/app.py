@@ -10,7 +10,7 @@ import typer
 
 from mpcnode import __version__
 from mpcnode.cli import plain_values
-from mpcnode.cli.commands import audit, create_wallet, peers, register, run, serve, sign, verify, wallets
+from mpcnode.cli.commands import audit, create_wallet, peers, refresh, register, run, serve, sign, verify, wallets
 from mpcnode.cli.terminal.text import error_lines
 from mpcnode.errors import Interrupted, MpcError, UsageError
 
@@ -67,6 +67,7 @@ app.command("create-wallet", short_help="Make a wallet together with others.", e
 )
 app.add_typer(wallets.app, name="wallets")
 app.command("sign", short_help="Sign together with others.", epilog=sign.EXAMPLES)(sign.sign)
+app.command("refresh", short_help="Give a wallet new shares of the same key.", epilog=refresh.EXAMPLES)(refresh.refresh)
 app.command("verify", short_help="Check a signature; needs no wallet.", epilog=verify.EXAMPLES)(verify.verify)
 app.add_typer(audit.app, name="audit")
 app.command("run", short_help="Run scripted scenarios of many nodes.", epilog=run.EXAMPLES)(run.run)

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from mpcnode.errors import UsageError
-from mpcnode.types import PeerId, parse_peer_id, parse_wallet_name
+from mpcnode.types import PeerId, SuiteId, parse_peer_id
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
 
@@ -211,19 +211,24 @@ def peer_id(text: str, option: str) -> PeerId:
     try:
         return parse_peer_id(text)
     except ValueError as error:
-        raise UsageError(f"{text!a} is no peer id: {error}", hint=f"correct {option}") from error
+        raise UsageError(f"{text!a} is not a peer id: {error}", hint=f"correct {option}") from error
 
 
-def wallet_name(text: str, option: str) -> str:
-    """Take an option's value as a wallet name.
+def suite_id(name: str) -> SuiteId:
+    """Take an option's value as a ciphersuite: its short name or its whole one.
 
     Raises:
-        UsageError: it is not one; ``option`` is named.
+        UsageError: there is no such ciphersuite.
     """
-    try:
-        return parse_wallet_name(text)
-    except ValueError as error:
-        raise UsageError(f"{text!a} is no wallet name: {error}", hint=f"correct {option}") from error
+    suite = SUITES.get(name, name)
+    if suite not in SUITES.values():
+        raise UsageError(f"there is no ciphersuite {name!a}", hint=f"--suite is one of {', '.join(SUITES)}")
+    return SuiteId(suite)
+
+
+def milliseconds(seconds: float) -> int:
+    """Take an option's seconds as a command's whole milliseconds."""
+    return round(seconds * 1000)
 
 
 def home_or_default(home: Path | None) -> Path:

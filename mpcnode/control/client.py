@@ -6,26 +6,20 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from mpcnode import status
+from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Refresh, Sign
 from mpcnode.control import place
 from mpcnode.control.lines import (
     MAX_REPLY,
     Answer,
     Candidates,
-    Command,
-    CreateWalletArguments,
-    CreateWalletCommand,
     Failed,
     Line,
-    PeersCommand,
     Question,
     Result,
     Serving,
-    SignArguments,
-    SignCommand,
-    WalletsCommand,
     decode_line,
     encode_line,
     error_of,
@@ -33,7 +27,9 @@ from mpcnode.control.lines import (
 from mpcnode.errors import DecodeError, Interrupted, MpcError, PeerIncompatible
 
 if TYPE_CHECKING:  # a client of a running node must not load what only a node needs
-    from mpcnode.node import User
+    from mpcnode.consent.approval import User
+
+R = TypeVar("R")
 
 _SAME_VERSION: Final = "use the mpcnode that runs the node"
 
@@ -50,7 +46,7 @@ class ControlClient:
 
     @classmethod
     async def connect(cls, home: Path) -> "ControlClient | None":
-        """Connect to the node that runs under ``home``; None where none runs."""
+        """Connect to the node that runs under ``home``; None where no node runs."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.setblocking(False)
         try:
@@ -74,16 +70,16 @@ class ControlClient:
             await self._writer.wait_closed()
 
     async def peers(self) -> tuple[status.PeerView, ...]:
-        """Who is in the node's room."""
-        return (await self._quickly(PeersCommand())).peers
+        """Ask who is in the node's room."""
+        return (await self._quickly(ListPeers())).peers
 
     async def wallets(self) -> tuple[status.WalletView | status.ErrorView, ...]:
-        """The node's wallets, and an error for each file that cannot be read."""
-        result = await self._quickly(WalletsCommand())
+        """Ask for the node's wallets, and an error for each file that cannot be read."""
+        result = await self._quickly(ListWallets())
         return (*result.wallets, *result.unreadable)
 
     async def create_wallet(
-        self, arguments: CreateWalletArguments, *, user: "User", emit: Callable[[status.Event], None]
+        self, command: CreateWallet, *, user: "User", emit: Callable[[status.Event], None]
     ) -> status.WalletView:
         """Have the node make a wallet; its questions come to ``user`` and its events to ``emit``.
 
@@ -91,26 +87,31 @@ class ControlClient:
             MpcError: what the node says went wrong.
             Interrupted: the node was stopped.
         """
-        self._writer.write(encode_line(CreateWalletCommand(arguments)))
-        result = await self._until_result(user=user, emit=emit)
-        if result.wallet is None:
-            raise PeerIncompatible("the running node answered without a wallet", hint=_SAME_VERSION)
-        return result.wallet
+        return _there((await self._carry_out(command, user=user, emit=emit)).wallet)
 
-    async def sign(
-        self, arguments: SignArguments, *, user: "User", emit: Callable[[status.Event], None]
-    ) -> status.SignatureView:
+    async def refresh(
+        self, command: Refresh, *, user: "User", emit: Callable[[status.Event], None]
+    ) -> status.WalletView:
+        """Have the node refresh a wallet together with its other participants.
+
+        Raises:
+            MpcError: what the node says went wrong.
+            Interrupted: the node was stopped.
+        """
+        return _there((await self._carry_out(command, user=user, emit=emit)).wallet)
+
+    async def sign(self, command: Sign, *, user: "User", emit: Callable[[status.Event], None]) -> status.SignatureView:
         """Have the node sign together with others.
 
         Raises:
             MpcError: what the node says went wrong.
             Interrupted: the node was stopped.
         """
-        self._writer.write(encode_line(SignCommand(arguments)))
-        result = await self._until_result(user=user, emit=emit)
-        if result.signature is None:
-            raise PeerIncompatible("the running node answered without a signature", hint=_SAME_VERSION)
-        return result.signature
+        return _there((await self._carry_out(command, user=user, emit=emit)).signature)
+
+    async def _carry_out(self, command: Command, *, user: "User", emit: Callable[[status.Event], None]) -> Result:
+        self._writer.write(encode_line(command))
+        return await self._until_result(user=user, emit=emit)
 
     async def _quickly(self, command: Command) -> Result:
         self._writer.write(encode_line(command))
@@ -158,11 +159,22 @@ class ControlClient:
             if line:
                 return decode_line(line)
         except (DecodeError, ValueError) as error:  # ValueError: asyncio's word for a line longer than the limit
-            message = "the running node says what this command does not know"
+            message = "the running node says something that this command does not understand"
             raise PeerIncompatible(message, hint=_SAME_VERSION) from error
         except ConnectionError:
             pass
         raise Interrupted("the node under this home stopped", hint="see what it said where it ran")
+
+
+def _there(result: R | None) -> R:
+    """Take what a result has to hold.
+
+    Raises:
+        PeerIncompatible: it does not.
+    """
+    if result is None:
+        raise PeerIncompatible("the running node answered something else than was asked", hint=_SAME_VERSION)
+    return result
 
 
 async def _ask(user: "User", about: status.Proposed | status.SafetyWords | Candidates) -> bool | tuple[str, ...]:

@@ -6,13 +6,14 @@ from typing import Final
 import msgspec
 
 from mpcnode import errors, status
+from mpcnode.commands import Command
 from mpcnode.errors import DecodeError, MpcError
-from mpcnode.types import PeerId, Reading
+from mpcnode.types import PeerId
 
-MAX_REQUEST: Final = 1024 * 1024
-"""Bytes of a line to a node."""
-MAX_REPLY: Final = 16 * 1024 * 1024
-"""Bytes of a line from a node; a home may hold many wallets of 64 participants each."""
+MAX_REQUEST: Final = 8 * 1024 * 1024
+"""Bytes of a line to a node: the contents of one command in base64, and what goes with them."""
+MAX_REPLY: Final = 32 * 1024 * 1024
+"""Bytes of a line from a node: as many signatures as one command asks for, or many wallets of 64 participants each."""
 
 
 class Candidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="event", tag="candidates"):
@@ -55,54 +56,7 @@ class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 
 
 Line = status.Event | Question | Result | Failed | Serving
-"""What a node or a command prints."""
-
-
-class CreateWalletArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ``create-wallet`` says; without ``with_peers`` the peers that are there, without ``suites`` the usual."""
-
-    threshold: int
-    total: int
-    name: str = "wallet"
-    with_peers: tuple[str, ...] = ()
-    wait: float = 600
-    suites: tuple[str, ...] = ()
-    yes: bool = False
-    answer_within: float | None = None
-
-
-class CreateWalletCommand(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="create-wallet"
-):
-    """Make a wallet."""
-
-    arguments: CreateWalletArguments
-
-
-class SignArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ``sign`` says; messages and ``merkle_root`` in hexadecimal."""
-
-    wallet: str
-    messages: tuple[str, ...]
-    reading: Reading = "text"
-    suite: str | None = None
-    with_peers: tuple[str, ...] = ()
-    merkle_root: str | None = None
-    answer_within: float | None = None
-
-
-class SignCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="sign"):
-    """Sign messages."""
-
-    arguments: SignArguments
-
-
-class PeersCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="peers"):
-    """Say who is there."""
-
-
-class WalletsCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="wallets"):
-    """Say what wallets there are."""
+"""A line of a node or a command."""
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", tag="answer"):
@@ -113,8 +67,8 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     error: status.ErrorView | None = None
 
 
-Command = CreateWalletCommand | SignCommand | PeersCommand | WalletsCommand
 Request = Command | Answer
+"""What a client sends."""
 
 _lines: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 _requests: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
@@ -129,7 +83,7 @@ def decode_line(line: bytes) -> Line:
     """Read what a node or a command printed.
 
     Raises:
-        DecodeError: it is no such line.
+        DecodeError: it is not such a line.
     """
     try:
         return _lines.decode(line)
@@ -138,10 +92,11 @@ def decode_line(line: bytes) -> Line:
 
 
 def decode_request(line: bytes) -> Request:
-    """Read what a client sent.
+    """Read a client's request.
 
     Raises:
-        DecodeError: it is no command and no answer.
+        DecodeError: it is neither a command nor an answer.
+        UsageError: it is a command that makes no sense.
     """
     try:
         return _requests.decode(line)
@@ -150,7 +105,7 @@ def decode_request(line: bytes) -> Request:
 
 
 def error_of(view: status.ErrorView) -> MpcError:
-    """The error that ``view`` was made of; one of an unknown code becomes the plain ``MpcError``."""
+    """Give the error that ``view`` was made of; an unknown code becomes the plain ``MpcError``."""
     kind = next((kind for kind in _all_errors(MpcError) if vars(kind).get("code") == view.code), MpcError)
     culprits = tuple(PeerId(name) for name in view.culprits)
     if issubclass(kind, errors.InconsistentBroadcast):

@@ -10,28 +10,23 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from mpcnode import status
+from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Refresh, Sign
 from mpcnode.control import place
 from mpcnode.control.lines import (
     MAX_REQUEST,
     Answer,
     Candidates,
-    Command,
-    CreateWalletCommand,
     Failed,
     Line,
-    PeersCommand,
     Question,
     Result,
-    SignCommand,
-    WalletsCommand,
     decode_request,
     encode_line,
     error_of,
 )
-from mpcnode.control.requests import create_wallet_request, parse_with, sign_request
 from mpcnode.errors import DecodeError, Interrupted, MpcError, Refused, UsageError
 from mpcnode.node import Node
-from mpcnode.types import PeerId
+from mpcnode.types import PeerId, parse_peer_id
 
 T = TypeVar("T")
 
@@ -55,7 +50,7 @@ class ControlServer:
     Args:
         node: the node.
         home: its home.
-        emit: takes the events of every command, which go to its client too: whoever watches the node sees all it does.
+        emit: takes the events of every command, which go to its client too, so a node shows all that it does.
     """
 
     def __init__(self, node: Node, home: Path, *, emit: Callable[[status.Event], None]) -> None:
@@ -156,16 +151,18 @@ class _Client:
 
     async def _carry_out(self, command: Command) -> Result:
         match command:
-            case CreateWalletCommand():
-                request = create_wallet_request(command.arguments)
-                work = self._node.create_wallet(request, user=self, emit=self._tell)
-                return Result(wallet=await self._while_listening(work))
-            case SignCommand():
-                signing = self._node.sign(sign_request(command.arguments), emit=self._tell)
+            case CreateWallet():
+                making = self._node.create_wallet(command, user=self, emit=self._tell)
+                return Result(wallet=await self._while_listening(making))
+            case Refresh():
+                refreshing = self._node.refresh(command, user=self, emit=self._tell)
+                return Result(wallet=await self._while_listening(refreshing))
+            case Sign():
+                signing = self._node.sign(command, emit=self._tell)
                 return Result(signature=await self._while_listening(signing))
-            case PeersCommand():
+            case ListPeers():
                 return Result(peers=self._node.peers())
-            case WalletsCommand():
+            case ListWallets():
                 wallets = self._node.wallets()
                 return Result(
                     wallets=tuple(one for one in wallets if isinstance(one, status.WalletView)),
@@ -173,7 +170,7 @@ class _Client:
                 )
 
     async def _while_listening(self, making: Coroutine[Any, Any, T]) -> T:
-        """Make it; whoever asked for it answers its questions and, by going away, calls it off."""
+        """Make it; the client answers its questions, and calls it off by going away."""
         work = asyncio.ensure_future(making)
         listen = asyncio.ensure_future(self._listen())
         try:
@@ -195,7 +192,7 @@ class _Client:
             if not isinstance(answer, Answer):
                 raise UsageError("one command at a time", hint="open a connection for each")
             question = self._questions.pop(answer.id, None)
-            # An answer that comes after its question lost its meaning is no mistake of the user's.
+            # An answer may come after its question has lost its meaning; that is not a mistake of the user.
             if question is not None and not question.done():
                 question.set_result(answer)
 
@@ -223,7 +220,10 @@ class _Client:
         value = (await self._ask(Candidates(candidates, count))).value
         if not isinstance(value, tuple) or len(set(value)) != count:
             raise Refused(f"the choice is not {count} of the peers")
-        return tuple(parse_with(name) for name in value)
+        try:
+            return tuple(parse_peer_id(name) for name in value)
+        except ValueError as error:
+            raise UsageError(f"a peer that was chosen does not exist: {error}", hint="choose of those shown") from None
 
     async def _ask_yes_or_no(self, about: status.Proposed | status.SafetyWords) -> bool:
         return (await self._ask(about)).value is True

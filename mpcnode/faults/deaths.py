@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final
 
+from mpcnode.commands import CreateWallet, Refresh, Sign
 from mpcnode.faults.model import Step
 from mpcnode.faults.stand_in import put_in_place_of
 from mpcnode.keystore.filesystem import FileSystem
-from mpcnode.node import CreateWallet, Node, NodeConfig, User
-from mpcnode.session.requests import Sign
+from mpcnode.node import Node, NodeConfig, User
 from mpcnode.status import Event, Progress, SessionEnded, SignatureView, WalletChanged, WalletView
 
 Emit = Callable[[Event], None]
@@ -57,13 +57,17 @@ class _MortalNode(Node):
         super().__init__(config, user=user, emit=self._mortal(emit))
 
     async def create_wallet(
-        self, request: CreateWallet, *, user: User | None = None, emit: Emit | None = None
+        self, command: CreateWallet, *, user: User | None = None, emit: Emit | None = None
     ) -> WalletView:
         mortal = self._mortal(emit) if emit is not None else None
-        return await super().create_wallet(request, user=user, emit=mortal)
+        return await super().create_wallet(command, user=user, emit=mortal)
 
-    async def sign(self, request: Sign, *, emit: Emit | None = None) -> SignatureView:
-        return await super().sign(request, emit=self._mortal(emit) if emit is not None else None)
+    async def refresh(self, command: Refresh, *, user: User | None = None, emit: Emit | None = None) -> WalletView:
+        mortal = self._mortal(emit) if emit is not None else None
+        return await super().refresh(command, user=user, emit=mortal)
+
+    async def sign(self, command: Sign, *, emit: Emit | None = None) -> SignatureView:
+        return await super().sign(command, emit=self._mortal(emit) if emit is not None else None)
 
     def _mortal(self, emit: Emit) -> Emit:
         def tell(event: Event) -> None:

@@ -14,9 +14,10 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from mpcnode import status
+from mpcnode.commands import DEFAULT_SUITES
 from mpcnode.control.lines import Line
-from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
 from mpcnode.errors import Interrupted, MpcError
+from mpcnode.readings import registry as readings
 from mpcnode.scenario import model
 from mpcnode.scenario.model import NODE_DIED, Expect, Step
 from mpcnode.scenario.report import SignatureReport
@@ -184,6 +185,8 @@ async def _verify(world: World, action: model.Sign, view: status.SignatureView) 
     """Verify everything in ``view`` for the key that the wallet's participants hold, whatever ``view`` says it is."""
     if view.messages != tuple(message.hex() for message in action.messages):
         raise NotAsWritten("the signatures are for other messages")
+    if view.signed != tuple(readings.signed_bytes(action.reading, message).hex() for message in action.messages):
+        raise NotAsWritten(f"what was signed is not the {action.reading} that was to be signed")
     if view.suite != SUITES[action.suite]:
         raise NotAsWritten(f"the signatures are of {view.suite!a}, not of {SUITES[action.suite]}")
     held = [one for name in world.nodes for one in await world.wallets(name) if one.wallet_id == view.wallet_id]
@@ -282,9 +285,9 @@ def check_signatures(view: status.SignatureView) -> str:
     Raises:
         NotAsWritten: one is not valid, or there is not one for each message.
     """
-    if len(view.signatures) != len(view.messages):
+    if not len(view.signatures) == len(view.messages) == len(view.signed):
         raise NotAsWritten(f"there are {len(view.signatures)} signatures for {len(view.messages)} messages")
-    for number, (message, signature) in enumerate(zip(view.messages, view.signatures, strict=True), 1):
+    for number, (message, signature) in enumerate(zip(view.signed, view.signatures, strict=True), 1):
         if not _is_valid(view.suite, view.public_key, message, signature):
             raise NotAsWritten(f"{_LIBRARIES[view.suite]} finds signature {number} of {len(view.messages)} invalid")
     return _LIBRARIES[view.suite]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from mpcnode import status
-from mpcnode.control.lines import CreateWalletArguments, Line, SignArguments
+from mpcnode.commands import CreateWallet, Sign
+from mpcnode.control.lines import Line
 from mpcnode.errors import Interrupted, MpcError, UsageError
 from mpcnode.scenario import model
 from mpcnode.scenario.endings import (
@@ -104,16 +105,16 @@ async def _create_wallet(world: World, action: model.CreateWallet, expect: Expec
         if isinstance(event, status.Proposed):
             proposed.append(event)
 
-    arguments = CreateWalletArguments(
+    command = CreateWallet(
         threshold=action.threshold,
         total=action.total,
         name=action.name,
         with_peers=tuple(world.peer_ids[name] for name in action.with_peers),
-        wait=action.wait,
+        wait=round(action.wait * 1000),
     )
     try:
         async with await world.client(action.by) as client:
-            wallet = await client.create_wallet(arguments, user=NobodyToAsk(), emit=remember)
+            wallet = await client.create_wallet(command, user=NobodyToAsk(), emit=remember)
     except MpcError:
         if expect.others is not None:
             await check_others(world, action.by, proposed, expect.others)
@@ -129,9 +130,9 @@ async def _sign(world: World, step: Step, action: model.Sign, *, tell: Callable[
         if isinstance(event, status.Proposed):
             proposed.append(event)
 
-    arguments = SignArguments(
+    command = Sign(
         wallet=action.wallet,
-        messages=tuple(message.hex() for message in action.messages),
+        contents=action.messages,
         reading=action.reading,
         suite=SUITES[action.suite],
         with_peers=tuple(world.peer_ids[name] for name in action.with_peers),
@@ -139,7 +140,7 @@ async def _sign(world: World, step: Step, action: model.Sign, *, tell: Callable[
     view: status.SignatureView | None = None
     try:
         async with await world.client(action.by) as client:
-            view = await client.sign(arguments, user=NobodyToAsk(), emit=remember)
+            view = await client.sign(command, user=NobodyToAsk(), emit=remember)
     except MpcError as error:
         if step.expect.error is not None:
             await ending(world, step, error)  # whoever was killed is dead now, and asked nothing any more

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from mpcnode.errors import ConfigurationError, UsageError
+from mpcnode.commands import MAX_CONTENT_BYTES
+from mpcnode.errors import ConfigurationError, DecodeError, UsageError
+from mpcnode.readings import registry as readings
 from mpcnode.types import Reading
 
 MAX_BATCH_FILE: Final = 4 * 1024 * 1024
@@ -65,8 +67,6 @@ def file_hash(path: Path) -> bytes:
 
 def _lines(path: Path) -> tuple[bytes, ...]:
     """The messages of a batch: lines as of a text file, each of which somebody can be shown."""
-    from mpcnode.wire.relay import MAX_MESSAGE_BYTES, check_reading  # noqa: PLC0415 -- a batch alone needs them
-
     data = _read(path, limit=MAX_BATCH_FILE)
     # At line feeds alone: a carriage return inside a line, or any other mark that ends lines somewhere, is signed.
     lines = tuple(line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n"))
@@ -75,16 +75,16 @@ def _lines(path: Path) -> tuple[bytes, ...]:
     for number, line in enumerate(lines, 1):
         if not line:
             raise UsageError(f"line {number} of {path} is empty", hint="take it out; an empty text has --message ''")
-        if len(line) > MAX_MESSAGE_BYTES:
+        if len(line) > MAX_CONTENT_BYTES:
             raise UsageError(
-                f"line {number} of {path} has {len(line)} bytes; a message is at most {MAX_MESSAGE_BYTES} bytes",
+                f"line {number} of {path} has {len(line)} bytes; a message is at most {MAX_CONTENT_BYTES} bytes",
                 hint="sign the hash of a file with --file",
             )
         try:
-            check_reading("text", [line])
-        except ValueError:
+            readings.check("text", line)
+        except DecodeError:
             raise UsageError(
-                f"line {number} of {path} is not UTF-8", hint="bytes that are no text are signed with --hex"
+                f"line {number} of {path} is not UTF-8", hint="sign bytes that are not text with --hex"
             ) from None
     return lines
 

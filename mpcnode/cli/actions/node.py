@@ -1,6 +1,8 @@
-"""Be a node for as long as a command takes."""
+"""Who carries a command out: the node that runs under the home, or one for as long as the command takes."""
 
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,17 +12,56 @@ from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.options import Accept, NodeOptions, home_or_default, peer_id
 from mpcnode.cli.terminal.output import Output, open_output
 from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal, passphrase
-from mpcnode.errors import NoTerminal
+from mpcnode.control.client import ControlClient
+from mpcnode.errors import MpcError, NoTerminal
 
 if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs
+    from mpcnode.keystore.keyring import Keyring
     from mpcnode.node import Node, NodeConfig
 
+Emit = Callable[[status.Event], None]
 T = TypeVar("T")
+
+
+def by_a_node(
+    options: NodeOptions,
+    *,
+    ask: Callable[[ControlClient, TerminalUser, Emit], Awaitable[T]],
+    own: "Callable[[Node, Emit], Awaitable[T]]",
+    check: Callable[[], None] = lambda: None,
+    quiet: bool = False,
+) -> T:
+    """Have the node that runs under the home carry a command out; where none runs, be one for as long as it takes.
+
+    Args:
+        options: the command's.
+        ask: how the running node is asked.
+        own: what a node of our own does.
+        check: called before there is a node of our own, a passphrase is asked for or anything is dialled.
+        quiet: show warnings alone.
+
+    Raises:
+        MpcError: why the command failed.
+    """
+
+    async def by_the_running_node() -> tuple[T] | None:
+        client = await ControlClient.connect(home_or_default(options.home))
+        if client is None:
+            return None
+        with open_output(json=options.json) as output:
+            async with client:
+                return (await ask(client, TerminalUser(output), _emit(output, quiet=quiet)),)
+
+    done = run_orderly(by_the_running_node)
+    if done is not None:
+        return done[0]
+    check()
+    return as_node(options, own, accept="none", quiet=quiet)
 
 
 def as_node(
     options: NodeOptions,
-    work: "Callable[[Node, TerminalUser, Output], Awaitable[T]]",
+    work: "Callable[[Node, Emit], Awaitable[T]]",
     *,
     accept: Accept,
     stop_with_stdin: bool = False,
@@ -31,49 +72,63 @@ def as_node(
     Raises:
         MpcError: the node cannot start, or what ``work`` ended with.
     """
-    from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- loads the node
-    from mpcnode.node import Node  # noqa: PLC0415 -- loads aiortc
-
     home = home_or_default(options.home)
-    config = _config(options, home, accept)
-    secret = passphrase(home, file=options.passphrase_file, fd=options.passphrase_fd)
+    with _unlocking(home, passphrase(home, file=options.passphrase_file, fd=options.passphrase_fd)) as keyring:
+        from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- loads the node, while the key is derived
+        from mpcnode.node import Node  # noqa: PLC0415 -- same
 
-    async def be_a_node() -> T:
-        with open_output(json=options.json) as output:
-            user = TerminalUser(output)
-            emit = output.event if not quiet else _warnings_only(output)
-            node = Node(config, user=user, emit=emit)
-            async with node, ControlServer(node, home, emit=emit) as control:
-                await node.start(secret)
-                control.node_started()
-                return await work(node, user, output)
+        config = _config(options, home, accept)
 
-    try:
+        async def be_a_node() -> T:
+            with open_output(json=options.json) as output:
+                emit = _emit(output, quiet=quiet)
+                node = Node(config, user=TerminalUser(output), emit=emit)
+                async with node, ControlServer(node, home, emit=emit) as control:
+                    await node.start(keyring)
+                    control.node_started()
+                    return await work(node, emit)
+
         return run_orderly(be_a_node, stop_with_stdin=stop_with_stdin)
-    finally:
-        secret[:] = bytes(len(secret))
 
 
-def _warnings_only(output: Output) -> Callable[[status.Event], None]:
-    def emit(event: status.Event) -> None:
+@contextmanager
+def _unlocking(home: Path, secret: bytearray) -> "Iterator[Keyring]":
+    """Give a keyring that begins in a thread to derive the home's key: that is the longest part of a start."""
+    from mpcnode.keystore.keyring import Keyring  # noqa: PLC0415 -- what is heavy waits for its use
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- same
+
+    def derive() -> None:
+        with suppress(MpcError, ValueError):  # the node says what is wrong; a closed keyring is not needed any more
+            keyring.derive(Home.open(home, create=False).kdf())
+
+    with Keyring(secret) as keyring:
+        deriving = threading.Thread(target=derive, name="derive")
+        deriving.start()
+        try:
+            yield keyring
+        finally:
+            deriving.join()
+
+
+def _emit(output: Output, *, quiet: bool) -> Emit:
+    def warnings(event: status.Event) -> None:
         if isinstance(event, status.Warned):
             output.event(event)
 
-    return emit
+    return warnings if quiet else output.event
 
 
 def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
-    from mpcnode.node import NodeConfig  # noqa: PLC0415 -- loads the node
-    from mpcnode.session.timeouts import SessionTimeouts  # noqa: PLC0415 -- same
+    from mpcnode.consent.approval import Options  # noqa: PLC0415 -- loads the node
+    from mpcnode.node import NodeConfig  # noqa: PLC0415 -- same
+    from mpcnode.session.services import SessionTimeouts  # noqa: PLC0415 -- same
 
     return NodeConfig(
         home=home,
         server=options.server,
         peer_id=peer_id(options.peer_id, "--peer-id") if options.peer_id is not None else None,
         room=options.room,
-        accept=accept,
-        yes=options.yes,
-        contacts_only=options.contacts_only,
+        options=Options(accept=accept, contacts_only=options.contacts_only, yes=options.yes),
         interactive_kdf=options.kdf == "interactive",
         ice_servers=ice_servers(options.ice_servers),
         loopback=options.loopback,
@@ -98,3 +153,17 @@ def check_somebody_compares(options: NodeOptions) -> None:
             "safety words would have to be compared, and there is no terminal to show them on",
             hint="add --yes, and the wallet records that nobody compared them",
         )
+
+
+def check_is_here(options: NodeOptions, wallet: str) -> None:
+    """Check that the home has a wallet, before a passphrase is asked for, a home made or anybody told of this node.
+
+    Raises:
+        KeystoreAbsent: there is no home, or no such wallet in it.
+        UsageError: several wallets are called that.
+    """
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- a running node looks for itself
+    from mpcnode.wallet.store import find_wallet, read_header  # noqa: PLC0415 -- same
+
+    home = Home.open(home_or_default(options.home), create=False)
+    find_wallet(((one, read_header(one)) for one in home.list_wallets()), wallet)

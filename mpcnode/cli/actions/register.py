@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from mpcnode.cli.actions.node import as_node, check_somebody_compares
+from mpcnode.cli.actions.node import Emit, as_node, check_somebody_compares
 from mpcnode.cli.options import Accept, NodeOptions
-from mpcnode.cli.terminal.output import Output, log_to_stderr
-from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal
+from mpcnode.cli.terminal.output import log_to_stderr
+from mpcnode.cli.terminal.prompts import has_terminal
 from mpcnode.errors import NoTerminal
 
 if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs
@@ -28,8 +28,7 @@ def run_node(options: NodeOptions, *, accept: Accept, stop_with_stdin: bool) -> 
     if accept != "none":
         check_somebody_compares(options)
 
-    async def stay(node: "Node", user: TerminalUser, output: Output) -> None:
-        del user, output
+    async def stay(node: "Node", _emit: Emit) -> None:
         await node.serve_forever()
 
     as_node(options, stay, accept=accept, stop_with_stdin=stop_with_stdin)

@@ -1,5 +1,6 @@
 """What ``mpcnode verify`` does."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -8,9 +9,9 @@ import msgspec
 from mpcnode.cli.actions.contents import contents, from_hex
 from mpcnode.cli.options import SUITES
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json
-from mpcnode.crypto import ciphersuite
-from mpcnode.crypto.verification import verify
+from mpcnode.crypto import suites
 from mpcnode.errors import ConfigurationError, DecodeError, SignatureInvalid, UsageError
+from mpcnode.readings import registry as readings
 from mpcnode.types import SuiteId
 from mpcnode.wallet.public_keys import MAX_ENCODED, read_public_key
 
@@ -19,7 +20,7 @@ TAPROOT: Final = SuiteId(SUITES["taproot"])
 SECP256K1: Final = SuiteId(SUITES["secp256k1"])
 
 _KEY_SIZES: Final = {ED25519: {32}, TAPROOT: {32, 33}, SECP256K1: {33}}
-_SIGNATURE_SIZES: Final = {suite: ciphersuite.SUITES[suite].signature_size for suite in _KEY_SIZES}
+_SIGNATURE_SIZES: Final = {suite: suites.SUITES[suite].scheme.signature_size for suite in _KEY_SIZES}
 
 
 class Valid(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ def verify_signature(
         ConfigurationError: a file cannot be read.
     """
     log_to_stderr(verbose=verbose)
-    _, (message,) = contents({"--message": text, "--hex": hex_text, "--file": file}, to="verify")
+    message = _signed_bytes({"--message": text, "--hex": hex_text, "--file": file})
     key, candidates = _key(pubkey)
     candidates = _narrowed(candidates, suite)
     given = _signature(signature)
@@ -58,7 +59,7 @@ def verify_signature(
         raise SignatureInvalid(f"the signature is not valid: it has {len(given)} bytes, not {sizes}")
     # Trying both kinds of a 32-byte key is safe: a signature of the kind that the key's owner does not use would need
     # the discrete logarithm of a point nobody chose.
-    found = next((candidate for candidate in candidates if verify(candidate, key, message, given)), None)
+    found = next((candidate for candidate in candidates if suites.verify(candidate, key, message, given)), None)
     if found is None:
         raise SignatureInvalid(
             "the signature is not valid for this message and this public key",
@@ -68,6 +69,15 @@ def verify_signature(
         print_json(Valid(True, found, key.hex()))
     else:
         print_data("signature   valid", f"suite       {found}", f"public key  {key.hex()}")
+
+
+def _signed_bytes(given: Mapping[str, str | Path | None]) -> bytes:
+    """What ``mpcnode sign`` signs where it is given the same options."""
+    reading, (content,) = contents(given, to="verify")
+    try:
+        return readings.signed_bytes(reading, content)
+    except DecodeError as error:
+        raise UsageError(str(error), hint="give bytes that are not text with --hex") from None
 
 
 def _key(text: str) -> tuple[bytes, tuple[SuiteId, ...]]:
@@ -97,7 +107,7 @@ def _key_file(text: str) -> tuple[bytes, tuple[SuiteId, ...]]:
 
 
 def _is_element(suite: SuiteId, key: bytes) -> bool:
-    group = ciphersuite.SUITES[suite].group
+    group = suites.SUITES[suite].group
     try:
         group.decode_element(b"\x02" + key if suite == TAPROOT and len(key) == 32 else key)
     except DecodeError:

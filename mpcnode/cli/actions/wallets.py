@@ -21,11 +21,13 @@ from mpcnode.control.lines import error_of
 from mpcnode.errors import DecodeError, KeystoreUnreadable, UsageError
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.types import PeerId, SuiteId, WalletId
+from mpcnode.protocols.epoch import SuiteKeys
+from mpcnode.types import PeerId, SuiteId, parse_wallet_id
 from mpcnode.wallet.addresses import WHY_NO_ETHEREUM, BitcoinNetwork, wallet_addresses
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
 from mpcnode.wallet.store import find_wallet, read_header, view
-from mpcnode.wallet.wallet import SuiteKeys, Wallet
+from mpcnode.wallet.store import list_wallets as all_wallets
+from mpcnode.wallet.wallet import Wallet
 
 Network = Literal["mainnet", "testnet", "signet", "regtest"]
 
@@ -101,7 +103,7 @@ def _check(show: Show) -> None:
     if show.form is not None and show.json:
         raise UsageError(f"--{show.form} prints a public key, and not JSON", hint="leave one of them out")
     if show.form == "der" and sys.stdout.isatty():
-        raise UsageError("DER is no text for a terminal", hint="write it to a file: > key.der")
+        raise UsageError("DER is not text for a terminal", hint="write it to a file: > key.der")
 
 
 def _find(home: Home, wanted: str) -> status.WalletView:
@@ -112,7 +114,7 @@ def _find(home: Home, wanted: str) -> status.WalletView:
 
 def _open(home: Home, found: status.WalletView, show: Show) -> Wallet:
     with Keyring(passphrase(show.home, file=show.passphrase_file, fd=show.passphrase_fd)) as keyring:
-        header, secret = home.load_wallet(WalletId(found.wallet_id), PeerId(found.peer_id), keyring)
+        header, secret = home.load_wallet(parse_wallet_id(found.wallet_id), PeerId(found.peer_id), keyring)
     secret[:] = bytes(len(secret))  # nothing here needs it: that it opened is what was asked
     try:
         return Wallet.from_header(header)
@@ -181,9 +183,7 @@ def list_wallets(home: Path, *, json: bool, verbose: bool) -> None:
 
 
 def _wallets(home: Path) -> tuple[list[status.WalletView], list[status.ErrorView]]:
-    from mpcnode.wallet.store import list_wallets as stored_wallets  # noqa: PLC0415 -- loads the node
-
-    stored = stored_wallets(Home.open(home, create=False))
+    stored = all_wallets(Home.open(home, create=False))
     return (
         [one for one in stored if isinstance(one, status.WalletView)],
         [one for one in stored if isinstance(one, status.ErrorView)],

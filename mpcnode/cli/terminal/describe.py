@@ -1,7 +1,17 @@
 """Peers and wallets as text for people."""
 
+from typing import Final
+
 from mpcnode import status
 from mpcnode.cli.terminal.text import counted, escape, listed
+
+_VERIFIED: Final[dict[status.Verified, str]] = {
+    "code": "by a code, both ways",
+    "invitation": "the inviter alone, by an invitation",
+    "words": "by safety words that a user compared",
+    "contacts": "all were verified contacts",
+    "nobody": "nobody compared safety words",
+}
 
 
 def peer_row(peer: status.PeerView) -> tuple[str, ...]:
@@ -23,8 +33,9 @@ def wallet_lines(wallet: status.WalletView) -> list[str]:
         f"signers       {wallet.threshold} of {wallet.total}",
         f"participants  {listed(wallet.participants)}",
         f"this node     {escape(wallet.peer_id)}, identifier {wallet.identifier}",
+        f"epoch         {wallet.epoch}, {wallet.epoch_id}",
         f"certificate   {_certificate(wallet)}",
-        f"safety words  {'compared' if wallet.words_compared else 'compared by nobody'}",
+        f"verified      {_VERIFIED[wallet.verified]}",
         f"passphrase    {escape(wallet.kdf)}",
     ]
     lines += [f"public key    {key}  {escape(suite)}" for suite, key in sorted(wallet.group_public_keys.items())]
