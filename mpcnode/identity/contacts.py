@@ -1,7 +1,8 @@
 """Whom a node knows: names pinned to identity keys.
 
 A name is worth what its key is worth, so a name that comes with another key is an error that names the contact, never a
-question. Contacts are immutable values; the keystore writes them.
+question. How a key came to be known stays with it: a person's own comparison is worth more than somebody else's word.
+Contacts are immutable values; the keystore writes them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,12 @@ VERSION: Final = 1
 MAX_CONTACTS: Final = 4096
 """Strangers must not be able to fill a disk or a start-up by being met."""
 
+How = Literal["code", "words", "invitation", "introduced"]
+"""How a key came to be known: a pairing code or safety words, which verify it both ways; an invitation, which shows the
+inviter's key to the joiner alone; or somebody else's word, which is never called verified."""
+
+_RANK: Final[dict[How, int]] = {"introduced": 0, "invitation": 1, "words": 2, "code": 2}
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -27,14 +34,19 @@ class Contact:
     Args:
         peer_id: the name.
         public_key: the identity key pinned under it.
-        verified: introduced by pairing code or invitation, not by the server alone.
-        first_seen: when it was pinned, in whole seconds since 1970-01-01 UTC.
+        how: the best that is known of how the key came to be known.
+        first_seen: when it was pinned, in Unix milliseconds.
     """
 
     peer_id: PeerId
     public_key: IdentityKey
-    verified: bool
+    how: How
     first_seen: int
+
+    @property
+    def verified(self) -> bool:
+        """Whether this node's user verified the key, and its holder this node's."""
+        return self.how in {"code", "words"}
 
 
 class Contacts:
@@ -66,14 +78,14 @@ class Contacts:
             )
         return "verified" if contact.verified else "unverified"
 
-    def pin(self, peer_id: PeerId, key: IdentityKey, *, verified: bool, now: int) -> "Contacts":
-        """Pin a name to a key, or raise an unverified contact to a verified one; nothing ever lowers one.
+    def pin(self, peer_id: PeerId, key: IdentityKey, *, how: How, now: int) -> "Contacts":
+        """Pin a name to a key, or note that a contact is now known better; nothing ever lowers one.
 
         Args:
             peer_id: the name.
             key: the key the peer proved to hold.
-            verified: whether it was introduced by more than the server.
-            now: seconds since 1970-01-01 UTC; kept as ``first_seen`` of a new contact.
+            how: how it came to be known; where a contact was known as well or better before, that stays.
+            now: Unix milliseconds; kept as ``first_seen`` of a new contact.
 
         Raises:
             ContactChanged: the name is pinned to another key.
@@ -82,9 +94,10 @@ class Contacts:
         if self.check(peer_id, key) == "unknown":
             if len(self._by_name) >= MAX_CONTACTS:
                 raise ValueError(f"no more than {MAX_CONTACTS} contacts")
-            pinned = Contact(peer_id, key, verified, now)
+            pinned = Contact(peer_id, key, how, now)
         else:
-            pinned = replace(self._by_name[peer_id], verified=self._by_name[peer_id].verified or verified)
+            known = self._by_name[peer_id]
+            pinned = replace(known, how=how) if _RANK[how] > _RANK[known.how] else known
         return Contacts([*self, pinned])
 
     def remove(self, peer_id: PeerId) -> "Contacts":
@@ -116,7 +129,7 @@ class Contacts:
 
     def encode(self) -> bytes:
         """Give the canonical bytes of the contacts file: JSON, contacts sorted by name."""
-        rows = [_Row(c.peer_id, c.public_key.hex(), c.verified, c.first_seen) for c in self]
+        rows = [_Row(c.peer_id, c.public_key.hex(), c.how, c.first_seen) for c in self]
         return msgspec.json.format(msgspec.json.encode(_File(FORMAT, VERSION, rows)), indent=2) + b"\n"
 
     @classmethod
@@ -148,7 +161,7 @@ class _Version(msgspec.Struct, frozen=True):
 class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peer_id: str
     public_key: str
-    verified: bool
+    how: How
     first_seen: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
@@ -161,6 +174,6 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _to_contact(row: _Row) -> Contact:
     try:
         key = check_identity_key(bytes.fromhex(row.public_key))
-        return Contact(parse_peer_id(row.peer_id), key, row.verified, row.first_seen)
+        return Contact(parse_peer_id(row.peer_id), key, row.how, row.first_seen)
     except ValueError as error:
         raise DecodeError(f"not a contact: {error}") from None

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpcnode.errors import ContactChanged, DecodeError, KeystoreNewer
-from mpcnode.identity.contacts import MAX_CONTACTS, Contact, Contacts
+from mpcnode.identity.contacts import MAX_CONTACTS, Contact, Contacts, How
 from mpcnode.identity.identity import Identity
 from mpcnode.types import IdentityKey, PeerId
 
@@ -16,8 +16,9 @@ def key(i: int) -> IdentityKey:
     return Identity.from_seed(bytearray(i.to_bytes(32, "big"))).public_key
 
 
+EVERY_HOW: list[How] = ["introduced", "invitation", "words", "code"]
 KEYS = [key(i) for i in range(6)]
-SOME = Contacts().pin(BEN, KEYS[1], verified=False, now=7).pin(ANA, KEYS[0], verified=True, now=5)
+SOME = Contacts().pin(BEN, KEYS[1], how="introduced", now=7).pin(ANA, KEYS[0], how="code", now=5)
 
 contacts = st.builds(
     Contacts,
@@ -26,7 +27,7 @@ contacts = st.builds(
             Contact,
             st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True).map(PeerId),
             st.sampled_from(KEYS),
-            st.booleans(),
+            st.sampled_from(EVERY_HOW),
             st.integers(0, 2**53 - 1),
         ),
         max_size=5,
@@ -45,7 +46,7 @@ def test_a_changed_key_is_an_error_that_names_the_contact() -> None:
         SOME.check(ANA, KEYS[2])
     assert raised.value.culprits == (ANA,)
     with pytest.raises(ContactChanged):
-        SOME.pin(ANA, KEYS[2], verified=True, now=9)
+        SOME.pin(ANA, KEYS[2], how="code", now=9)
 
 
 def test_another_contacts_key_is_a_changed_key_too() -> None:
@@ -54,28 +55,45 @@ def test_another_contacts_key_is_a_changed_key_too() -> None:
 
 
 def test_pinning_raises_a_contact_and_never_lowers_it() -> None:
-    raised = SOME.pin(BEN, KEYS[1], verified=True, now=99)
-    assert raised.get(BEN) == Contact(BEN, KEYS[1], verified=True, first_seen=7)
+    raised = SOME.pin(BEN, KEYS[1], how="words", now=99)
+    assert raised.get(BEN) == Contact(BEN, KEYS[1], how="words", first_seen=7)
     assert SOME.check(BEN, KEYS[1]) == "unverified"  # values do not change
-    assert raised.pin(BEN, KEYS[1], verified=False, now=99) == raised
+    assert raised.check(BEN, KEYS[1]) == "verified"
+    for how in EVERY_HOW:
+        assert raised.pin(BEN, KEYS[1], how=how, now=99) == raised
+
+
+@pytest.mark.parametrize(("how", "verified"), [("introduced", 0), ("invitation", 0), ("words", 1), ("code", 1)])
+def test_only_what_both_sides_compared_is_called_verified(how: How, verified: int) -> None:
+    contact = Contact(ANA, KEYS[0], how, 0)
+    assert contact.verified == bool(verified)
+    assert Contacts([contact]).check(ANA, KEYS[0]) == ("verified" if verified else "unverified")
+
+
+@pytest.mark.parametrize("first", EVERY_HOW)
+@pytest.mark.parametrize("then", EVERY_HOW)
+def test_a_contact_is_known_as_well_as_it_ever_was(first: How, then: How) -> None:
+    both = Contacts().pin(ANA, KEYS[0], how=first, now=1).pin(ANA, KEYS[0], how=then, now=2)
+    rank = {"introduced": 0, "invitation": 1, "words": 2, "code": 2}
+    assert both.get(ANA) == Contact(ANA, KEYS[0], then if rank[then] > rank[first] else first, 1)
 
 
 def test_a_removed_contact_may_be_pinned_to_another_key() -> None:
-    again = SOME.remove(ANA).pin(ANA, KEYS[2], verified=False, now=9)
+    again = SOME.remove(ANA).pin(ANA, KEYS[2], how="introduced", now=9)
     assert again.check(ANA, KEYS[2]) == "unverified"
     with pytest.raises(KeyError):
         SOME.remove(PeerId("nobody"))
 
 
 def test_strangers_cannot_fill_the_disk() -> None:
-    full = Contacts(Contact(PeerId(f"p{i}"), KEYS[0], False, 0) for i in range(MAX_CONTACTS))
+    full = Contacts(Contact(PeerId(f"p{i}"), KEYS[0], "introduced", 0) for i in range(MAX_CONTACTS))
     with pytest.raises(ValueError, match=str(MAX_CONTACTS)):
-        full.pin(ANA, KEYS[0], verified=True, now=0)
-    assert full.pin(PeerId("p1"), KEYS[0], verified=True, now=0).check(PeerId("p1"), KEYS[0]) == "verified"
+        full.pin(ANA, KEYS[0], how="code", now=0)
+    assert full.pin(PeerId("p1"), KEYS[0], how="code", now=0).check(PeerId("p1"), KEYS[0]) == "verified"
 
 
 def test_the_full_set_of_contacts_fits_in_a_file() -> None:
-    full = Contacts(Contact(PeerId(f"{i:064}"), KEYS[0], False, 2**53 - 1) for i in range(MAX_CONTACTS))
+    full = Contacts(Contact(PeerId(f"{i:064}"), KEYS[0], "introduced", 2**53 - 1) for i in range(MAX_CONTACTS))
     assert len(full.encode()) <= 1 << 20
 
 
@@ -90,8 +108,8 @@ def test_the_file_is_a_page_a_person_can_read() -> None:
         "format": "mpcnode-contacts",
         "version": 1,
         "contacts": [
-            {"peer_id": "ana", "public_key": KEYS[0].hex(), "verified": True, "first_seen": 5},
-            {"peer_id": "ben", "public_key": KEYS[1].hex(), "verified": False, "first_seen": 7},
+            {"peer_id": "ana", "public_key": KEYS[0].hex(), "how": "code", "first_seen": 5},
+            {"peer_id": "ben", "public_key": KEYS[1].hex(), "how": "introduced", "first_seen": 7},
         ],
     }
 
@@ -114,7 +132,10 @@ def change(old: str, new: str) -> bytes:
         change('"ben"', '"ana"'),
         change('"ana"', '"zoe"'),
         change('"ana"', '"../ana"'),
-        change('"verified": true', '"verified": 1'),
+        change('"how": "code"', '"how": true'),
+        change('"how": "code"', '"how": "hearsay"'),
+        change('"how": "code"', '"how": ""'),
+        change('"how": "code",', ""),
         change('"first_seen": 5', '"first_seen": -5'),
         change('"first_seen": 5', '"first_seen": 5.0'),
         change('"first_seen": 5', '"first_seen": 5, "note": ""'),
