@@ -16,7 +16,6 @@ from mpcnode.cli.terminal.output import Output, say
 from mpcnode.cli.terminal.text import escape, listed
 from mpcnode.errors import Interrupted, KeystoreAbsent, NoTerminal, UsageError
 from mpcnode.keystore.passphrase import MAX_PASSPHRASE, read_passphrase_fd, read_passphrase_file
-from mpcnode.keystore.store import Home
 from mpcnode.types import PeerId
 
 _TRIES: Final = 3
@@ -60,6 +59,8 @@ def passphrase(home: Path, *, file: Path | None, fd: int | None) -> bytearray:
 
 
 def _is_new(home: Path) -> bool:
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- a command that finds a running node opens no home
+
     try:
         opened = Home.open(home, create=False)
     except KeystoreAbsent:
