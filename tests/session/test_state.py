@@ -3,63 +3,76 @@ import logging
 
 import pytest
 
-from mpcnode.session.state import TRANSITIONS, Happening, SessionState, State
+from mpcnode.session.state import TRANSITIONS, AttemptState, Event, State
 from mpcnode.types import SessionId
 
-SESSION = SessionId("5e" * 16)
+SESSION = SessionId(bytes.fromhex("5e" * 16))
 WAY = (
-    (State.PROPOSED, Happening.APPROVED),
-    (State.NEGOTIATING, Happening.ALL_ACCEPTED),
-    (State.CONNECTING, Happening.MESH_READY),
-    (State.RUNNING, Happening.RESULT),
-    (State.LEAVING, Happening.LEFT),
+    (State.PROPOSED, Event.APPROVED),
+    (State.NEGOTIATING, Event.CHOSEN),
+    (State.CONNECTING, Event.CONNECTED),
+    (State.RUNNING, Event.RESULT),
+    (State.LEAVING, Event.LEFT),
 )
-LISTED = {(state, happening) for state, events in TRANSITIONS.items() for happening in events}
-UNLISTED = sorted(set(itertools.product(State, Happening)) - LISTED, key=str)
+LISTED = {(state, event) for state, events in TRANSITIONS.items() for event in events}
+UNLISTED = sorted(set(itertools.product(State, Event)) - LISTED, key=str)
 
 
-def at(state: State) -> SessionState:
-    session = SessionState(SESSION)
-    session._state = state
-    return session
+def at(state: State) -> AttemptState:
+    attempt = AttemptState(SESSION)
+    attempt._state = state
+    return attempt
 
 
-def test_a_session_goes_from_a_proposal_to_its_end() -> None:
-    session = SessionState(SESSION)
-    for state, happening in WAY:
-        assert session.state is state
-        assert not session.over
-        session.on(happening)
-    assert session.state is State.DONE
-    assert session.over
+def test_an_attempt_goes_from_a_proposal_to_its_end() -> None:
+    attempt = AttemptState(SESSION)
+    for state, event in WAY:
+        assert attempt.state is state
+        assert not attempt.over
+        attempt.on(event)
+    assert attempt.state is State.DONE
+    assert attempt.over
 
 
-def test_whatever_fails_before_the_wallet_is_active_fails_the_session() -> None:
+def test_an_attempt_that_is_not_needed_is_done_and_has_not_failed() -> None:
+    attempt = at(State.NEGOTIATING)
+    attempt.on(Event.NOT_NEEDED)
+    assert attempt.state is State.DONE
+    assert attempt.over
+    assert {state for state, event in LISTED if event is Event.NOT_NEEDED} == {State.NEGOTIATING}
+
+
+def test_what_fails_before_the_result_stands_fails_the_attempt_and_nothing_fails_it_after() -> None:
     for state in State:
-        if Happening.FAIL in TRANSITIONS[state]:
-            session = at(state)
-            session.on(Happening.FAIL)
-            assert session.state is State.FAILED
-            assert session.over
-    assert {state for state, happening in LISTED if happening is Happening.FAIL} == {state for state, _ in WAY[:4]}
+        if Event.FAIL in TRANSITIONS[state]:
+            attempt = at(state)
+            attempt.on(Event.FAIL)
+            assert attempt.state is State.FAILED
+            assert attempt.over
+    assert {state for state, event in LISTED if event is Event.FAIL} == {state for state, _ in WAY[:4]}
 
 
-@pytest.mark.parametrize(("state", "happening"), UNLISTED)
-def test_an_event_that_is_not_listed_for_a_state_is_a_mistake(state: State, happening: Happening) -> None:
-    session = at(state)
+@pytest.mark.parametrize(("state", "event"), UNLISTED)
+def test_an_event_that_is_not_listed_for_a_state_is_a_mistake(state: State, event: Event) -> None:
+    attempt = at(state)
     with pytest.raises(KeyError):
-        session.on(happening)
-    assert session.state is state
+        attempt.on(event)
+    assert attempt.state is state
 
 
 def test_every_state_has_its_line_and_every_line_leads_to_a_state() -> None:
     assert set(TRANSITIONS) == set(State)
     reached = {following for events in TRANSITIONS.values() for following in events.values()}
     assert reached == set(State) - {State.PROPOSED}
-    assert len(LISTED) == 9
+    assert len(LISTED) == 10
+
+
+def test_the_table_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        TRANSITIONS[State.DONE] = {Event.FAIL: State.FAILED}  # type: ignore[index]
 
 
 def test_every_change_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="mpcnode.session.state"):
-        SessionState(SESSION).on(Happening.APPROVED)
-    assert caplog.messages == [f"session {SESSION}: PROPOSED -> NEGOTIATING"]
+        AttemptState(SESSION).on(Event.APPROVED)
+    assert caplog.messages == [f"session {SESSION.hex()}: PROPOSED -> NEGOTIATING"]
