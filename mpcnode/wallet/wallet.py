@@ -372,8 +372,8 @@ class Wallet:
             raise ValueError("an epoch is superseded by a pending one")
         if counts[EpochState.SUPERSEDED] > MAX_ABANDONED:
             raise ValueError(f"a wallet has at most {MAX_ABANDONED} superseded epochs")
-        if not counts[EpochState.ACTIVE] and len(self.epochs) != 1:
-            raise ValueError("only a wallet with an active epoch has several")
+        if not counts[EpochState.ACTIVE] and (len(self.epochs), counts[EpochState.PENDING]) != (1, 1):
+            raise ValueError("a wallet without an active epoch has its pending first one alone")
         if len({epoch.epoch_id for epoch in self.epochs}) != len(self.epochs):
             raise ValueError("a wallet has each epoch once")
 
