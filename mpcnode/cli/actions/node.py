@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpcnode import status
-from mpcnode.cli.actions.ice import ice_servers
 from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.options import Accept, NodeOptions, home_or_default, peer_id
 from mpcnode.cli.terminal.output import Output, open_output
@@ -119,7 +118,8 @@ def _emit(output: Output, *, quiet: bool) -> Emit:
 
 
 def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
-    from mpcnode.consent.approval import Options  # noqa: PLC0415 -- loads the node
+    from mpcnode.cli.actions.ice import ice_servers  # noqa: PLC0415 -- loads the node
+    from mpcnode.consent.approval import Options  # noqa: PLC0415 -- same
     from mpcnode.node import NodeConfig  # noqa: PLC0415 -- same
     from mpcnode.session.services import SessionTimeouts  # noqa: PLC0415 -- same
 
