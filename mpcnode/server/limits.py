@@ -30,7 +30,7 @@ class Limits:
     """
 
     message_bytes: int = MESSAGE_BYTES
-    messages_per_second: float = 50
+    messages_per_second: int = 50
     burst: int = 1000
     excess: int = 100
     register_seconds: float = 10

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
+from mpcnode.crypto import tags
 from mpcnode.errors import DecodeError, ServerRefused, ServerUnreachable, UsageError
 from mpcnode.signaling.events import (
     ClientEvent,
@@ -47,10 +48,10 @@ class Signer(Protocol):
 
     @property
     def public_key(self) -> IdentityKey:
-        """What others know it by."""
+        """The key by which others know it."""
 
-    def sign(self, context: str, message: bytes) -> bytes:
-        """Make a signature of 64 bytes."""
+    def sign(self, tag: str, *fields: bytes) -> bytes:
+        """Make a signature of 64 bytes over the tagged hash of ``fields``."""
 
 
 class SignalingClient:
@@ -275,14 +276,14 @@ class SignalingClient:
     def _registration(self, welcome: wire.Welcome | None, signer: Signer) -> wire.Register:
         if welcome is None:
             return wire.Register(self._peer_id)
-        statement = wire.register_statement(
+        fields = wire.register_fields(
             origin=self._origin,
-            challenge=bytes.fromhex(welcome.challenge),
+            challenge=welcome.challenge,
             room=self._room,
             peer_id=self._peer_id,
         )
-        signature = signer.sign(wire.REGISTER_CONTEXT, statement)
-        return wire.Register(self._peer_id, self._room, signer.public_key.hex(), signature.hex())
+        signature = signer.sign(tags.REGISTER, *fields)
+        return wire.Register(self._peer_id, self._room, signer.public_key, signature)
 
     async def _pump(self, socket: ClientConnection) -> str:
         """Pass messages both ways until the connection ends; give why it did."""

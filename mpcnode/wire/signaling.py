@@ -1,11 +1,9 @@
-"""What a node and the signaling server say to each other (DESIGN section 4): one JSON object in each text frame.
+"""What a node and the signaling server say to each other (PROTOCOL section Signaling): one JSON object in each text frame.
 
 The first six messages are the source document's. Everything else needs the WebSocket subprotocol ``mpcnode.v1``.
-``data`` of a relay passes through byte for byte: number for number, space for space.
+``data`` of a relay passes through byte for byte: number for number, space for space, whatever it says.
 """
 
-import json
-import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -13,15 +11,13 @@ import msgspec
 
 from mpcnode.errors import DecodeError
 from mpcnode.types import PeerId
+from mpcnode.wire import json
+from mpcnode.wire.fields import Hex32, Hex64, HexKey, Name, from_hex
 
 SUBPROTOCOL: Final = "mpcnode.v1"
 DEFAULT_ROOM: Final = "public"
 MESSAGE_BYTES: Final = 65_536
 """A text frame's limit in either direction; a server may be told another one and says so in ``welcome``."""
-MAX_DEPTH: Final = 64
-"""How deep ``data`` may nest, so that no relayed message can exhaust the stack of whoever parses it."""
-REGISTER_CONTEXT: Final = "register"
-"""What the signature of a ``register`` is for; see ``register_statement``."""
 
 ErrorCode = Literal[
     "invalid_message",
@@ -42,11 +38,6 @@ ErrorCode = Literal[
 ]
 """The stable words of the server's errors; a client decides by these and never by the text."""
 
-Hex32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
-Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
-
 
 class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
     """What every message is: frozen, and nothing in it that was not asked for."""
@@ -57,7 +48,7 @@ class Register(_Message, frozen=True, tag="register"):
 
     peer_id: str
     room: str = DEFAULT_ROOM
-    public_key: Hex32 | None = None
+    public_key: HexKey | None = None
     signature: Hex64 | None = None
 
     def __post_init__(self) -> None:
@@ -100,7 +91,7 @@ class OfferedLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client must keep to: bytes of a frame, messages a second, messages at once."""
 
     message_bytes: Annotated[int, msgspec.Meta(ge=1024, le=16 * 1024 * 1024)]
-    messages_per_second: Positive
+    messages_per_second: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
     burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
 
@@ -151,22 +142,21 @@ class Error(_Message, frozen=True, tag="error"):
 
 ServerMessage = Welcome | Peers | PeerJoined | PeerLeft | Relayed | Error
 
-_from_client: Final = msgspec.json.Decoder(ClientMessage)
-_from_server: Final = msgspec.json.Decoder(ServerMessage)
+_from_client: Final = msgspec.json.Decoder(ClientMessage, dec_hook=from_hex)
+_from_server: Final = msgspec.json.Decoder(ServerMessage, dec_hook=from_hex)
 _encode: Final = msgspec.json.Encoder().encode
-_pairs: Final = json.JSONDecoder(object_pairs_hook=list, parse_int=str, parse_float=str)
 
 # {"type":"relay","to":"","data":} with and without the five spaces of Python's json.dumps. A repeated key needs at
 # least eight bytes more (,"to":""), so a frame of either length holds each key once.
 _COMPACT: Final = len('{"type":"relay","to":"","data":}')
 _USUAL_LENGTHS: Final = frozenset({_COMPACT, _COMPACT + 5})
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"{}[]")
+_USUAL_LENGTHS_RELAYED: Final = frozenset(length + len("from") - len("to") for length in _USUAL_LENGTHS)
 
 
 def encode(message: ClientMessage | ServerMessage) -> bytes:
     """Encode ``message`` as the bytes of one text frame."""
-    return _encode(message)
+    # Only these two hold byte strings; a list of all peers of a room is encoded too often to be walked through.
+    return json.encode(message) if isinstance(message, Register | Welcome) else _encode(message)
 
 
 def decode_from_client(frame: bytes, *, extended: bool) -> ClientMessage:
@@ -186,9 +176,9 @@ def decode_from_client(frame: bytes, *, extended: bool) -> ClientMessage:
             _check_data(message.data)
             overhead = len(frame) - len(message.to) - len(memoryview(message.data))
             if overhead not in _USUAL_LENGTHS:
-                _check_each_key_once(frame)
+                json.check_keys(frame)
             return message
-        _check_each_key_once(frame)
+        json.check(frame)
     except (ValueError, RecursionError) as exc:
         raise DecodeError("not a signaling message") from exc
     if not extended and message != (Register(message.peer_id) if isinstance(message, Register) else ListPeers()):
@@ -206,8 +196,11 @@ def decode_from_server(frame: bytes) -> ServerMessage:
         message: ServerMessage = _from_server.decode(frame)
         if type(message) is Relayed:
             _check_data(message.data)
+            overhead = len(frame) - len(message.sender) - len(memoryview(message.data))
+            if overhead not in _USUAL_LENGTHS_RELAYED:
+                json.check_keys(frame)
         else:
-            _check_each_key_once(frame)
+            json.check(frame)
     except (ValueError, RecursionError) as exc:
         raise DecodeError("not a message of a signaling server") from exc
     return message
@@ -251,11 +244,11 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if parts.port in {None, default} else f":{parts.port}")
 
 
-def register_statement(*, origin: str, challenge: bytes, room: str, peer_id: str) -> bytes:
-    """Give what a client signs to protect its name, in the context ``REGISTER_CONTEXT``.
+def register_fields(*, origin: str, challenge: bytes, room: str, peer_id: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """Give the fields that a client signs under ``tags.REGISTER`` to protect its name.
 
     The origin keeps a dishonest server from registering with an honest one in the client's name; the challenge keeps
-    anybody from doing it twice. Each part is preceded by its length, so no two statements are the same bytes.
+    anybody from doing it twice.
 
     Args:
         origin: ``origin_of`` the server as the client dialled it.
@@ -263,8 +256,7 @@ def register_statement(*, origin: str, challenge: bytes, room: str, peer_id: str
         room: the room of the registration.
         peer_id: the name it takes.
     """
-    parts = (origin.encode(), challenge, room.encode(), peer_id.encode())
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return origin.encode(), challenge, room.encode(), peer_id.encode()
 
 
 def _check_data(raw: msgspec.Raw) -> None:
@@ -274,23 +266,5 @@ def _check_data(raw: msgspec.Raw) -> None:
         raise ValueError("data is not an object")
     if not data.isascii():
         data.decode("utf-8")
-    # Brackets inside strings only cost the exact count.
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if json.depth_exceeds(data, json.MAX_DEPTH):
         raise ValueError("data is nested too deep")
-
-
-def _depth(data: bytes) -> int:
-    """Count how deep well-formed JSON nests, without parsing it into anything that could itself be too deep."""
-    deepest = depth = 0
-    for bracket in _STRING.sub(b"", data).translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in b"{[" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _check_each_key_once(frame: bytes) -> None:
-    """Refuse a repeated key of the envelope, of which two readers could take two different values."""
-    pairs = _pairs.decode(frame.decode("utf-8"))
-    keys = [key for key, _ in pairs]
-    if len(keys) != len(set(keys)):
-        raise ValueError("a key stands there twice")

@@ -6,10 +6,11 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from mpcnode.crypto.signature import signing_input
+from mpcnode.crypto import tags
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.server.limits import Limits
 from mpcnode.server.relay.hub import Action, Close, Hub
-from mpcnode.wire.signaling import register_statement
+from mpcnode.wire.signaling import register_fields
 
 ORIGIN = "ws://127.0.0.1:9000"
 
@@ -61,7 +62,7 @@ class Desk:
         number = self.connect(extended=True)
         challenge = bytes.fromhex(self.heard(number)[0]["challenge"])
         parts = {"origin": ORIGIN, "challenge": challenge, "room": room, "peer_id": name, **changes}
-        signature = key.sign(signing_input("register", register_statement(**parts))).signature
+        signature = key.sign(tagged_hash(tags.REGISTER, *register_fields(**parts))).signature
         self.send(
             number,
             type="register",

@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 from websockets.typing import Subprotocol
 
-from mpcnode.crypto.signature import signing_input
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import (
     ConfigurationError,
     DecodeError,
@@ -56,8 +56,8 @@ class Key:
     def public_key(self) -> IdentityKey:
         return IdentityKey(bytes(self._key.verify_key))
 
-    def sign(self, context: str, message: bytes) -> bytes:
-        return bytes(self._key.sign(signing_input(context, message)).signature)
+    def sign(self, tag: str, *fields: bytes) -> bytes:
+        return bytes(self._key.sign(tagged_hash(tag, *fields)).signature)
 
 
 class Node:

@@ -258,7 +258,7 @@ def test_what_is_no_server_has_no_origin(url: str) -> None:
 def test_every_part_of_a_registration_is_signed() -> None:
     parts = {"origin": "ws://a", "challenge": b"\x00" * 32, "room": "r", "peer_id": "p"}
     others = {"origin": "ws://ab", "challenge": b"\x01" * 32, "room": "rp", "peer_id": ""}
-    statements = {wire.register_statement(**parts)}  # type: ignore[arg-type]
-    statements |= {wire.register_statement(**{**parts, name: other}) for name, other in others.items()}  # type: ignore[arg-type]
-    statements.add(wire.register_statement(origin="ws://a", challenge=b"\x00" * 32, room="rp", peer_id=""))
+    statements = {wire.register_fields(**parts)}  # type: ignore[arg-type]
+    statements |= {wire.register_fields(**{**parts, name: other}) for name, other in others.items()}  # type: ignore[arg-type]
+    statements.add(wire.register_fields(origin="ws://a", challenge=b"\x00" * 32, room="rp", peer_id=""))
     assert len(statements) == 6

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import DecodeError
 from mpcnode.server.limits import Limits, address_group
@@ -18,7 +19,6 @@ from mpcnode.server.relay.reasons import ERRORS, MESSAGE_TOO_BIG, POLICY_VIOLATI
 from mpcnode.types import IdentityKey, PeerId, parse_peer_id
 from mpcnode.wire.signaling import (
     DEFAULT_ROOM,
-    REGISTER_CONTEXT,
     Error,
     ErrorCode,
     IceServer,
@@ -32,7 +32,7 @@ from mpcnode.wire.signaling import (
     Welcome,
     decode_from_client,
     encode,
-    register_statement,
+    register_fields,
     relayed_prefix,
 )
 
@@ -145,7 +145,7 @@ class Hub:
             return []
         client.challenge = self._rng(32)
         offered = OfferedLimits(self._limits.message_bytes, self._limits.messages_per_second, self._limits.burst)
-        welcome = Welcome(self._version, client.challenge.hex(), offered, self._ice_servers)
+        welcome = Welcome(self._version, client.challenge, offered, self._ice_servers)
         return [Send(connection, encode(welcome))]
 
     def receive(self, connection: int, frame: bytes, now: float) -> list[Action]:
@@ -269,8 +269,8 @@ class Hub:
             return self._error(client, "invalid_room")
         public_key = None
         if message.public_key is not None and message.signature is not None:
-            public_key = IdentityKey(bytes.fromhex(message.public_key))
-            if not _signed(client, message, public_key, bytes.fromhex(message.signature)):
+            public_key = message.public_key
+            if not _signed(client, message, public_key, message.signature):
                 return self._error(client, "invalid_signature")
         return self._take_name(client, message.room, peer_id, public_key)
 
@@ -337,9 +337,9 @@ def _signed(client: _Client, message: Register, public_key: IdentityKey, signatu
     return any(
         verify(
             public_key,
-            REGISTER_CONTEXT,
-            register_statement(origin=origin, challenge=client.challenge, room=message.room, peer_id=message.peer_id),
             signature,
+            tags.REGISTER,
+            *register_fields(origin=origin, challenge=client.challenge, room=message.room, peer_id=message.peer_id),
         )
         for origin in client.origins
     )

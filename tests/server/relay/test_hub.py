@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from mpcnode.crypto.signature import signing_input
+from mpcnode.crypto import tags
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.server.limits import Limits
 from mpcnode.server.relay.hub import Hub, Send
-from mpcnode.wire.signaling import IceServer, register_statement
+from mpcnode.wire.signaling import IceServer, register_fields
 from tests.helpers.desk import ORIGIN, Desk
 
 
@@ -185,7 +186,7 @@ def test_a_registration_signed_for_something_else_is_refused(desk: Desk, changes
         "room": "public",
         "peer_id": "ana",
     }
-    signature = key.sign(signing_input("register", register_statement(**{**parts, **changes}))).signature
+    signature = key.sign(tagged_hash(tags.REGISTER, *register_fields(**{**parts, **changes}))).signature
     public_key = key.verify_key.encode().hex()
     desk.send(number, type="register", peer_id="ana", public_key=public_key, signature=signature.hex())
     assert desk.errors(number) == ["invalid_signature"]
