@@ -62,7 +62,8 @@ class Answers:
             raise ParticipantCheated(f"{sender} accepted something else than was proposed", culprits=[sender])
         if not is_signed(self._others[sender], answer):
             raise ParticipantCheated(f"the acceptance of {sender} is not signed by it", culprits=[sender])
-        if sender in self.refused or self.accepted.get(sender, answer).nonce != answer.nonce:
+        earlier = self.accepted.get(sender, answer)
+        if sender in self.refused or (earlier.nonce, earlier.terms) != (answer.nonce, answer.terms):
             raise ParticipantCheated(f"{sender} answered twice, differently", culprits=[sender])
         if sender not in self.failures:
             self.gone.discard(sender)
