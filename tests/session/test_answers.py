@@ -318,7 +318,9 @@ CROOKED: dict[str, SessionStart] = {
     "an acceptance that somebody else signed": signed(
         HONEST, (ANA_S, BEN_S, msgspec.structs.replace(DORA_S, signature=ANA_S.signature))
     ),
-    "an acceptance with another nonce": signed(HONEST, (ANA_S, BEN_S, msgspec.structs.replace(DORA_S, nonce=bytes(16)))),
+    "an acceptance with another nonce": signed(
+        HONEST, (ANA_S, BEN_S, msgspec.structs.replace(DORA_S, nonce=bytes(16)))
+    ),
     "an acceptance with other terms": signed(HONEST, (ANA_S, BEN_S, msgspec.structs.replace(DORA_S, terms=(b"x",)))),
     "its own acceptance unsigned": signed(HONEST, (msgspec.structs.replace(ANA_S, signature=bytes(64)), BEN_S, DORA_S)),
     "signed by somebody else": begun(by=DORA),
@@ -336,7 +338,9 @@ def test_a_choice_that_no_honest_node_makes_names_its_proposer(what: str) -> Non
     assert caught.value.culprits == (ANA,)
 
 
-@pytest.mark.parametrize("mine", [yes(BEN, 3, terms=(b"mine",)), yes(BEN, 2, terms=(b"other",))], ids=["nonce", "terms"])
+@pytest.mark.parametrize(
+    "mine", [yes(BEN, 3, terms=(b"mine",)), yes(BEN, 2, terms=(b"other",))], ids=["nonce", "terms"]
+)
 def test_an_answer_of_an_earlier_life_of_this_node_ends_it_and_names_nobody(mine: SessionResponse) -> None:
     """The server may have kept the newer answer back, so that the proposer has done nothing wrong."""
     with pytest.raises(ParticipantAborted, match="in an earlier life") as caught:
