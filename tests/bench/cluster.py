@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpcnode import status
+from mpcnode.commands import CreateWallet, Sign
 from mpcnode.control.client import ControlClient
-from mpcnode.control.lines import CreateWalletArguments, SignArguments
-from mpcnode.types import PeerId
+from mpcnode.types import PeerId, SuiteId
 from tests.bench.child import DEADLINE, Child, Line, free_names
 
 
@@ -108,28 +108,34 @@ class Cluster:
         starts = {node: len(self.nodes[node].lines) for node in names}
         client = await ControlClient.connect(self.directory / names[0])
         assert client is not None
-        arguments = CreateWalletArguments(
-            threshold=threshold, total=len(names), name=name, with_peers=tuple(names[1:]), wait=DEADLINE
+        others = tuple(map(PeerId, names[1:]))
+        command = CreateWallet(
+            threshold=threshold, total=len(names), name=name, with_peers=others, wait=int(DEADLINE * 1000)
         )
         async with client, asyncio.timeout(DEADLINE):
-            wallet = await client.create_wallet(arguments, user=Nobody(), emit=lambda _: None)
+            wallet = await client.create_wallet(command, user=Nobody(), emit=lambda _: None)
         for node in names:
             end = await self.nodes[node].wait_for(lambda line: line.get("event") == "session_ended", start=starts[node])
             assert end.get("error") is None, (node, end)
         return Session({node: session_lines(self.nodes[node].lines[starts[node] :]) for node in names}, wallet)
 
     async def sign(
-        self, wallet: str, messages: Sequence[bytes], *, suite: str | None = None, others: Sequence[str] = ()
+        self, wallet: str, messages: Sequence[bytes], *, suite: SuiteId | None = None, others: Sequence[str] = ()
     ) -> Signing:
         """Have the first node sign with ``others``, by default whoever accepts first."""
         client = await ControlClient.connect(self.directory / next(iter(self.nodes)))
         assert client is not None
         events: list[status.Event] = []
-        said = tuple(message.hex() for message in messages)
-        arguments = SignArguments(wallet, said, reading="hex", suite=suite, with_peers=tuple(others))
+        command = Sign(
+            wallet=wallet,
+            contents=tuple(messages),
+            reading="hex",
+            suite=suite,
+            with_peers=tuple(map(PeerId, others)),
+        )
         async with client, asyncio.timeout(DEADLINE * 5):
             began = time.monotonic()
-            view = await client.sign(arguments, user=Nobody(), emit=events.append)
+            view = await client.sign(command, user=Nobody(), emit=events.append)
             seconds = time.monotonic() - began
         ended = [event for event in events if isinstance(event, status.SessionEnded)]
         assert not any(event.error for event in ended), ended
