@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.suites import SUITES
 from mpcnode.errors import DecodeError, WalletPending
-from mpcnode.types import SuiteId
+from mpcnode.types import PeerId, SuiteId
 from mpcnode.wallet.addresses import (
     ED25519,
     TAPROOT,
@@ -77,7 +77,21 @@ def test_each_network_has_its_own_addresses(network: str, start: str) -> None:
     assert taproot_address(G, BitcoinNetwork[network]).startswith(start)
 
 
-def test_the_sign_of_an_output_key_is_not_in_its_address() -> None:
+# BIP-341, wallet-test-vectors.json, scriptPubKey, the first: an internal key without a script tree.
+BIP341_INTERNAL = bytes.fromhex("d6889cb081036e0faefa3a35157ad71086b123b2b144b649798b494c300a961d")
+BIP341_ADDRESS = "bc1p2wsldez5mud2yam29q22wgfh9439spgduvct83k3pm50fcxa5dps59h4z5"
+
+
+@pytest.mark.parametrize("parity", [b"\x02", b"\x03"])
+def test_an_address_is_of_the_internal_key_tweaked_without_a_script_tree(parity: bytes) -> None:
+    assert taproot_address(parity + BIP341_INTERNAL, BitcoinNetwork.MAINNET) == BIP341_ADDRESS
+
+
+def test_the_internal_key_itself_is_not_what_is_paid_to() -> None:
+    assert taproot_address(G, BitcoinNetwork.MAINNET) != segwit_address("bc", 1, G[1:])
+
+
+def test_the_sign_of_an_internal_key_is_not_in_its_address() -> None:
     assert taproot_address(b"\x03" + G[1:], BitcoinNetwork.MAINNET) == taproot_address(G, BitcoinNetwork.MAINNET)
 
 
@@ -128,7 +142,7 @@ def test_a_pending_wallet_shows_no_address(made: Made) -> None:
 
 
 def test_an_active_wallet_has_an_address_on_each_chain_it_can_sign_for(made: Made) -> None:
-    found = wallet_addresses(made.wallet.merge(made.certificate), BitcoinNetwork.REGTEST)
+    found = wallet_addresses(made.active, BitcoinNetwork.REGTEST)
     ed25519, taproot = (made.wallet.keys(suite).group_public_key for suite in (ED25519, TAPROOT))
     assert [(address.chain, address.text) for address in found] == [
         ("solana", solana_address(ed25519)),
@@ -136,9 +150,16 @@ def test_an_active_wallet_has_an_address_on_each_chain_it_can_sign_for(made: Mad
     ]
 
 
+def test_a_refresh_leaves_every_address_as_it_is(made: Made) -> None:
+    later = made.sharing.refreshed()
+    wallet = made.active.with_pending(later.statement, later.signed(PeerId("ana")))
+    assert wallet_addresses(wallet) == wallet_addresses(made.active)
+    assert wallet_addresses(wallet.merge(later.signed())) == wallet_addresses(made.active)
+
+
 def test_a_key_that_no_chain_verifies_has_no_address() -> None:
     made = make_wallet(suites=(SuiteId("FROST-secp256k1-SHA256-v1"),))
-    assert wallet_addresses(made.wallet.merge(made.certificate)) == ()
+    assert wallet_addresses(made.active) == ()
 
 
 def test_the_suites_addresses_are_made_for_exist() -> None:

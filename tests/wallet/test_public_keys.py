@@ -1,6 +1,8 @@
 """Public keys as DER and PEM: what other programs write and read, and nothing that is one only nearly."""
 
 import base64
+import hashlib
+import random
 import shutil
 import subprocess
 from contextlib import suppress
@@ -10,10 +12,19 @@ from ecdsa import Ed25519, SECP256k1, VerifyingKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.suites import SUITES
 from mpcnode.errors import DecodeError
+from mpcnode.protocols.epoch import SuiteKeys
 from mpcnode.types import SuiteId
-from mpcnode.wallet.public_keys import MAX_ENCODED, PublicKey, public_key_der, public_key_pem, read_public_key
+from mpcnode.wallet.public_keys import (
+    MAX_ENCODED,
+    PublicKey,
+    public_key_der,
+    public_key_pem,
+    read_public_key,
+    verification_key,
+    verification_keys,
+)
 
 ED25519 = SuiteId("FROST-ED25519-SHA512-v1")
 TAPROOT = SuiteId("FROST-secp256k1-SHA256-TR-v1")
@@ -41,14 +52,54 @@ def test_the_key_of_rfc_8410_is_read_and_written() -> None:
     assert public_key_der(ED25519, bytes.fromhex(RFC8410_KEY)) == ED25519_DER
 
 
-@pytest.mark.parametrize("suite", [TAPROOT, PLAIN])
-def test_a_point_of_secp256k1_is_written_uncompressed_and_read_in_both_forms(suite: SuiteId) -> None:
+def test_a_point_of_secp256k1_is_written_uncompressed_and_read_in_both_forms() -> None:
     key = bytes.fromhex(G)
-    der = public_key_der(suite, key)
+    der = public_key_der(PLAIN, key)
     assert der == G_DER
     assert der.startswith(POINT_START + b"\x04" + key[1:])
     assert read_public_key(der) == PublicKey("secp256k1", key)
     assert read_public_key(COMPRESSED_START + key) == PublicKey("secp256k1", key)
+
+
+def tweaked(key: bytes) -> bytes:
+    """BIP-341's output key of an internal key without a script tree, by other code than ours: ``ecdsa``."""
+    x = key[1:]
+    tag = hashlib.sha256(b"TapTweak").digest()
+    tweak = int.from_bytes(hashlib.sha256(tag + tag + x).digest(), "big")
+    internal = VerifyingKey.from_string(b"\x02" + x, curve=SECP256k1).pubkey.point
+    output = internal + SECP256k1.generator * tweak
+    return bytes(VerifyingKey.from_public_point(output, curve=SECP256k1).to_string("compressed"))
+
+
+@pytest.mark.parametrize("parity", [b"\x02", b"\x03"])
+def test_a_taproot_key_is_written_as_the_output_key_that_signatures_verify_under(parity: bytes) -> None:
+    # BIP-341, wallet-test-vectors.json, scriptPubKey, the first: an internal key without a script tree.
+    internal = parity + bytes.fromhex("d6889cb081036e0faefa3a35157ad71086b123b2b144b649798b494c300a961d")
+    output = "53a1f6e454df1aa2776a2814a721372d6258050de330b3c6d10ee8f4e0dda343"
+    assert verification_key(TAPROOT, internal)[1:].hex() == output
+    assert verification_key(TAPROOT, internal) == tweaked(internal)
+    assert read_public_key(public_key_der(TAPROOT, internal)).data == tweaked(internal)
+
+
+@pytest.mark.parametrize(("suite", "key"), [(ED25519, RFC8410_KEY), (PLAIN, G)])
+def test_the_keys_of_other_suites_are_as_they_are_stored(suite: SuiteId, key: str) -> None:
+    assert verification_key(suite, bytes.fromhex(key)) == bytes.fromhex(key)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_verifying_shares_are_tweaked_so_that_they_make_the_output_key(seed: int) -> None:
+    """The form in which frost-secp256k1-tr keeps keys; half of all internal keys have an odd y."""
+    rng = random.Random(seed)
+    group = SUITES[TAPROOT].group
+    key, slope = (rng.randrange(1, group.order) for _ in range(2))
+    points = [group.scalar_base_mult(group.scalar(key + slope * x)).encode() for x in range(4)]
+    keys = SuiteKeys(TAPROOT, points[0], tuple(points[1:]))
+    shown = verification_keys(keys)
+    assert shown.group_public_key == tweaked(points[0])
+    one, two, _ = (group.decode_element(share) for share in shown.verifying_shares)
+    assert (one + one - two).encode() == shown.group_public_key  # Lagrange at 0 of 1 and 2: factors 2 and -1
+    plain = SuiteKeys(PLAIN, points[0], tuple(points[1:]))
+    assert verification_keys(plain) == plain
 
 
 @pytest.mark.parametrize("suite", [ED25519, TAPROOT])
@@ -58,6 +109,8 @@ def test_what_is_no_key_is_not_written(suite: SuiteId, data: bytes) -> None:
         public_key_der(suite, data)
     with pytest.raises(DecodeError):
         public_key_pem(suite, data)
+    with pytest.raises(DecodeError):
+        verification_key(suite, data)
 
 
 PEM = RFC8410_PEM.decode()
@@ -113,8 +166,9 @@ def test_text_around_a_key_and_other_line_ends_are_fine(around: str, end: str) -
 def test_a_key_comes_back_as_it_was_written(number: int, suite: SuiteId) -> None:
     group = SUITES[suite].group
     key = group.scalar_base_mult(group.decode_scalar(_scalar(number, suite))).encode()
-    assert read_public_key(public_key_der(suite, key)).data == key
-    assert read_public_key(public_key_pem(suite, key).encode()).data == key
+    written = tweaked(key) if suite == TAPROOT else key
+    assert read_public_key(public_key_der(suite, key)).data == written
+    assert read_public_key(public_key_pem(suite, key).encode()).data == written
 
 
 def _scalar(number: int, suite: SuiteId) -> bytes:
@@ -159,10 +213,11 @@ def test_ecdsa_reads_what_is_written() -> None:
     for suite, key, curve in ((ED25519, RFC8410_KEY, Ed25519), (TAPROOT, G, SECP256k1)):
         read = VerifyingKey.from_pem(public_key_pem(suite, bytes.fromhex(key)))
         assert read.curve == curve
-        assert bytes(read.to_string("compressed")).hex() == key
+        written = tweaked(bytes.fromhex(key)).hex() if suite == TAPROOT else key
+        assert bytes(read.to_string("compressed")).hex() == written
 
 
 def test_lines_of_a_pem_are_as_long_as_rfc_7468_has_them() -> None:
     lines = public_key_pem(TAPROOT, bytes.fromhex(G)).splitlines()
     assert [len(line) for line in lines[1:-2]] == [64] * len(lines[1:-2])
-    assert base64.b64decode("".join(lines[1:-1])) == G_DER
+    assert base64.b64decode("".join(lines[1:-1])) == public_key_der(TAPROOT, bytes.fromhex(G))
