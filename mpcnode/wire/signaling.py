@@ -1,4 +1,4 @@
-"""What a node and the signaling server say to each other (PROTOCOL section Signaling): one JSON object in each text frame.
+"""What a node and the signaling server say to each other (PROTOCOL section Signaling), one JSON object a text frame.
 
 The first six messages are the source document's. Everything else needs the WebSocket subprotocol ``mpcnode.v1``.
 ``data`` of a relay passes through byte for byte: number for number, space for space, whatever it says.

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpcnode.errors import DecodeError
-from mpcnode.types import PeerId
+from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire import signaling as wire
+
+REGISTER = wire.Register(PeerId("cli1"), "room", IdentityKey(bytes(32)), b"\x11" * 64)
 
 
 def from_client(frame: bytes | str | dict[str, Any], *, extended: bool = True) -> wire.ClientMessage:
@@ -29,7 +31,7 @@ def test_the_messages_of_the_source_document_are_taken(*, extended: bool) -> Non
 
 
 def test_the_answers_are_the_source_documents() -> None:
-    assert wire.encode(wire.Peers(("cli1", "cli2"))) == b'{"type":"peers","peers":["cli1","cli2"]}'
+    assert wire.encode(wire.Peers((PeerId("cli1"), PeerId("cli2")))) == b'{"type":"peers","peers":["cli1","cli2"]}'
     assert wire.encode(wire.Error("unknown peer: x", "unknown_peer")) == (
         b'{"type":"error","error":"unknown peer: x","code":"unknown_peer"}'
     )
@@ -81,6 +83,9 @@ RELAY = b'{"type":"relay","to":"a","data":'
         pytest.param(b'{"type":"register","peer_id":"a","peer_id":"b"}', id="a name given twice"),
         pytest.param(b'{"type":"list_peers","type":"list_peers"}', id="a type given twice"),
         pytest.param(b'{"type":"list_peers","watch":1}', id="watch is a number"),
+        pytest.param(b'{"type":"list_peers","watch":null}', id="watch is null"),
+        pytest.param(wire.encode(REGISTER).replace(b"11" * 64, b"1A" * 64), id="a signature in capitals"),
+        pytest.param(wire.encode(REGISTER).replace(b"00" * 32, b"00" * 31), id="a short key"),
         pytest.param(b'{"type":"register","peer_id":"a","public_key":"' + b"0" * 64 + b'"}', id="a key alone"),
         pytest.param(b'{"type":"register","peer_id":"a","signature":"' + b"0" * 128 + b'"}', id="a signature alone"),
         pytest.param(RELAY[:-1], id="truncated"),
@@ -186,14 +191,22 @@ def test_a_relayed_object_arrives_as_it_was_sent(name: str, data: dict[str, Any]
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_changed_byte_changes_the_message_or_is_refused(position: int, byte: int) -> None:
-    frame = bytearray(wire.encode(wire.Register("cli1", "room", "0" * 64, "1" * 128)))
+    frame = bytearray(wire.encode(REGISTER))
     changed = frame[position % len(frame)] != byte
     frame[position % len(frame)] = byte
     try:
         message = wire.decode_from_client(bytes(frame), extended=True)
     except DecodeError:
         return
-    assert (message != wire.Register("cli1", "room", "0" * 64, "1" * 128)) == changed
+    assert (message != REGISTER) == changed
+
+
+WELCOME = wire.encode(wire.Welcome("1.2.3", bytes(32), wire.OfferedLimits(65_536, 50, 1000)))
+
+
+def test_a_welcome_comes_out_as_it_went_in() -> None:
+    assert wire.decode_from_server(WELCOME) == wire.Welcome("1.2.3", bytes(32), wire.OfferedLimits(65_536, 50, 1000))
+    assert json.loads(WELCOME)["challenge"] == "00" * 32
 
 
 @pytest.mark.parametrize(
@@ -207,6 +220,15 @@ def test_a_changed_byte_changes_the_message_or_is_refused(position: int, byte: i
         b'{"type":"error","error":"x","code":"Not A Word"}',
         b'{"type":"welcome","version":"1\\n","challenge":"' + b"0" * 64 + b'","limits":{}}',
         b'{"type":"peers","peers":[],"peers":["a"]}',
+        b'{"type":"relay","from":"a","from":"b","data":{}}',
+        b'{"type":"relay","from":"a","data":{},"data":{"x":1}}',
+        b'{"type":"error","error":"x","code":null}',
+        WELCOME.replace(b"50", b"50.0"),
+        WELCOME.replace(b"50", b"0"),
+        WELCOME.replace(b"50", b"1e1"),
+        WELCOME.replace(b"00000000", b"0000000"),
+        WELCOME.replace(b"00000000", b"0000000A"),
+        WELCOME.replace(b'"limits":{', b'"limits":{"burst":2,'),
     ],
 )
 def test_what_no_honest_server_sends_is_refused(frame: bytes) -> None:

@@ -50,7 +50,7 @@ IceServers = Annotated[
     list[str] | None, _option("ice_server", "A STUN or TURN server to offer to nodes; may be repeated.", "URL|@FILE")
 ]
 MessageBytes = Annotated[int | None, _limit("message_bytes", "The longest message.")]
-MessagesPerSecond = Annotated[float | None, _limit("messages_per_second", "Messages a second of one client, lasting.")]
+MessagesPerSecond = Annotated[int | None, _limit("messages_per_second", "Messages a second of one client, lasting.")]
 Burst = Annotated[int | None, _limit("burst", "Messages of one client at once.")]
 Excess = Annotated[int | None, _limit("excess", "Messages refused in a row before a client is sent away.")]
 RegisterSeconds = Annotated[float | None, _limit("register_seconds", "Time a client has to register.")]

@@ -347,7 +347,7 @@ def _signed(client: _Client, message: Register, public_key: IdentityKey, signatu
 
 def _peers_frame(room: _Room) -> bytes:
     if room.frame is None:
-        room.frame = encode(Peers(tuple(room.members)))
+        room.frame = encode(Peers(tuple(map(PeerId, room.members))))
     return room.frame
 
 
