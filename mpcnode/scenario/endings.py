@@ -70,6 +70,21 @@ def check_error(expect: Expect | model.EndExpect, ended: status.ErrorView) -> No
         raise NotAsWritten(f"the exit code is {ended.exit_code}, not {expect.exit}")
 
 
+def check_epochs(found: Mapping[str, int], expect: Expect) -> None:
+    """Compare the epochs in use with those that are expected, if any are.
+
+    Args:
+        found: the wallets, each with its epoch.
+        expect: names wallets and their epochs.
+
+    Raises:
+        NotAsWritten: one is another.
+    """
+    for name, epoch in (expect.epochs or {}).items():
+        if found.get(name) != epoch:
+            raise NotAsWritten(f"the wallet {name} is at epoch {found.get(name)}, not {epoch}")
+
+
 async def check_others(world: World, by: str, proposed: list[status.Proposed], expect: model.OthersExpect) -> None:
     """Compare how the last session ended for every other participant that still runs and does not cheat.
 
@@ -90,8 +105,17 @@ async def check_others(world: World, by: str, proposed: list[status.Proposed], e
             raise NotAsWritten(f"{name} blames {sorted(ended.error.culprits)}, not {sorted(expect.culprits)}")
 
 
-async def check_state(world: World, wallet: status.WalletView, proposed: list[status.Proposed], state: str) -> None:
+async def check_state(
+    world: World, wallet: status.WalletView, proposed: list[status.Proposed], state: str, *, words: bool
+) -> None:
     """Check that every participant holds the same wallet, showed the same words, and finds the certificate valid.
+
+    Args:
+        world: the nodes.
+        wallet: as the node that proposed shows it.
+        proposed: the sessions that were proposed for it.
+        state: the state that it has to have everywhere.
+        words: whether the session showed safety words.
 
     Raises:
         NotAsWritten: one does not.
@@ -100,7 +124,7 @@ async def check_state(world: World, wallet: status.WalletView, proposed: list[st
     ends = await _session_ends(world, names, proposed[-1].session_id)
     if len(ends) != wallet.total:
         raise NotAsWritten(f"only {sorted(name for name, _ in ends)} of the participants still run")
-    if any(len(ended.words) == 0 for _, ended in ends) or len({ended.words for _, ended in ends}) != 1:
+    if words and (not all(ended.words for _, ended in ends) or len({ended.words for _, ended in ends}) != 1):
         raise NotAsWritten(f"the safety words differ: { {name: ' '.join(ended.words) for name, ended in ends} }")
     for name in names:
         held = [one for one in await world.wallets(name) if one.wallet_id == wallet.wallet_id]
@@ -110,6 +134,8 @@ async def check_state(world: World, wallet: status.WalletView, proposed: list[st
             raise NotAsWritten(f"at {name} the wallet is {held[0].state}, not {state}")
         if not held[0].certificate_valid:
             raise NotAsWritten(f"{name} finds the certificate invalid")
+        if (held[0].epoch, held[0].epoch_id) != (wallet.epoch, wallet.epoch_id):
+            raise NotAsWritten(f"{name} is at another epoch than {wallet.peer_id}: {held[0].epoch}, not {wallet.epoch}")
         if held[0].group_public_keys != wallet.group_public_keys or not wallet.group_public_keys:
             raise NotAsWritten(f"{name} holds other group public keys than {wallet.peer_id}")
         if held[0].verifying_shares != wallet.verifying_shares:

@@ -227,14 +227,15 @@ class Expect(_Part, frozen=True, rename="kebab"):
     """How a step has to end; what is not said is not looked at, but without ``error`` it has to end well.
 
     Args:
-        state: the wallet's state at every participant: the same keys and words everywhere and, where it is active, a
-            certificate that every node finds valid.
+        state: the wallet's state at every participant: the same epoch, keys and words everywhere and, where it is
+            active, a certificate that every node finds valid.
         error: the error's code, such as ``participant_refused``.
         culprits: who is blamed, exactly.
         exit: the exit code.
         others: how the session ends for the other participants; what a cheat says of it is worth nothing.
         active: the names of the active wallets, exactly.
         pending: the names of the pending wallets, exactly.
+        epochs: of these wallets, the epoch in use.
         peers: who is there, exactly.
         verified: true: every signer that still runs and does not cheat holds the signatures, too.
         signers: how many signed.
@@ -250,6 +251,7 @@ class Expect(_Part, frozen=True, rename="kebab"):
     others: OthersExpect | None = None
     active: tuple[str, ...] | None = None
     pending: tuple[str, ...] | None = None
+    epochs: dict[str, Annotated[int, msgspec.Meta(ge=0)]] | None = None
     peers: tuple[Name, ...] | None = None
     verified: bool | None = None
     signers: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -306,6 +308,20 @@ class CreateWallet(_Part, frozen=True, rename={"with_peers": "with"}):
         parse_wallet_name(self.name)
         if self.with_peers and len({*self.with_peers, self.by}) != self.total:
             raise ValueError(f"`with` has to name the {self.total - 1} participants besides `by`, each once")
+
+
+class Refresh(_Part, frozen=True):
+    """The node ``by`` gives every participant a new share of the same key, as ``mpcnode refresh`` does."""
+
+    verb: ClassVar[str] = "refresh"
+    form: ClassVar[str] = "{by: NODE, wallet: NAME}"
+    expects: ClassVar[frozenset[str]] = _ERROR | {"state", "others", "epochs"}
+
+    by: Name
+    wallet: str
+
+    def __post_init__(self) -> None:
+        parse_wallet_name(self.wallet)
 
 
 class Sign(_Part, frozen=True, rename={"with_peers": "with"}):
@@ -430,7 +446,7 @@ class Wallets(_Part, frozen=True):
 
     verb: ClassVar[str] = "wallets"
     form: ClassVar[str] = "{node: NODE, within?: SECONDS}"
-    expects: ClassVar[frozenset[str]] = _ERROR | {"active", "pending"}
+    expects: ClassVar[frozenset[str]] = _ERROR | {"active", "pending", "epochs"}
 
     node: Name
     within: Seconds | None = None
@@ -446,10 +462,11 @@ class Peers(_Part, frozen=True):
     node: Name
 
 
-Action: TypeAlias = CreateWallet | Sign | Stop | Kill | Pause | Resume | Start | Register | Wallets | Peers
+Action: TypeAlias = CreateWallet | Refresh | Sign | Stop | Kill | Pause | Resume | Start | Register | Wallets | Peers
 
 VERBS: Final[Mapping[str, type[Action]]] = {
-    kind.verb: kind for kind in (CreateWallet, Sign, Stop, Kill, Pause, Resume, Start, Register, Wallets, Peers)
+    kind.verb: kind
+    for kind in (CreateWallet, Refresh, Sign, Stop, Kill, Pause, Resume, Start, Register, Wallets, Peers)
 }
 
 
@@ -467,7 +484,7 @@ class Step:
     @property
     def node(self) -> str:
         """The node that acts."""
-        return self.action.by if isinstance(self.action, CreateWallet | Sign) else self.action.node
+        return self.action.by if isinstance(self.action, CreateWallet | Refresh | Sign) else self.action.node
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from mpcnode.scenario.endings import (
     END_DEADLINE,
     SUITES,
     NotAsWritten,
+    check_epochs,
     check_error,
     check_others,
     check_signed,
@@ -61,6 +62,8 @@ async def _act(world: World, step: Step, signed: list[SignatureReport]) -> None:
     match action := step.action:
         case model.CreateWallet():
             await _create_wallet(world, action, step.expect)
+        case model.Refresh():
+            await _refresh(world, action, step.expect)
         case model.Sign():
             await _sign(world, step, action, tell=signed.append)
         case model.Start():
@@ -120,7 +123,31 @@ async def _create_wallet(world: World, action: model.CreateWallet, expect: Expec
             await check_others(world, action.by, proposed, expect.others)
         raise
     if expect.state is not None:
-        await check_state(world, wallet, proposed, expect.state)
+        await check_state(world, wallet, proposed, expect.state, words=True)
+
+
+async def _refresh(world: World, action: model.Refresh, expect: Expect) -> None:
+    proposed: list[status.Proposed] = []
+
+    def remember(event: status.Event) -> None:
+        if isinstance(event, status.Proposed):
+            proposed.append(event)
+
+    before = {one.name: one for one in await world.wallets(action.by)}.get(action.wallet)
+    try:
+        async with await world.client(action.by) as client:
+            wallet = await client.refresh(Refresh(wallet=action.wallet), user=NobodyToAsk(), emit=remember)
+    except MpcError:
+        if expect.others is not None:
+            await check_others(world, action.by, proposed, expect.others)
+        raise
+    if before is None or before.group_public_keys != wallet.group_public_keys:
+        raise NotAsWritten("the keys are others than before")
+    if before.epoch_id == wallet.epoch_id or before.verifying_shares == wallet.verifying_shares:
+        raise NotAsWritten("the shares are those from before")
+    check_epochs({wallet.name: wallet.epoch}, expect)
+    if expect.state is not None:
+        await check_state(world, wallet, proposed, expect.state, words=False)
 
 
 async def _sign(world: World, step: Step, action: model.Sign, *, tell: Callable[[SignatureReport], None]) -> None:
@@ -173,6 +200,7 @@ async def _look_at_wallets(world: World, node: str, expect: Expect) -> None:
         found = sorted(one.name for one in wallets if isinstance(one, status.WalletView) and one.state == state)
         if names is not None and found != sorted(names):
             raise NotAsWritten(f"the {state} wallets are {found}, not {sorted(names)}")
+    check_epochs({one.name: one.epoch for one in wallets if isinstance(one, status.WalletView)}, expect)
 
 
 async def _peers(world: World, node: str, expect: Expect) -> None:

@@ -5,30 +5,30 @@ import os
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mpcnode import status
+from mpcnode.commands import MAX_CONTENTS, MAX_CONTENTS_BYTES, CreateWallet, ListPeers, Refresh, Sign
 from mpcnode.control import server
 from mpcnode.control.client import ControlClient
 from mpcnode.control.lines import (
+    MAX_REPLY,
     MAX_REQUEST,
     Answer,
-    CreateWalletArguments,
-    CreateWalletCommand,
     Failed,
-    PeersCommand,
     Question,
     Result,
     decode_line,
     encode_line,
 )
 from mpcnode.control.server import MAX_CLIENTS, ControlServer
-from mpcnode.errors import Interrupted, NoTerminal, ParticipantRefused, PeerIncompatible, Refused, UsageError
-from mpcnode.node import CreateWallet, User
+from mpcnode.errors import Interrupted, NoTerminal, ParticipantRefused, PeerIncompatible, Refused
+from mpcnode.node import User
 from mpcnode.types import PeerId
-from tests.helpers.control import ARGUMENTS, Says, connected, create, ignore, raw, running, said
-from tests.helpers.fake_node import Emit, FakeNode
-from tests.helpers.statuses import SESSION, peers, proposed, wallet
+from tests.helpers.control import COMMAND, Says, connected, create, ignore, raw, running, said
+from tests.helpers.fake_node import Emit, FakeNode, Recording
+from tests.helpers.statuses import SESSION, peers, proposed, signature, wallet
 
 WORDS = status.SafetyWords(SESSION, ("one", "two", "three", "four", "five", "six"))
 
@@ -63,8 +63,34 @@ async def test_a_wallet_is_made_and_its_events_come_before_it(home: Path) -> Non
     assert events == [status.Waiting((), 0)]
 
 
+async def test_every_command_reaches_the_node_as_it_was_made(home: Path) -> None:
+    sign = Sign(wallet="treasury", contents=(b"\x00\xff", b""), reading="hex", merkle_root=b"r" * 32, answer_within=1)
+    refresh = Refresh(wallet="treasury", answer_within=2)
+    node, user = Recording(home), Says()
+    async with asyncio.timeout(30), ControlServer(node, home, emit=ignore) as served:
+        served.node_started()
+        async with await connected(home) as client:
+            assert await client.create_wallet(COMMAND, user=user, emit=ignore) == wallet("treasury")
+        async with await connected(home) as client:
+            assert await client.refresh(refresh, user=user, emit=ignore) == wallet("treasury")
+        async with await connected(home) as client:
+            assert await client.sign(sign, user=user, emit=ignore) == signature("treasury", sign.contents)
+    assert node.asked == [COMMAND, refresh, sign]
+
+
+async def test_the_largest_command_and_its_answer_fit_a_line(home: Path) -> None:
+    contents = (b"x" * (MAX_CONTENTS_BYTES // MAX_CONTENTS),) * MAX_CONTENTS
+    node = Recording(home)
+    async with asyncio.timeout(60), ControlServer(node, home, emit=ignore) as served:
+        served.node_started()
+        async with await connected(home) as client:
+            signed = await client.sign(Sign(wallet="w", contents=contents), user=Says(), emit=ignore)
+    assert len(signed.signatures) == MAX_CONTENTS
+    assert len(encode_line(Result(signature=msgspec.structs.replace(signed, signed=signed.messages)))) < MAX_REPLY
+
+
 async def test_an_error_comes_back_as_the_error_it_was(home: Path) -> None:
-    async def refused(_request: CreateWallet, _user: User, _emit: Emit) -> status.WalletView:
+    async def refused(_command: CreateWallet, _user: User, _emit: Emit) -> status.WalletView:
         raise ParticipantRefused("cli3 said no", culprits=[PeerId("cli3")], hint="ask why")
 
     async with running(home, refused):
@@ -75,12 +101,15 @@ async def test_an_error_comes_back_as_the_error_it_was(home: Path) -> None:
     assert caught.value.exit_code == 6
 
 
-async def test_a_request_that_cannot_be_meant_is_a_usage_error(home: Path) -> None:
-    async with running(home), await connected(home) as client:
-        with pytest.raises(UsageError, match="wallet name"):
-            await client.create_wallet(
-                CreateWalletArguments(threshold=2, total=3, name="../x"), user=Says(), emit=lambda _: None
-            )
+async def test_a_command_that_makes_no_sense_is_a_usage_error(home: Path) -> None:
+    async with running(home):
+        reader, writer = await raw(home)
+        writer.write(b'{"command":"create-wallet","threshold":2,"total":3,"name":"../x"}\n')
+        (failed,) = await said(reader)
+        writer.close()
+    assert isinstance(failed, Failed)
+    assert failed.error.code == "usage"
+    assert "not a wallet name" in failed.error.message
 
 
 async def test_a_command_given_while_the_node_starts_waits_for_it(home: Path) -> None:
@@ -113,12 +142,12 @@ async def test_whoever_watches_the_node_sees_what_its_commands_do(home: Path) ->
 # ---- questions ----
 
 
-async def _ask_everything(request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
+async def _ask_everything(command: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
     assert await user.choose_peers(peers("cli2", "cli3"), 1) == ("cli2",)
     assert await user.approve(proposed("cli1", "cli2"))
     if not await user.confirm_words(WORDS):
         raise Refused("the words differ")
-    return wallet(request.name)
+    return wallet(command.name)
 
 
 async def test_questions_are_asked_where_the_command_was_given(home: Path) -> None:
@@ -135,7 +164,7 @@ async def test_nobody_to_ask_is_an_error_at_the_node_and_comes_back(home: Path) 
 
 
 async def test_a_no_is_a_no(home: Path) -> None:
-    async def confirm(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
+    async def confirm(_command: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         if await user.confirm_words(WORDS):
             return wallet()
         raise Refused("the words differ")
@@ -147,13 +176,13 @@ async def test_a_no_is_a_no(home: Path) -> None:
 
 @pytest.mark.parametrize("value", [None, "true", ("cli2",)])
 async def test_an_answer_that_is_not_yes_is_no(home: Path, value: object) -> None:
-    async def confirm(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
+    async def confirm(_command: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         assert not await user.confirm_words(WORDS)
         return wallet()
 
     async with running(home, confirm):
         reader, writer = await raw(home)
-        writer.write(encode_line(CreateWalletCommand(ARGUMENTS)))
+        writer.write(encode_line(COMMAND))
         question = decode_line(await reader.readline())
         assert isinstance(question, Question)
         if value == "true":
@@ -171,7 +200,7 @@ async def test_a_choice_of_the_wrong_number_is_refused(home: Path) -> None:
             del candidates, count
             return (PeerId("cli2"), PeerId("cli2"))
 
-    async def choose(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
+    async def choose(_command: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         await user.choose_peers(peers("cli2", "cli3"), 2)
         raise AssertionError
 
@@ -192,7 +221,7 @@ async def test_a_question_still_open_when_the_command_ends_is_withdrawn(home: Pa
                 withdrawn.set()
             raise AssertionError
 
-    async def give_up(_request: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
+    async def give_up(_command: CreateWallet, user: User, _emit: Emit) -> status.WalletView:
         try:
             async with asyncio.timeout(0.05):
                 await user.confirm_words(WORDS)
@@ -267,9 +296,9 @@ async def test_a_second_command_on_one_connection_ends_the_first(home: Path) -> 
     started, ended = asyncio.Event(), asyncio.Event()
     async with running(home, lambda *_: _forever(started, ended)):
         reader, writer = await raw(home)
-        writer.write(encode_line(CreateWalletCommand(ARGUMENTS)))
+        writer.write(encode_line(COMMAND))
         await started.wait()
-        writer.write(encode_line(PeersCommand()))
+        writer.write(encode_line(ListPeers()))
         (answer,) = await said(reader)
         assert isinstance(answer, Failed)
         assert ended.is_set()
@@ -288,7 +317,7 @@ async def test_one_client_too_many_is_told_so_whatever_it_had_to_say(home: Path)
     async with running(home):
         held = [await raw(home) for _ in range(MAX_CLIENTS)]
         reader, writer = await raw(home)
-        writer.write(encode_line(PeersCommand()) * 1000)
+        writer.write(encode_line(ListPeers()) * 1000)
         (answer,) = await said(reader)
         assert isinstance(answer, Failed)
         assert "commands at a time" in answer.error.message
@@ -300,7 +329,7 @@ async def test_a_client_that_does_not_read_is_cut_off(home: Path, monkeypatch: p
     monkeypatch.setattr(server, "MAX_UNREAD", 64 * 1024)
     ended = asyncio.Event()
 
-    async def talk(_request: CreateWallet, _user: User, emit: Emit) -> status.WalletView:
+    async def talk(_command: CreateWallet, _user: User, emit: Emit) -> status.WalletView:
         try:
             while True:
                 emit(status.Warned("x" * 10_000))
@@ -310,7 +339,7 @@ async def test_a_client_that_does_not_read_is_cut_off(home: Path, monkeypatch: p
 
     async with running(home, talk):
         _, writer = await raw(home)
-        writer.write(encode_line(CreateWalletCommand(ARGUMENTS)))
+        writer.write(encode_line(COMMAND))
         await ended.wait()
         writer.close()
 

@@ -6,16 +6,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from mpcnode import status
+from mpcnode.commands import CreateWallet
 from mpcnode.control import place
 from mpcnode.control.client import ControlClient
-from mpcnode.control.lines import CreateWalletArguments, decode_line
+from mpcnode.control.lines import decode_line
 from mpcnode.control.server import ControlServer
 from mpcnode.errors import MpcError
 from mpcnode.node import User
 from mpcnode.types import PeerId
 from tests.helpers.fake_node import Emit, FakeNode, Work
 
-ARGUMENTS = CreateWalletArguments(threshold=2, total=3, name="treasury")
+COMMAND = CreateWallet(threshold=2, total=3, name="treasury")
 
 
 def ignore(event: status.Event) -> None:
@@ -71,4 +72,4 @@ async def said(reader: asyncio.StreamReader) -> list[object]:
 
 async def create(home: Path, user: User, emit: Emit = ignore) -> status.WalletView:
     async with await connected(home) as client:
-        return await client.create_wallet(ARGUMENTS, user=user, emit=emit)
+        return await client.create_wallet(COMMAND, user=user, emit=emit)

@@ -4,18 +4,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from mpcnode import status
-from mpcnode.node import CreateWallet, Node, NodeConfig, User
+from mpcnode.commands import Command, CreateWallet, Refresh, Sign
+from mpcnode.node import Node, NodeConfig, User
 from mpcnode.types import PeerId
-from tests.helpers.statuses import peers, wallet
+from tests.helpers.statuses import peers, signature, wallet
 
 Emit = Callable[[status.Event], None]
 Work = Callable[[CreateWallet, User, Emit], Awaitable[status.WalletView]]
 
 
-async def _make_at_once(request: CreateWallet, user: User, emit: Emit) -> status.WalletView:
+async def _make_at_once(command: CreateWallet, user: User, emit: Emit) -> status.WalletView:
     del user
     emit(status.Waiting((), 0))
-    return wallet(request.name)
+    return wallet(command.name)
 
 
 class FakeNode(Node):
@@ -32,11 +33,37 @@ class FakeNode(Node):
         return (wallet(), status.ErrorView("unreadable", "truncated", 3, "us"))
 
     async def create_wallet(
-        self, request: CreateWallet, *, user: User | None = None, emit: Emit | None = None
+        self, command: CreateWallet, *, user: User | None = None, emit: Emit | None = None
     ) -> status.WalletView:
         assert user is not None
         assert emit is not None
-        return await self._work(request, user, emit)
+        return await self._work(command, user, emit)
+
+
+class Recording(FakeNode):
+    """Notes what it is asked, and does it at once."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.asked: list[Command] = []
+
+    async def create_wallet(
+        self, command: CreateWallet, *, user: User | None = None, emit: Emit | None = None
+    ) -> status.WalletView:
+        self.asked.append(command)
+        return await super().create_wallet(command, user=user, emit=emit)
+
+    async def refresh(
+        self, command: Refresh, *, user: User | None = None, emit: Emit | None = None
+    ) -> status.WalletView:
+        del user, emit
+        self.asked.append(command)
+        return wallet(command.wallet)
+
+    async def sign(self, command: Sign, *, emit: Emit | None = None) -> status.SignatureView:
+        del emit
+        self.asked.append(command)
+        return signature(command.wallet, command.contents)
 
 
 class _Nobody:

@@ -14,8 +14,9 @@ import pytest
 
 from mpcnode import status
 from mpcnode.cli import app as cli
+from mpcnode.commands import Sign
 from mpcnode.control.server import ControlServer
-from mpcnode.node import Sign
+from mpcnode.readings.registry import signed_bytes
 from tests.helpers.control import ignore
 from tests.helpers.fake_node import Emit, FakeNode
 
@@ -29,23 +30,24 @@ def signature_of(message: bytes) -> str:
     return hashlib.sha512(message).hexdigest()
 
 
-def signed(request: Sign, *signers: str, failures: tuple[status.ErrorView, ...] = ()) -> status.SignatureView:
-    """What a node gives for ``request``."""
+def signed(command: Sign, *signers: str, failures: tuple[status.ErrorView, ...] = ()) -> status.SignatureView:
+    """What a node gives for ``command``."""
     return status.SignatureView(
         wallet_id="ab" * 16,
-        name=request.wallet,
-        suite=request.suite or SUITE,
+        name=command.wallet,
+        suite=command.suite or SUITE,
         public_key="cd" * 32,
-        messages=tuple(message.hex() for message in request.messages),
-        signatures=tuple(map(signature_of, request.messages)),
+        messages=tuple(message.hex() for message in command.contents),
+        signed=tuple(signed_bytes(command.reading, content).hex() for content in command.contents),
+        signatures=tuple(map(signature_of, command.contents)),
         signers=signers or ("cli1", "cli2"),
         failures=failures,
     )
 
 
-async def _sign_at_once(request: Sign, emit: Emit) -> status.SignatureView:
+async def _sign_at_once(command: Sign, emit: Emit) -> status.SignatureView:
     del emit
-    return signed(request)
+    return signed(command)
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Answering:
 
     home: Path
     signs: Signs = _sign_at_once
-    requests: list[Sign] = field(default_factory=list)
+    commands: list[Sign] = field(default_factory=list)
     """What it was asked for."""
 
 
@@ -63,9 +65,9 @@ class _SigningNode(FakeNode):
         super().__init__(does.home)
         self._does = does
 
-    async def sign(self, request: Sign, *, emit: Emit | None = None) -> status.SignatureView:
-        self._does.requests.append(request)
-        return await self._does.signs(request, emit or ignore)
+    async def sign(self, command: Sign, *, emit: Emit | None = None) -> status.SignatureView:
+        self._does.commands.append(command)
+        return await self._does.signs(command, emit or ignore)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def proposed(*names: str, wallet: str = "treasury") -> status.Proposed:
         total=len(names),
         participants=peers(*names),
         suites=("FROST-ED25519-SHA512-v1",),
-        expires=1_800_000_000,
+        expires=1_800_000_000_000,
     )
 
 
@@ -42,12 +42,27 @@ def wallet(name: str = "treasury", state: str = "active", peer_id: str = "cli1")
         participants=("cli1", "cli2", "cli3"),
         suites=("FROST-ED25519-SHA512-v1",),
         epoch=0,
+        epoch_id="ef" * 32,
         signatures=3 if active else 1,
         certificate_valid=active,
-        words_compared=False,
+        verified="nobody",
         kdf="argon2id, 64 MiB, 2 passes",
-        created=1_800_000_000,
+        created=1_800_000_000_000,
         group_public_keys={"FROST-ED25519-SHA512-v1": "cd" * 32} if active else {},
+    )
+
+
+def signature(name: str, messages: tuple[bytes, ...]) -> status.SignatureView:
+    """What stands for signatures of ``messages``."""
+    return status.SignatureView(
+        wallet_id="ab" * 16,
+        name=name,
+        suite="FROST-ED25519-SHA512-v1",
+        public_key="cd" * 32,
+        messages=tuple(message.hex() for message in messages),
+        signed=("ef" * 32,) * len(messages),
+        signatures=("01" * 64,) * len(messages),
+        signers=("cli1", "cli2"),
     )
 
 

@@ -9,13 +9,15 @@ from btclib_secp256k1 import keys, ssa
 from nacl.signing import SigningKey
 
 from mpcnode import status
-from mpcnode.control.lines import Line, SignArguments
+from mpcnode.commands import Sign
+from mpcnode.control.lines import Line
 from mpcnode.errors import Interrupted, MpcError, ParticipantRefused, ParticipantSilent, Refused
+from mpcnode.readings.registry import signed_bytes
 from mpcnode.scenario.endings import SUITES
 from mpcnode.scenario.model import Scenario, parse
 from mpcnode.scenario.report import ScenarioReport, SignatureReport, StepReport, shared_lines, step_row
 from mpcnode.scenario.steps import Outcome, carry_out
-from mpcnode.types import PeerId
+from mpcnode.types import PeerId, Reading
 
 T = TypeVar("T")
 
@@ -32,15 +34,19 @@ def page(sign: str, expect: str = "{}") -> bytes:
     return f"nodes: [a, b, c]\nsteps:\n  - sign: {{by: a, wallet: w, {sign}}}\n    expect: {expect}\n".encode()
 
 
-def signed(messages: tuple[bytes, ...], suite: str = "ed25519", **changes: Any) -> status.SignatureView:
+def signed(
+    messages: tuple[bytes, ...], suite: str = "ed25519", reading: Reading = "text", **changes: Any
+) -> status.SignatureView:
     taproot = suite == "taproot"
-    made = (ssa.sign_custom(one, bytes(range(1, 33))) if taproot else SECRET.sign(one).signature for one in messages)
+    read = tuple(signed_bytes(reading, one) for one in messages)
+    made = (ssa.sign_custom(one, bytes(range(1, 33))) if taproot else SECRET.sign(one).signature for one in read)
     view = status.SignatureView(
         wallet_id=WALLET_ID,
         name="w",
         suite=SUITES[suite],
         public_key=KEYS[SUITES[suite]].hex(),
         messages=tuple(one.hex() for one in messages),
+        signed=tuple(one.hex() for one in read),
         signatures=tuple(one.hex() for one in made),
         signers=("a", "b"),
     )
@@ -78,7 +84,7 @@ class FakeWorld:
         self.peer_ids = {name: PeerId(name) for name in scenario.nodes}
         self.nodes = {name: FakeProcess() for name in scenario.nodes}
         self.answer = answer
-        self.asked: list[SignArguments] = []
+        self.asked: list[Sign] = []
         self.keys: dict[str, str] = {suite: key.hex() for suite, key in KEYS.items()}
         self.unreachable = False
 
@@ -91,11 +97,9 @@ class FakeWorld:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def sign(
-        self, arguments: SignArguments, *, user: object, emit: Callable[[status.Event], None]
-    ) -> status.SignatureView:
+    async def sign(self, command: Sign, *, user: object, emit: Callable[[status.Event], None]) -> status.SignatureView:
         assert user is not None
-        self.asked.append(arguments)
+        self.asked.append(command)
         emit(
             status.Proposed(
                 session_id=SESSION,
@@ -127,9 +131,10 @@ class FakeWorld:
             participants=("a", "b", "c"),
             suites=tuple(self.keys),
             epoch=0,
+            epoch_id="ef" * 32,
             signatures=3,
             certificate_valid=True,
-            words_compared=False,
+            verified="nobody",
             kdf="",
             created=0,
             group_public_keys=self.keys,
@@ -160,7 +165,7 @@ HELLO = signed((b"hello",))
     ("sign", "view", "library"),
     [
         ("message: hello", HELLO, "PyNaCl"),
-        ("hex: 68656c6c6f, suite: taproot", signed((b"hello",), "taproot"), "libsecp256k1"),
+        ("hex: 68656c6c6f, suite: taproot", signed((b"hello",), "taproot", "hex"), "libsecp256k1"),
         ("batch: [one, two, one]", signed((b"one", b"two", b"one")), "PyNaCl"),
     ],
 )
@@ -196,6 +201,8 @@ async def test_what_is_no_signature_is_found(suite: str, signature: str) -> None
     [
         ({"messages": (b"hallo".hex(),)}, "the signatures are for other messages"),
         ({"messages": ()}, "the signatures are for other messages"),
+        ({"signed": (b"hello".hex(),)}, "what was signed is not the text"),
+        ({"signed": ()}, "what was signed is not the text"),
         ({"signatures": ()}, "there are 0 signatures for 1 messages"),
         ({"signatures": HELLO.signatures * 2}, "there are 2 signatures for 1 messages"),
         ({"suite": SUITES["taproot"]}, "the signatures are of"),
