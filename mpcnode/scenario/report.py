@@ -108,7 +108,8 @@ def wallet_rows(report: ScenarioReport) -> Iterator[tuple[str, ...]]:
     for held in report.wallets:
         wallet = held.wallet
         certificate = "certificate valid" if wallet.certificate_valid else f"{wallet.signatures} signatures"
-        yield (held.node, wallet.name, wallet.state, f"{wallet.threshold} of {wallet.total}", certificate)
+        signers = f"{wallet.threshold} of {wallet.total}"
+        yield (held.node, wallet.name, wallet.state, signers, f"epoch {wallet.epoch}", certificate)
 
 
 def shared_lines(report: ScenarioReport) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from mpcnode import status
-from mpcnode.commands import CreateWallet, Sign
+from mpcnode.commands import CreateWallet, Refresh, Sign
 from mpcnode.control.lines import Line
 from mpcnode.errors import Interrupted, MpcError, UsageError
 from mpcnode.scenario import model
@@ -66,23 +66,12 @@ async def _act(world: World, step: Step, signed: list[SignatureReport]) -> None:
             await _refresh(world, action, step.expect)
         case model.Sign():
             await _sign(world, step, action, tell=signed.append)
-        case model.Start():
-            await _start(world, action)
-        case model.Register():
-            world.peer_ids[action.node] = PeerId(action.peer_id)
-            await world.start(action.node)
-        case model.Stop():
-            code = await world.nodes[action.node].stop()
-            if code != Interrupted.exit_code:
-                raise NotAsWritten(f"it was told to stop and ended with {code}, not {Interrupted.exit_code}")
-        case model.Kill() | model.Pause() | model.Resume():
-            await _signal(world, action)
         case model.Wallets():
             await _wallets(world, action, step.expect)
         case model.Peers():
             await _peers(world, action.node, step.expect)
         case _:
-            assert_never(action)
+            await _happen(world, action)
 
 
 async def _start(world: World, action: model.Start) -> None:
@@ -211,6 +200,25 @@ async def _peers(world: World, node: str, expect: Expect) -> None:
 
 
 # ---- what happens to a node from outside ----
+
+
+async def _happen(
+    world: World, action: model.Start | model.Register | model.Stop | model.Kill | model.Pause | model.Resume
+) -> None:
+    match action:
+        case model.Start():
+            await _start(world, action)
+        case model.Register():
+            world.peer_ids[action.node] = PeerId(action.peer_id)
+            await world.start(action.node)
+        case model.Stop():
+            code = await world.nodes[action.node].stop()
+            if code != Interrupted.exit_code:
+                raise NotAsWritten(f"it was told to stop and ended with {code}, not {Interrupted.exit_code}")
+        case model.Kill() | model.Pause() | model.Resume():
+            await _signal(world, action)
+        case _:
+            assert_never(action)
 
 
 async def _signal(world: World, action: model.Kill | model.Pause | model.Resume) -> None:
