@@ -357,22 +357,30 @@ class Pool:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         if shared is not None and self._meshes.get(mesh_id) is shared:
+            # The keeper had not begun.
             self._forget(shared)
-            await shared.mesh.close()  # the keeper had not begun
+            shared.fail(self._closed_here())
+            await shared.mesh.close()
 
     async def _keep(self, shared: SharedMesh) -> None:
-        """Hand out what comes, until the mesh fails, somebody leaves it, or nobody used it for long enough."""
+        """Hand out what comes, until the mesh fails, a node leaves it, or nobody used it for long enough."""
         try:
             async with shared.mesh:
-                await self._pump(shared)
-                shared.fail(self._closed_here())
-        except MpcError as error:
-            _log.info("mesh %s ended: %s", shared.id.hex(), error.message)
-            shared.fail(error)
-            self._lost(error.culprits)
-        except asyncio.CancelledError:
-            shared.fail(self._closed_here())
-            raise
+                # No session may begin while the last words are said, so it ends here before it is closed.
+                try:
+                    await self._pump(shared)
+                except MpcError as error:
+                    _log.info("mesh %s ended: %s", shared.id.hex(), error.message)
+                    shared.fail(error)
+                    self._lost(error.culprits)
+                except asyncio.CancelledError:
+                    shared.fail(self._closed_here())
+                    raise
+                except Exception as error:  # a defect of ours, for which the sessions must not wait
+                    shared.fail(error)
+                    raise
+                else:
+                    shared.fail(self._closed_here())
         finally:
             self._forget(shared)
             if self._keepers.get(shared.id) is asyncio.current_task():

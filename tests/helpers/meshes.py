@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import MpcError
+from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.peerlink import PeerLink
+from mpcnode.mesh.pool import Channel, Pool, SharedMesh
 from mpcnode.mesh.transport import Connector, LinkChange, Local, MeshTimeouts, Sign, Signal, from_relay
 from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wire import relay
-from mpcnode.wire.peer import RoundMessage
+from mpcnode.wire.peer import PeerMessage, RoundMessage
+from mpcnode.wire.relay import NegotiationMessage
 
 SESSION: Final = SessionId(b"\x5e" * 16)
 OTHER: Final = SessionId(b"\x6f" * 16)
@@ -149,3 +152,96 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+@dataclass
+class Seat:
+    """One node with a pool of meshes, and what its pool told it."""
+
+    name: PeerId
+    pool: Pool
+    negotiated: list[tuple[PeerId, IdentityKey, NegotiationMessage]] = field(default_factory=list)
+    lost: list[tuple[PeerId, ...]] = field(default_factory=list)
+    early: list[tuple[PeerId, Signal]] = field(default_factory=list)
+    """Signals for meshes that this node did not open."""
+    made: list[Mesh] = field(default_factory=list)
+
+
+class Pools:
+    """The pools of several nodes; signals are carried by hand."""
+
+    def __init__(self, nodes: Sequence[PeerId], network: MemoryNetwork, *, idle: float, timeouts: MeshTimeouts) -> None:
+        self.roster = {node: key_of(node)[0] for node in nodes}
+        self.seats: dict[PeerId, Seat] = {}
+        for node in nodes:
+            self.seats[node] = self._seat(node, network, idle=idle, timeouts=timeouts)
+
+    def __getitem__(self, node: PeerId) -> Seat:
+        return self.seats[node]
+
+    def _seat(self, node: PeerId, network: MemoryNetwork, *, idle: float, timeouts: MeshTimeouts) -> Seat:
+        local = Local(
+            peer_id=node,
+            sign=signer(node),
+            connector=network.connector(node),
+            signal=lambda to, key, message: self._carry(node, to, key, message),
+            timeouts=timeouts,
+        )
+
+        def make(*arguments: Any) -> Mesh:
+            seat.made.append(Mesh(*arguments))
+            return seat.made[-1]
+
+        seat = Seat(
+            node,
+            Pool(
+                local,
+                negotiate=lambda sender, key, message: seat.negotiated.append((sender, key, message)),
+                lost=lambda peers: seat.lost.append(tuple(peers)),
+                idle=idle,
+                make=make,
+            ),
+        )
+        return seat
+
+    def _carry(self, sender: PeerId, to: PeerId, key: IdentityKey, message: relay.Signal) -> None:
+        assert key == key_of(to)[0]
+
+        def arrive() -> None:
+            seat = self.seats[to]
+            if not seat.pool.handle_signal(SessionId(message.mesh), sender, key_of(sender)[0], from_relay(message)):
+                seat.early.append((sender, from_relay(message)))
+
+        asyncio.get_running_loop().call_soon(arrive)
+
+    async def open(self, mesh_id: SessionId = SESSION, nodes: Sequence[PeerId] = ()) -> dict[PeerId, SharedMesh]:
+        """Open a mesh of some nodes, or of all."""
+        roster = {node: self.roster[node] for node in nodes or self.seats}
+        opening = (self.seats[node].pool.open(mesh_id, roster) for node in roster)
+        return dict(zip(roster, await asyncio.gather(*opening), strict=True))
+
+
+@asynccontextmanager
+async def pools(
+    nodes: Sequence[PeerId],
+    network: MemoryNetwork,
+    *,
+    idle: float = 60.0,
+    timeouts: MeshTimeouts = FAST,
+) -> AsyncIterator[Pools]:
+    """Give pools that leave no task and no link behind."""
+    before = asyncio.all_tasks()
+    made = Pools(nodes, network, idle=idle, timeouts=timeouts)
+    try:
+        yield made
+    finally:
+        await asyncio.gather(*(seat.pool.close() for seat in made.seats.values()))
+    left = asyncio.all_tasks() - before
+    assert not left, left
+    assert network.links == {}
+
+
+async def heard_on(channel: Channel) -> tuple[PeerId, PeerMessage]:
+    """Give the next message of a session."""
+    async with asyncio.timeout(5):
+        return await channel.receive()

@@ -9,7 +9,7 @@ EVERY: list[Signal] = [Offer("sdp", 1), Answer("sdp", 2), IceCandidate("candidat
 
 @pytest.mark.parametrize("signal", EVERY, ids=lambda signal: type(signal).__name__)
 def test_a_signal_goes_through_the_relay_unchanged(signal: Signal) -> None:
-    data = relay.encode_envelope(SESSION, 1_900_000_000_000, 0, to_relay(SESSION, signal))
+    data = relay.encode_envelope(SESSION, 1_900_000_000_000, 0, relay.encode_message(to_relay(SESSION, signal)))
     message = relay.decode_message(relay.decode_envelope(data))
     assert isinstance(message, relay.Offer | relay.Answer | relay.IceCandidate)
     assert from_relay(message) == signal

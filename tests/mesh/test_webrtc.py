@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import random
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,9 +22,11 @@ from mpcnode.mesh import tuning, webrtc
 from mpcnode.mesh.transport import IceCandidate, MeshTimeouts, Offer, Signal
 from mpcnode.mesh.webrtc import WebRtcConnector, WebRtcLink
 from mpcnode.types import PeerId
+from mpcnode.wire.fields import MAX_DATA_BYTES
 from mpcnode.wire.framing import FRAME_SIZE
+from mpcnode.wire.peer import PeerMessage
 from mpcnode.wire.signaling import IceServer
-from tests.helpers.meshes import Meshes, digest, failure, link, meshes, names, outcome_of, share, until
+from tests.helpers.meshes import OTHER, Meshes, digest, failure, link, meshes, names, outcome_of, share, until
 
 pytestmark = pytest.mark.webrtc
 
@@ -71,6 +74,36 @@ async def test_a_mesh_opens_over_webrtc_and_leaves_no_socket_behind(count: int) 
             assert await made[node].flush(5.0) == frozenset()
             assert made[node].topology.complete
     assert sockets() == before
+
+
+async def test_two_megabytes_cross_in_both_directions_through_a_lost_link_and_short_messages_go_between() -> None:
+    longest = digest(random.Random(1).randbytes(MAX_DATA_BYTES))
+    async with meshes([ONE, TWO], connector(), timeouts=TIMES) as made:
+        await made.open()
+        for node, other in ((ONE, TWO), (TWO, ONE)):
+            made[node].send(other, longest, heard=True)
+        heard: dict[PeerId, list[tuple[PeerId, PeerMessage]]] = {ONE: [], TWO: []}
+
+        async def listen(node: PeerId) -> None:
+            while not heard[node] or heard[node][-1][1] != longest:
+                heard[node].append(await made[node].receive())
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            for node in (ONE, TWO):
+                group.create_task(listen(node))
+            await until(lambda: len(link(made, ONE, TWO).delivery.incoming._joiner._partial) > MAX_DATA_BYTES // 4)
+            made[ONE].send(TWO, digest(b"before the link is lost", OTHER))
+            await until(lambda: len(heard[TWO]) == 1)
+            attempt = link(made, TWO, ONE)._attempt
+            assert attempt is not None
+            attempt.closed("closed by the test")
+            await until(lambda: link(made, ONE, TWO).attempt == 2 and link(made, ONE, TWO).verified)
+            await until(lambda: link(made, ONE, TWO).delivery.incoming._joiner.under_way)
+            made[ONE].send(TWO, digest(b"after it", OTHER))
+        short = [digest(b"before the link is lost", OTHER), digest(b"after it", OTHER)]
+        assert heard == {ONE: [(TWO, longest)], TWO: [*((ONE, message) for message in short), (ONE, longest)]}
+        assert await made[ONE].flush(5.0) == await made[TWO].flush(5.0) == frozenset()
+        assert link(made, ONE, TWO).attempt == 2, "heartbeats went on, so no other link was lost"
 
 
 async def test_a_mesh_closed_while_it_opens_leaves_nothing_behind() -> None:
@@ -234,6 +267,9 @@ class Recorder:
 
     def received(self, data: bytes) -> None:
         self.events.append(data)
+
+    def drained(self) -> None:
+        self.events.append("drained")
 
     def closed(self, reason: str) -> None:
         self.events.append(reason)
