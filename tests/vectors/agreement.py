@@ -2,17 +2,22 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+from nacl import bindings as sodium
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.suites import DEFAULT_SUITES
-from mpcnode.errors import DecodeError, ParticipantAborted, ParticipantCheated
+from mpcnode.errors import DecodeError, IdentityCheckFailed, ParticipantAborted, ParticipantCheated, Refused
 from mpcnode.session import answers
-from mpcnode.types import EpochId, PeerId, SessionId, SuiteId, WalletId
+from mpcnode.session.kinds import KINDS
+from mpcnode.session.proposal import check_proposal
+from mpcnode.types import EpochId, IdentityKey, PeerId, SessionId, SuiteId, WalletId
 from mpcnode.wire import agreement, json
 from mpcnode.wire import relay as wire
+from tests.vectors import ed25519
 from tests.vectors.made import NOW, Drawn, Json, Person, people
 
 ANSWER_WITHIN = 120_000
@@ -90,7 +95,7 @@ def agree(
 def make() -> Json:
     alice, bob, carol = everybody = people(3)
     rng = Drawn("agreement")
-    ed25519, taproot = DEFAULT_SUITES
+    plain, taproot = DEFAULT_SUITES
     about = (WALLET_ID, EPOCH_ID)
     keygen = agree(propose(alice, everybody, rng, kind="keygen", threshold=2), alice, everybody, rng)
     signed = [
@@ -102,8 +107,8 @@ def make() -> Json:
             mesh=mesh,
         )
         for suite, asked, chosen, mesh, terms in (
-            (ed25519, everybody, (alice, bob), None, (b"text", b"", "pay 3 €".encode())),
-            (ed25519, everybody, (bob, carol), keygen.proposal.session_id, (b"hex", b"", b"\x00", b"\x01")),
+            (plain, everybody, (alice, bob), None, (b"text", b"", "pay 3 €".encode())),
+            (plain, everybody, (bob, carol), keygen.proposal.session_id, (b"hex", b"", b"\x00", b"\x01")),
             (taproot, (bob, carol), (bob, carol), None, (b"file", bytes(32), b"\x07" * 32)),
         )
     ]
@@ -128,6 +133,7 @@ def make() -> Json:
         ],
         "certificate": _certificates(everybody),
         "refused": _refused(keygen.proposal, keygen.responses[alice.name]),
+        "checked": _checked(keygen.proposal, everybody),
         "starts": _starts(keygen, alice, bob, carol),
     }
 
@@ -181,6 +187,56 @@ def _refused(proposal: wire.SessionProposal, response: wire.SessionResponse) -> 
     return cases
 
 
+def _checked(good: wire.SessionProposal, everybody: Sequence[Person]) -> list[Json]:
+    """Judge proposals as bob does, who knows nobody's key."""
+    alice, bob, carol = everybody
+    first, second, third = good.participants
+    change = msgspec.structs.replace
+    mixed = IdentityKey(sodium.crypto_core_ed25519_add(bytes(carol.key), ed25519.ORDER_8))
+    cases = [
+        ("as it is", good),
+        ("expired by 300 s", change(good, expires=NOW - 299_999)),
+        ("expired by more", change(good, expires=NOW - 300_000)),
+        ("valid for a day and 300 s", change(good, expires=NOW + 86_700_000 - 1)),
+        ("valid for longer", change(good, expires=NOW + 86_700_000)),
+        ("without the one who judges", change(good, participants=(first, third))),
+        ("without the proposer", change(good, participants=(second, third))),
+        ("a name twice", change(good, participants=(first, second, change(third, peer_id=first.peer_id)))),
+        ("a key twice", change(good, participants=(first, second, change(third, public_key=bob.key)))),
+        ("a key that is not usable", change(good, participants=(first, second, change(third, public_key=mixed)))),
+        ("the proposer under another key", change(good, participants=(change(first, public_key=_stranger()), second, third))),
+        ("a suite that is not known", change(good, suites=(SuiteId("FROST-P256-SHA256-v1"),))),
+        ("a suite twice", change(good, suites=(good.suites[0], good.suites[0]))),
+        ("of a kind that is not known", change(good, kind="reshare")),
+        ("more signers needed than there are", change(good, threshold=4)),
+        ("numbered in another order", change(good, participants=(change(first, identifier=2), change(second, identifier=3), change(third, identifier=4)))),
+        ("a key generation with terms", change(good, terms=(b"x",))),
+    ]  # fmt: skip
+    return [
+        {"what": what, "proposal": show_message(proposal), "accepted": _is_checked(proposal, alice, bob)}
+        for what, proposal in cases
+    ]
+
+
+def _stranger() -> IdentityKey:
+    return people(4)[3].key
+
+
+def _is_checked(proposal: wire.SessionProposal, proposer: Person, me: Person) -> bool:
+    known = {me.name: me.key}
+    services: Any = SimpleNamespace(
+        peer_id=me.name, now=lambda: NOW, trusts=SimpleNamespace(known_key=known.get), wallets=None
+    )
+    if proposal.kind not in KINDS:
+        return False
+    try:
+        check_proposal(proposal, proposer=proposer.name, key=proposer.key, services=services)
+        KINDS[proposal.kind].matter(proposal, services)
+    except (Refused, IdentityCheckFailed):
+        return False
+    return True
+
+
 def _decodes(text: bytes) -> bool:
     envelope = wire.Envelope(bytes(16), 0, 0, msgspec.Raw(text))
     try:
@@ -197,7 +253,8 @@ def _starts(made: Agreement, alice: Person, bob: Person, carol: Person) -> list[
     older = answers.accept(made.proposal, bob.identity, nonce=bytes(16), terms=(), meshes=())
     first, second, third = good.chosen
 
-    def again(chosen: Sequence[wire.Acceptance], mesh: SessionId = good.mesh) -> wire.SessionStart:
+    def again(chosen: Sequence[wire.Acceptance], mesh: SessionId | None = None) -> wire.SessionStart:
+        mesh = mesh or SessionId(good.mesh)
         signed = agreement.start_fields(good.proposal, mesh, chosen)
         return msgspec.structs.replace(
             good, chosen=tuple(chosen), mesh=mesh, signature=alice.identity.sign(tags.START, *signed)
@@ -214,9 +271,26 @@ def _starts(made: Agreement, alice: Person, bob: Person, carol: Person) -> list[
         ("two, where two suffice", again([first, second]), 2),
         ("without the one who judges", again([first, third]), 2),
         ("without the proposer", again([second, third]), 2),
-        ("an acceptance signed by another", again([first, second, msgspec.structs.replace(third, signature=first.signature)]), 3),
-        ("an acceptance of an earlier life", again([first, wire.Acceptance(identifier=bob.number, nonce=theirs[0], signature=theirs[1]), third]), 3),
-        ("signed by another", msgspec.structs.replace(good, signature=carol.identity.sign(tags.START, *agreement.start_fields(good.proposal, good.mesh, good.chosen))), 3),
+        (
+            "an acceptance signed by another",
+            again([first, second, msgspec.structs.replace(third, signature=first.signature)]),
+            3,
+        ),
+        (
+            "an acceptance of an earlier life",
+            again([first, wire.Acceptance(identifier=bob.number, nonce=theirs[0], signature=theirs[1]), third]),
+            3,
+        ),
+        (
+            "signed by another",
+            msgspec.structs.replace(
+                good,
+                signature=carol.identity.sign(
+                    tags.START, *agreement.start_fields(good.proposal, good.mesh, good.chosen)
+                ),
+            ),
+            3,
+        ),
     ]
     return [
         {"what": what, "needed": needed, "start": show_message(start), "verdict": _judge(made, start, mine, needed)}
@@ -226,12 +300,9 @@ def _starts(made: Agreement, alice: Person, bob: Person, carol: Person) -> list[
 
 def _judge(made: Agreement, start: wire.SessionStart, mine: wire.SessionResponse, needed: int) -> str:
     try:
-        answers.check_start(
-            start, made.proposal, proposer=PeerId("alice"), me=PeerId("bob"), mine=mine, needed=needed
-        )
+        answers.check_start(start, made.proposal, proposer=PeerId("alice"), me=PeerId("bob"), mine=mine, needed=needed)
     except ParticipantCheated:
         return "the proposer is not honest"
     except ParticipantAborted:
         return "an answer of an earlier life"
     return "accepted"
-

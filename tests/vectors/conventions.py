@@ -66,11 +66,18 @@ def make() -> Json:
             {"digest": digest, "words": safety_words(digest)}
             for digest in (bytes(32), b"\xff" * 32, tagged_hash(tags.SAFETY_WORDS, b"abc"))
         ],
-        "sorted_names": sorted(["a", "b", "B", "a-b", "a.b", "a_b", "a0", "10", "9", "Z", "-", "_", ".", "constructor"]),
+        "sorted_names": sorted(
+            ["a", "b", "B", "a-b", "a.b", "a_b", "a0", "10", "9", "Z", "-", "_", ".", "constructor"]
+        ),
         "json": [{"text": text, "accepted": _accepts(text)} for text in TEXTS],
         "readings": [
             {"reading": reading, "content": content, "signed": readings.signed_bytes(reading, content)}
-            for reading, content in (("text", "grüße".encode()), ("text", b""), ("file", b"\x07" * 32), ("hex", b"\x01"))
+            for reading, content in (
+                ("text", "grüße".encode()),
+                ("text", b""),
+                ("file", b"\x07" * 32),
+                ("hex", b"\x01"),
+            )
         ],
         "readings_refused": [
             {"reading": reading, "content": content, "accepted": _shows(reading, content)}

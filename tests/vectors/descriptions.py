@@ -10,7 +10,9 @@ def _described(*lines: str) -> str:
 
 
 def _session(*attributes: str, section: str = "application 9 UDP/DTLS/SCTP webrtc-datachannel") -> str:
-    return _described("v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"m={section}", "c=IN IP4 0.0.0.0", *attributes)
+    return _described(
+        "v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"m={section}", "c=IN IP4 0.0.0.0", *attributes
+    )
 
 
 _BASE: Final = (
@@ -107,5 +109,9 @@ DESCRIPTIONS: Final = (
     ("two sections", "actpass", _session(*_BASE, "a=setup:actpass", "m=audio 9 UDP/TLS/RTP/SAVPF 111")),
     ("a line without =", "actpass", _session(*_BASE, "a=setup:actpass", "nonsense")),
     ("a line of 1025 characters", "actpass", _session(*_BASE, "a=setup:actpass", "a=" + "x" * 1023)),
-    ("an ICE password that is too short", "actpass", _session(*_BASE[:2], "a=ice-pwd:short", _BASE[-1], "a=setup:actpass")),
+    (
+        "an ICE password that is too short",
+        "actpass",
+        _session(*_BASE[:2], "a=ice-pwd:short", _BASE[-1], "a=setup:actpass"),
+    ),
 )

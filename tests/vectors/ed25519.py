@@ -46,10 +46,24 @@ def make() -> Json:
             ORDER_4_NOT_CANONICAL,
             *_even(ORDER_4_NOT_CANONICAL, 4, _base(NONCE)),
         ),
-        ("R of order 8, which the equation with cofactor forgives", key, message, *_sign(secret, key, ORDER_8, message, 0)),
-        ("R with a part of order 8: without cofactor it does not hold", key, message, *_sign(secret, key, mixed_R, message)),
+        (
+            "R of order 8, which the equation with cofactor forgives",
+            key,
+            message,
+            *_sign(secret, key, ORDER_8, message, 0),
+        ),
+        (
+            "R with a part of order 8: without cofactor it does not hold",
+            key,
+            message,
+            *_sign(secret, key, mixed_R, message),
+        ),
         ("A with a part of order 8, and k not a multiple of 8", mixed, *_mixed(secret, mixed, lambda k: k % 8 != 0)),
-        ("A with a part of order 8, and k a multiple of 8: it holds", mixed, *_mixed(secret, mixed, lambda k: k % 8 == 0)),
+        (
+            "A with a part of order 8, and k a multiple of 8: it holds",
+            mixed,
+            *_mixed(secret, mixed, lambda k: k % 8 == 0),
+        ),
         ("A is not a point", b"\x02" + bytes(31), message, R, S),
         ("R is not a point", key, message, b"\x02" + bytes(31), S),
     ]

@@ -54,9 +54,7 @@ def _packages(suite: AnyCiphersuite) -> Json:
     commitments = SigningCommitments(suite, group.scalar_base_mult(hiding), group.scalar_base_mult(binding))
     verifying = group.scalar_base_mult(share)
     key = KeyPackage(suite, Identifier(1), share.copy(), verifying, package.commitment[0], 2)
-    public = PublicKeyPackage(
-        suite, {Identifier(1): verifying, me: package.commitment[1]}, package.commitment[0], 2
-    )
+    public = PublicKeyPackage(suite, {Identifier(1): verifying, me: package.commitment[1]}, package.commitment[0], 2)
     return {
         "suite": suite.id,
         "drawn": rng.bytes,
@@ -112,7 +110,11 @@ def _tweaks() -> list[Json]:
     even, odd = (_key(lambda first, w=wanted: first == w) for wanted in (2, 3))  # type: ignore[misc]
     keys = [wallet(2, 3).statement.keys(TAPROOT).group_public_key, even, odd]
     return [
-        {"group_public_key": key, "merkle_root": root, "verifying_key": adjusted_key(TAPROOT, key, (TaprootTweak(root),))}
+        {
+            "group_public_key": key,
+            "merkle_root": root,
+            "verifying_key": adjusted_key(TAPROOT, key, (TaprootTweak(root),)),
+        }
         for key in keys
         for root in (b"", b"\x05" * 32)
     ]

@@ -9,8 +9,8 @@ from mpcnode.mesh.transport import Answer, Fingerprints, IceCandidate, Offer, to
 from mpcnode.types import SessionId
 from mpcnode.wire import peer as wire
 from tests.vectors.agreement import show_message
-from tests.vectors.made import Drawn, Json, people
 from tests.vectors.descriptions import DESCRIPTIONS
+from tests.vectors.made import Drawn, Json, people
 
 
 def make() -> Json:
@@ -22,9 +22,7 @@ def make() -> Json:
         "bob": Ends(mesh, bob.name, bob.key, alice.name, alice.key),
     }
     seen = {"alice": Fingerprints(at_alice, at_bob), "bob": Fingerprints(at_bob, at_alice)}
-    opens = {
-        one.name: channel.introduce(ends[one.name], seen[one.name], one.identity.sign) for one in (alice, bob)
-    }
+    opens = {one.name: channel.introduce(ends[one.name], seen[one.name], one.identity.sign) for one in (alice, bob)}
     assert channel.check_introduction(ends["bob"], seen["bob"], opens[alice.name]) is None
     assert channel.check_introduction(ends["alice"], seen["alice"], opens[bob.name]) is None
     between = Fingerprints(at_bob, rng(32))
@@ -45,7 +43,12 @@ def make() -> Json:
             sdp.Candidate("2", 1694498815, "2001:db8::1", 50001, "srflx"),
         ),
     )
-    signals = (Offer("v=0", 1), Answer("v=0", 1), IceCandidate("candidate:x", "0", 0, 1), IceCandidate("", None, None, 2))
+    signals = (
+        Offer("v=0", 1),
+        Answer("v=0", 1),
+        IceCandidate("candidate:x", "0", 0, 1),
+        IceCandidate("", None, None, 2),
+    )
     return {
         "people": [alice.show(), bob.show()],
         "mesh": mesh,

@@ -9,6 +9,7 @@ from mpcnode.mesh.delivery import Delivery
 from mpcnode.types import PeerId, SessionId
 from mpcnode.wire import framing
 from mpcnode.wire import peer as wire
+from mpcnode.wire.relay import SessionCancel
 from tests.vectors import agreement
 from tests.vectors.made import Drawn, Json, people
 
@@ -35,7 +36,7 @@ def make() -> Json:
         (made.proposal, 9),
         (made.responses[bob.name], 10),
         (made.start, 11),
-        (wire.SessionCancel(session, "not_needed", "others take part"), 12),
+        (SessionCancel(session, "not_needed", "others take part"), 12),
         (wire.Ping(), 13),
         (wire.Ack(13), None),
         (wire.Abort(session, "participant_silent", "no share from bob", (PeerId("bob"),)), 14),
@@ -63,10 +64,14 @@ def make() -> Json:
         ),
         (
             "a payload that repeats its type",
-            f'{{"type":"session_cancel","payload":{{"type":"session_cancel","session_id":"{session.hex()}",'
-            '"code":"x","reason":""},"msg_id":1}',
+            '{"type":"session_cancel","payload":{"type":"session_cancel","session_id":"'
+            + session.hex()
+            + '","code":"x","reason":""},"msg_id":1}',
         ),
-        ("lane null", f'{{"type":"ready","payload":{{"session_id":"{session.hex()}","lane":null,"data":""}},"msg_id":1}}'),
+        (
+            "lane null",
+            f'{{"type":"ready","payload":{{"session_id":"{session.hex()}","lane":null,"data":""}},"msg_id":1}}',
+        ),
     ]
     for what, text in refused:
         assert not _decodes(text), what
@@ -169,4 +174,3 @@ def _trace(session: SessionId) -> list[Json]:
     here.new_channel()
     drain("has another channel")
     return trace
-

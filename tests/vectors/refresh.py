@@ -1,20 +1,43 @@
 """Vectors of PROTOCOL, Refresh: the 2 of 3 of the key generation, complete."""
 
+from dataclasses import dataclass
+from functools import cache
+
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.protocols.descriptor import Descriptor, context
+from mpcnode.protocols.epoch import Certificate, Statement
 from mpcnode.protocols.frost.held import decode_share
 from mpcnode.protocols.frost.refresh import refresh
-from mpcnode.types import EpochId
-from tests.vectors.agreement import agree, propose
+from mpcnode.types import EpochId, Identifier, SuiteId
+from tests.vectors.agreement import Agreement, agree, propose
 from tests.vectors.keygen import ephemerals, show_certificate, show_random, show_statement, wallet
 from tests.vectors.made import Drawn, Json
-from tests.vectors.run import run
+from tests.vectors.run import Run, run
 
 ABANDONED = EpochId(b"\x22" * 32)
 """An epoch that everybody holds without its full certificate."""
 
 
-def make() -> Json:
+@dataclass
+class Refreshed:
+    """A refresh, and what came of it."""
+
+    agreement: Agreement
+    random: dict[Identifier, Drawn]
+    run: Run
+    statement: Statement
+    certificate: Certificate
+    shares: dict[Identifier, dict[SuiteId, bytes]]
+
+    @property
+    def epoch_id(self) -> EpochId:
+        """Of the new epoch."""
+        return self.statement.epoch_id
+
+
+@cache
+def refreshed() -> Refreshed:
+    """Refresh the 2 of 3, always the same."""
     before = wallet(2, 3)
     everybody = before.people
     bob = everybody[1]
@@ -51,6 +74,13 @@ def make() -> Json:
     result = done.results[bob.number]
     assert all(one == result for one in done.results.values())
     assert result.certificate.complete_for(result.statement, before.statement)
+    shares = {i: records[0]["shares"] for i, records in done.checkpoints.items()}
+    return Refreshed(agreed, random, done, result.statement, result.certificate, shares)
+
+
+def make() -> Json:
+    before, after = wallet(2, 3), refreshed()
+    everybody, agreed, done = before.people, after.agreement, after.run
     return {
         "people": [one.show() for one in everybody],
         "previous": {
@@ -58,11 +88,11 @@ def make() -> Json:
             "shares": [{"identifier": i, **shares} for i, shares in before.shares.items()],
         },
         "agreement": agreed.show(),
-        "random": show_random(random, everybody),
+        "random": show_random(after.random, everybody),
         "ephemerals": ephemerals(done, everybody),
         "messages": done.messages,
-        "context": context(agreed.agreed, {i: drawn.bytes[0] for i, drawn in random.items()}),
-        "statement": show_statement(result.statement),
-        "certificate": show_certificate(result.certificate),
-        "shares": [{"identifier": i, **records[0]["shares"]} for i, records in done.checkpoints.items()],
+        "context": context(agreed.agreed, {i: drawn.bytes[0] for i, drawn in after.random.items()}),
+        "statement": show_statement(after.statement),
+        "certificate": show_certificate(after.certificate),
+        "shares": [{"identifier": i, **shares} for i, shares in after.shares.items()],
     }

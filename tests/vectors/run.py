@@ -41,9 +41,9 @@ def run(scripts: Mapping[Identifier, Rounds[Any]], people: list[Person], session
             )
             shown: Json = {"from": sender} if to is None else {"from": sender, "to": to}
             happened.messages.setdefault(message.kind, []).append({**shown, "text": wire.encode(payload).decode()})
-            for i in executions:
+            for i, execution in executions.items():
                 if i != sender and to in {None, i}:
-                    executions[i].receive(sender, message)
+                    execution.receive(sender, message)
         for i, execution in executions.items():
             if execution.checkpoint is not None:
                 happened.checkpoints[i].append(copied(execution.checkpoint))

@@ -25,9 +25,7 @@ def make() -> Json:
         (carol, alice, "share", b"", aad, b""),
         (alice, carol, "relay", topic, b"", b"a" * 5000),
     ):
-        sealed = sender.identity.seal(
-            recipient.key, plaintext, purpose=purpose, topic=seal_topic, aad=bound, rng=rng
-        )
+        sealed = sender.identity.seal(recipient.key, plaintext, purpose=purpose, topic=seal_topic, aad=bound, rng=rng)
         seals.append(
             {
                 "sender": sender.seed,

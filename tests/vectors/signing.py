@@ -23,22 +23,43 @@ def make() -> Json:
         "statement": show_statement(made.statement),
         "shares": [{"identifier": i, **shares} for i, shares in made.shares.items()],
         "sessions": [
-            _session("Ed25519, a text", ed25519, (1, 3), "text", [b"pay carol"]),
-            _session("Ed25519, three byte strings", ed25519, (1, 2), "hex", [b"", b"\x01", b"\x02" * 40]),
-            _session("Taproot, no script tree", taproot, (2, 3), "hex", [b"\x03" * 32], tweak=True),
-            _session("Taproot, a script tree", taproot, (1, 2, 3), "file", [b"\x04" * 32], b"\x05" * 32, tweak=True),
+            _session("Ed25519, a text", suite=ed25519, numbers=(1, 3), reading="text", contents=[b"pay carol"]),
+            _session(
+                "Ed25519, three byte strings",
+                suite=ed25519,
+                numbers=(1, 2),
+                reading="hex",
+                contents=[b"", b"\x01", b"\x02" * 40],
+            ),
+            _session(
+                "Taproot, no script tree",
+                suite=taproot,
+                numbers=(2, 3),
+                reading="hex",
+                contents=[b"\x03" * 32],
+                tweak=True,
+            ),
+            _session(
+                "Taproot, a script tree",
+                suite=taproot,
+                numbers=(1, 2, 3),
+                reading="file",
+                contents=[b"\x04" * 32],
+                root=b"\x05" * 32,
+                tweak=True,
+            ),
         ],
     }
 
 
 def _session(
     what: str,
+    *,
     suite: Any,
     numbers: tuple[int, ...],
     reading: str,
     contents: list[bytes],
     root: bytes = b"",
-    *,
     tweak: bool = False,
 ) -> Json:
     made = wallet(2, 3)
