@@ -193,6 +193,8 @@ def _checked(good: wire.SessionProposal, everybody: Sequence[Person]) -> list[Js
     first, second, third = good.participants
     change = msgspec.structs.replace
     mixed = IdentityKey(sodium.crypto_core_ed25519_add(bytes(carol.key), ed25519.ORDER_8))
+    stranger = change(first, public_key=people(4)[3].key)
+    moved = tuple(change(one, identifier=one.identifier + 1) for one in good.participants)
     cases = [
         ("as it is", good),
         ("expired by 300 s", change(good, expires=NOW - 299_999)),
@@ -204,22 +206,18 @@ def _checked(good: wire.SessionProposal, everybody: Sequence[Person]) -> list[Js
         ("a name twice", change(good, participants=(first, second, change(third, peer_id=first.peer_id)))),
         ("a key twice", change(good, participants=(first, second, change(third, public_key=bob.key)))),
         ("a key that is not usable", change(good, participants=(first, second, change(third, public_key=mixed)))),
-        ("the proposer under another key", change(good, participants=(change(first, public_key=_stranger()), second, third))),
+        ("the proposer under another key", change(good, participants=(stranger, second, third))),
         ("a suite that is not known", change(good, suites=(SuiteId("FROST-P256-SHA256-v1"),))),
         ("a suite twice", change(good, suites=(good.suites[0], good.suites[0]))),
         ("of a kind that is not known", change(good, kind="reshare")),
         ("more signers needed than there are", change(good, threshold=4)),
-        ("numbered in another order", change(good, participants=(change(first, identifier=2), change(second, identifier=3), change(third, identifier=4)))),
+        ("numbered from 2", change(good, participants=moved)),
         ("a key generation with terms", change(good, terms=(b"x",))),
-    ]  # fmt: skip
+    ]
     return [
         {"what": what, "proposal": show_message(proposal), "accepted": _is_checked(proposal, alice, bob)}
         for what, proposal in cases
     ]
-
-
-def _stranger() -> IdentityKey:
-    return people(4)[3].key
 
 
 def _is_checked(proposal: wire.SessionProposal, proposer: Person, me: Person) -> bool:

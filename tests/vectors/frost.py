@@ -66,13 +66,13 @@ def _packages(suite: AnyCiphersuite) -> Json:
         "key_package": bytes(key.encode()),
         "public_key_package": public.encode(),
         "malformed_round1": [
-            {"why": why, "package": data} for why, data in _malformed(suite, package, first) if _refused(suite, data)
+            {"why": why, "package": data} for why, data in _malformed(suite, first) if _refused(suite, data)
         ],
         "wrong_proof": _wrong_proof(suite, me, package),
     }
 
 
-def _malformed(suite: AnyCiphersuite, package: Round1Package, first: bytes) -> list[tuple[str, bytes]]:
+def _malformed(suite: AnyCiphersuite, first: bytes) -> list[tuple[str, bytes]]:
     size = suite.group.element_size
     other = next(one for one in CIPHERSUITES.values() if one is not suite)
     order = suite.group.order.to_bytes(32, "little" if size == 32 else "big")

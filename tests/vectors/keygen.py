@@ -1,4 +1,4 @@
-"""Vectors of PROTOCOL, Key generation: a wallet of 2 of 3 from seeds to certificate, and one of 3 of 5 by its hashes."""
+"""Vectors of PROTOCOL, Key generation: a 2 of 3 from seeds to certificate, and a 3 of 5 by its hashes."""
 
 from dataclasses import dataclass
 from functools import cache
