@@ -250,6 +250,7 @@ class Wallets:
 
     def _save(self, wallet: Wallet, secret: WalletSecret, *, replaces: JsonObject | None) -> WalletView:
         wallet.check_secret(secret)
+        kdf = self._home.kdf()  # before the write: nothing may fail once it is durable
         encoded = secret.encode()
         try:
             self._home.save_wallet(
@@ -257,7 +258,7 @@ class Wallets:
             )
         finally:
             encoded[:] = bytes(len(encoded))
-        return view(wallet, self._home.kdf())
+        return view(wallet, kdf)
 
     def _known(self, wallet_id: WalletId) -> Wallet:
         known = self.find(wallet_id)
