@@ -82,7 +82,8 @@ class Scalar(ABC):
 
     def wipe(self) -> None:
         """Overwrite the value with 0; it must not be used for anything afterwards."""
-        self._buffer[:] = _ZERO
+        # Nothing of this module is used here: at the end of the process it may be gone before the last scalar.
+        self._buffer[:] = bytes(len(self._buffer))
 
 
 class Element(ABC):

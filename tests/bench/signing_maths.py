@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mpcnode.crypto.ciphersuite import DEFAULT_SUITES, SUITES
-from mpcnode.crypto.verification import verify
+from mpcnode.crypto.suites import verify
 from mpcnode.protocols.frost import round1, round2
 from mpcnode.protocols.frost.aggregation import aggregate
 from mpcnode.protocols.frost.binding import bind

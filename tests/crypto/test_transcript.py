@@ -6,7 +6,7 @@ from btclib_secp256k1.hashes import tagged_sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpcnode.crypto.transcript import safety_words, tagged_hash
+from mpcnode.crypto.transcript import MAX_INTEGER, listed, safety_words, tagged_hash, u64
 
 PARTS = st.lists(st.binary(max_size=12), max_size=4)
 
@@ -23,6 +23,27 @@ def test_different_tags_give_different_hashes() -> None:
 def test_the_hash_is_bip_340s_over_length_prefixed_parts() -> None:
     framed = (2).to_bytes(8, "big") + b"ab" + (0).to_bytes(8, "big")
     assert tagged_hash("mpcnode/test/v1", b"ab", b"") == tagged_sha256(b"mpcnode/test/v1", framed)
+
+
+def test_a_field_may_be_a_buffer_that_can_be_wiped() -> None:
+    assert tagged_hash("t", bytearray(b"ab")) == tagged_hash("t", b"ab")
+
+
+def test_numbers_are_eight_bytes_and_bounded_as_every_language_bounds_them() -> None:
+    assert u64(0) == bytes(8)
+    assert u64(258) == bytes(6) + b"\x01\x02"
+    assert u64(MAX_INTEGER) == b"\x00\x1f" + b"\xff" * 6
+    assert MAX_INTEGER == 2**53 - 1
+    for wrong in (-1, MAX_INTEGER + 1, 2**64):
+        with pytest.raises(ValueError, match="0 to 9007199254740991"):
+            u64(wrong)
+
+
+@given(PARTS, PARTS, PARTS, PARTS)
+def test_lists_side_by_side_are_never_confused(a: list[bytes], b: list[bytes], c: list[bytes], d: list[bytes]) -> None:
+    assert listed(a) == [u64(len(a)), *a]
+    same = (a, b) == (c, d)
+    assert (tagged_hash("t", *listed(a), *listed(b)) == tagged_hash("t", *listed(c), *listed(d))) == same
 
 
 def test_the_word_list_is_the_published_one() -> None:

@@ -25,18 +25,20 @@ def test_public_values_are_those_of_the_secret_polynomial(
     # Zero coefficients and those that cancel are where a group's library refuses to go along.
     f = Polynomial.random(group, threshold, seeded(threshold, total))
     f._coefficients[:zeros] = [group.scalar(0)] * min(zeros, threshold)
-    values = [group.scalar_base_mult(f.evaluate(Identifier(i))) for i in range(1, total + 1)]
+    values = {i: group.scalar_base_mult(f.evaluate(i)) for i in map(Identifier, range(1, total + 1))}
     commitment = f.commit()
-    assert list(vss.evaluate_all(group, commitment, total)) == values
-    assert [vss.evaluate(group, commitment, Identifier(i)) for i in range(1, total + 1)] == values
+    assert vss.evaluate_all(group, commitment, list(values)) == values
+    assert {i: vss.evaluate(group, commitment, i) for i in values} == values
+    some = [i for i in reversed(values) if i % 3]
+    assert list(vss.evaluate_all(group, commitment, some).items()) == [(i, values[i]) for i in sorted(some)]
 
 
 @every_group
 def test_a_polynomial_with_a_root_at_an_identifier_has_the_identity_there(group: Group[Any, Any]) -> None:
     # f(x) = (x - 2) (x - 5) = 10 - 7 x + x^2
     f = Polynomial(group, [group.scalar(a) for a in (10, -7, 1)])
-    values = vss.evaluate_all(group, f.commit(), 6)
-    assert [i for i, value in enumerate(values, 1) if value.is_identity] == [2, 5]
+    values = vss.evaluate_all(group, f.commit(), [Identifier(i) for i in range(1, 7)])
+    assert [i for i, value in values.items() if value.is_identity] == [2, 5]
     assert vss.verify_share(group, f.evaluate(Identifier(2)), Identifier(2), f.commit())
 
 
@@ -67,6 +69,18 @@ def test_commitments_of_different_lengths_do_not_add_up() -> None:
 @every_group
 def test_all_of_43_of_64_come_out_right(group: Group[Any, Any]) -> None:
     f = Polynomial.random(group, 43, seeded("large"))
-    values = vss.evaluate_all(group, f.commit(), 64)
-    for i in (1, 2, 43, 44, 64):
-        assert values[i - 1] == group.scalar_base_mult(f.evaluate(Identifier(i)))
+    values = vss.evaluate_all(group, f.commit(), [Identifier(i) for i in range(1, 65)])
+    for i in (Identifier(i) for i in (1, 2, 43, 44, 64)):
+        assert values[i] == group.scalar_base_mult(f.evaluate(i))
+
+
+@every_group
+def test_any_enough_public_values_give_the_key(group: Group[Any, Any]) -> None:
+    f = Polynomial.random(group, 3, seeded("interpolate"))
+    values = vss.evaluate_all(group, f.commit(), [Identifier(i) for i in (1, 2, 5, 9, 64)])
+    key = f.commit()[0]
+    for chosen in ([1, 2, 5], [64, 9, 2], [1, 2, 5, 9, 64]):
+        assert vss.interpolate(group, {Identifier(i): values[Identifier(i)] for i in chosen}) == key
+    assert vss.interpolate(group, {i: values[i] for i in (Identifier(1), Identifier(2))}) != key
+    wrong = {**values, Identifier(5): values[Identifier(5)] + group.generator}
+    assert vss.interpolate(group, wrong) != key

@@ -60,19 +60,17 @@ class Signer:
         rng: Rng,
     ) -> bytes:
         assert len(rng(1)) == 1
-        return self._tag(self.public_key, recipient, plaintext, purpose, topic, aad) + plaintext
+        return self._tag(self.public_key, recipient, plaintext, purpose.encode(), topic, aad) + plaintext
 
     def open(self, sender: IdentityKey, sealed: bytes, *, purpose: str, topic: bytes, aad: bytes) -> bytearray:
         tag, plaintext = sealed[:32], sealed[32:]
-        if tag != self._tag(sender, self.public_key, plaintext, purpose, topic, aad):
+        if tag != self._tag(sender, self.public_key, plaintext, purpose.encode(), topic, aad):
             raise DecodeError("not sealed by this sender to us for this purpose")
         return bytearray(plaintext)
 
     @staticmethod
-    def _tag(
-        sender: bytes, recipient: bytes, plaintext: bytes | bytearray, purpose: str, topic: bytes, aad: bytes
-    ) -> bytes:
-        return tagged_hash("test seal", sender, recipient, plaintext, purpose.encode(), topic, aad)
+    def _tag(sender: bytes, recipient: bytes, *bound: bytes | bytearray) -> bytes:
+        return tagged_hash("test seal", sender, recipient, *bound)
 
 
 @cache
@@ -279,5 +277,13 @@ def _simulation(executions: Mapping[Identifier, Execution[T]], seed: int, tamper
 def created(threshold: int, total: int, seed: int = 0) -> Mapping[Identifier, Stored]:
     """A wallet of our own key generation, as everybody stored it; shared by tests, so nobody may wipe it."""
     simulation = simulate_keygen(descriptor(threshold, total, seed=seed), seed=seed)
+    simulation.run()
+    return simulation.stored
+
+
+@cache
+def refreshed(threshold: int, total: int, seed: int = 0) -> Mapping[Identifier, Stored]:
+    """The same wallet after a refresh."""
+    simulation = simulate_refresh(created(threshold, total, seed), seed=seed)
     simulation.run()
     return simulation.stored

@@ -3,54 +3,56 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES
-from mpcnode.protocols.descriptor import Member
+from mpcnode.crypto.suites import SUITES
+from mpcnode.crypto.transcript import tagged_hash
+from mpcnode.protocols.descriptor import Member, context
 from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId
-from tests.helpers.simulate import descriptor
+from tests.helpers.simulate import descriptor, member
 
 HONEST = descriptor(2, 3)
+FRESH = {Identifier(i): bytes([i]) * 32 for i in (1, 2, 3)}
 
 
-def member(i: int, **changes: Any) -> Member:
-    return replace(HONEST.roster[i], **changes)
+def changed(k: int, **changes: Any) -> tuple[Member, ...]:
+    roster = list(HONEST.roster)
+    roster[k] = replace(roster[k], **changes)
+    return tuple(roster)
 
 
-DIFFERENT = {
-    "session id": replace(HONEST, session_id=SessionId("0" * 32)),
-    "kind": replace(HONEST, kind="sign"),
-    "threshold": replace(HONEST, threshold=3),
-    "name": replace(HONEST, wallet_name="other"),
-    "suites": replace(HONEST, suites=HONEST.suites[:1]),
-    "order of suites": replace(HONEST, suites=HONEST.suites[::-1]),
-    "total": replace(HONEST, roster=HONEST.roster[:2]),
-    "peer id": replace(HONEST, roster=(*HONEST.roster[:2], member(2, peer_id=PeerId("cli04")))),
-    "identity key": replace(HONEST, roster=(*HONEST.roster[:2], member(2, identity_key=IdentityKey(bytes(32))))),
-    "fresh bytes": replace(HONEST, roster=(*HONEST.roster[:2], member(2, fresh=bytes(32)))),
-}
+def test_the_context_is_of_what_was_agreed_and_of_everybodys_fresh_bytes() -> None:
+    fields = [field for i in (1, 2, 3) for field in (i.to_bytes(8, "big"), bytes([i]) * 32)]
+    expected = tagged_hash("mpcnode/context/v1", HONEST.agreed, (3).to_bytes(8, "big"), *fields)
+    assert context(HONEST.agreed, FRESH) == expected
+    assert context(HONEST.agreed, dict(reversed(FRESH.items()))) == expected
 
 
-@pytest.mark.parametrize("other", DIFFERENT.values(), ids=DIFFERENT)
-def test_whatever_differs_changes_the_context(other: Any) -> None:
-    assert other.context != HONEST.context
-    assert other.wallet_id != HONEST.wallet_id
+@pytest.mark.parametrize(
+    ("agreed", "fresh"),
+    [
+        (bytes(32), FRESH),
+        (HONEST.agreed, {**FRESH, Identifier(2): bytes(32)}),
+        (HONEST.agreed, {**FRESH, Identifier(4): bytes(32)}),
+        (HONEST.agreed, {i: fresh for i, fresh in FRESH.items() if i != 3}),
+        (HONEST.agreed, {Identifier(1): FRESH[Identifier(2)], Identifier(2): FRESH[Identifier(1)]}),
+    ],
+    ids=["agreed", "fresh", "one more", "one less", "swapped"],
+)
+def test_whatever_differs_changes_the_context(agreed: bytes, fresh: dict[Identifier, bytes]) -> None:
+    assert context(agreed, fresh) != context(HONEST.agreed, FRESH)
 
 
-def test_the_context_names_the_wallet() -> None:
-    assert HONEST.wallet_id == HONEST.context.hex()[:32]
-    assert HONEST.context == descriptor(2, 3).context
-
-
-def test_identifiers_are_positions_from_one() -> None:
-    assert HONEST.participants == {1: "cli01", 2: "cli02", 3: "cli03"}
-    assert HONEST.total == 3
-    for i, name in HONEST.participants.items():
-        assert HONEST.identifier(name) == i
-        assert HONEST.identity_key(i) == HONEST.identity_keys[name]
-    with pytest.raises(ValueError, match="not in list"):
-        HONEST.identifier(PeerId("stranger"))
-    for nobody in (0, 4, -1):
-        with pytest.raises(ValueError, match="identifiers are 1 to 3"):
-            HONEST.identity_key(Identifier(nobody))
+def test_identifiers_are_those_of_the_members() -> None:
+    session = replace(HONEST, roster=tuple(member(i) for i in (2, 7, 64)))
+    assert session.participants == {2: "cli02", 7: "cli07", 64: "cli64"}
+    assert session.total == 3
+    for i, name in session.participants.items():
+        assert session.identifier(name) == i
+        assert session.identity_key(i) == session.identity_keys[i]
+    with pytest.raises(ValueError, match="not among the participants"):
+        session.identifier(PeerId("stranger"))
+    for nobody in (0, 1, 3, 65, -1):
+        with pytest.raises(ValueError, match="not among the participants"):
+            session.identity_key(Identifier(nobody))
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -59,16 +61,22 @@ WRONG: dict[str, dict[str, Any]] = {
     "no suite": {"suites": ()},
     "a suite twice": {"suites": HONEST.suites[:1] * 2},
     "a suite nobody knows": {"suites": ("FROST-P256-SHA256-v1",)},
-    "a session id that is none": {"session_id": "xyz"},
+    "a short session id": {"session_id": SessionId(bytes(15))},
+    "a long session id": {"session_id": SessionId(bytes(17))},
+    "an agreement that is not a hash": {"agreed": bytes(31)},
     "a wallet name that is a path": {"wallet_name": "../etc"},
-    "another version": {"version": 2},
     "no kind": {"kind": ""},
+    "a kind that is not ASCII": {"kind": "keyg\u00e9n"},
     "an unsorted roster": {"roster": HONEST.roster[::-1]},
     "a participant twice": {"roster": (*HONEST.roster[:2], HONEST.roster[1])},
-    "one key for two": {"roster": (*HONEST.roster[:2], member(1, peer_id=PeerId("cli09")))},
-    "a peer id that is none": {"roster": (*HONEST.roster[:2], member(2, peer_id=PeerId("x y")))},
-    "short fresh bytes": {"roster": (*HONEST.roster[:2], member(2, fresh=bytes(31)))},
-    "a short key": {"roster": (*HONEST.roster[:2], member(2, identity_key=IdentityKey(bytes(31))))},
+    "an identifier twice": {"roster": changed(2, identifier=Identifier(2))},
+    "an identifier of zero": {"roster": changed(0, identifier=Identifier(0))},
+    "an identifier above the limit": {"roster": changed(2, identifier=Identifier(65))},
+    "one name for two": {"roster": changed(2, peer_id=HONEST.roster[1].peer_id)},
+    "one key for two": {"roster": changed(2, identity_key=HONEST.roster[1].identity_key)},
+    "a peer id of another form": {"roster": changed(2, peer_id=PeerId("x y"))},
+    "a short key": {"roster": changed(2, identity_key=IdentityKey(bytes(31)))},
+    "a participant too few": {"roster": HONEST.roster[:1]},
 }
 
 

@@ -14,6 +14,7 @@ from mpcnode.errors import DecodeError, InconsistentBroadcast, ParticipantCheate
 from mpcnode.protocols.execution import Execution, ProtocolMessage
 from mpcnode.protocols.rounds import (
     Checkpoint,
+    Concluded,
     Exchange,
     Fault,
     Inconsistent,
@@ -24,7 +25,9 @@ from mpcnode.protocols.rounds import (
     Witness,
     broadcast,
     checkpoint,
+    conclude,
     direct,
+    parallel,
 )
 from mpcnode.types import Identifier, PeerId, SuiteId
 from tests.helpers.simulate import Simulation
@@ -32,7 +35,13 @@ from tests.helpers.simulate import Simulation
 A, B, C = (Identifier(i) for i in (1, 2, 3))
 NAMES = {A: PeerId("ana"), B: PeerId("ben"), C: PeerId("cleo")}
 
-PLAN = Plan((Round("commitment", (None,), 4), Round("share", (None,), 4), Round("ready", (None,), 1)))
+PLAN = Plan(
+    (
+        Round("commitment", (None,), 4, phase="revealing", seconds=60),
+        Round("share", (None,), 4, phase="sharing", seconds=60),
+        Round("ready", (None,), 1, phase="certifying", seconds=60),
+    )
+)
 
 
 class Purse:
@@ -80,8 +89,12 @@ def message(kind: str = "commitment", data: bytes = b"\x00\x05") -> ProtocolMess
     return ProtocolMessage(kind, None, data)
 
 
+def kind_of(running: Execution[Any]) -> str:
+    return "" if running.round is None else running.round.kind
+
+
 def standing(running: Execution[int]) -> Any:
-    return running.phase, running.waiting_for, running.checkpoint
+    return kind_of(running), running.waiting_for, running.checkpoint
 
 
 def at_the_checkpoint() -> Execution[int]:
@@ -115,7 +128,7 @@ def test_the_host_sees_where_it_stands() -> None:
     assert running.messages_to_send() == [(B, message("share", b"\x00\x14")), (C, message("share", b"\x00\x1e"))]
     for sender in (B, C):
         running.receive(sender, message("share", b"\x00\x0a"))
-    assert running.phase == "ready"
+    assert running.round is PLAN.rounds[2]
     running.receive(B, message("ready", b"!"))
     assert standing(running) == ("ready", {C}, None)
     running.receive(C, message("ready", b"!"))
@@ -126,7 +139,7 @@ def test_an_early_message_waits_also_where_it_completes_the_next_round_at_once()
     running = at_the_checkpoint()
     running.receive(B, message("share"))
     running.receive(C, message("share"))
-    assert running.phase == "commitment"
+    assert kind_of(running) == "commitment"
     running.confirm()
     # Both shares were here: the execution is already in the last round, and sent the messages of both.
     assert standing(running) == ("ready", {B, C}, None)
@@ -169,7 +182,7 @@ def test_while_a_checkpoint_is_open_nobody_can_be_further_than_the_next_round() 
 
 
 @pytest.mark.parametrize(
-    "wrong", [message("nonsense"), replace(message(), suite=SuiteId("FROST-ED25519-SHA512-v1"))], ids=["kind", "suite"]
+    "wrong", [message("nonsense"), replace(message(), lane=SuiteId("FROST-ED25519-SHA512-v1"))], ids=["kind", "lane"]
 )
 def test_a_message_of_no_round_is_refused(wrong: ProtocolMessage) -> None:
     refused(execution(), B, wrong, "no round has")
@@ -313,7 +326,7 @@ def test_a_script_may_begin_with_a_checkpoint() -> None:
         return (yield Checkpoint("sure?"))
 
     running = Execution(asking(), me=A, participants=NAMES)
-    assert (running.phase, running.checkpoint) == ("", "sure?")
+    assert (running.round, running.checkpoint) == (None, "sure?")
     running.confirm("yes")
     assert running.result == "yes"
 
@@ -336,3 +349,147 @@ def test_whatever_arrives_only_documented_errors_come_out(arriving: list[tuple[I
         except ParticipantCheated as error:
             if error.culprits:
                 return
+
+
+# A result that stands, and last words after it.
+
+
+def planned(kind: str, lanes: tuple[Any, ...] = (None,), *, last_words: bool = False) -> Round:
+    return Round(kind, lanes, 4, phase="leaving", seconds=60, last_words=last_words)
+
+
+FAREWELL = Plan((planned("commitment"), planned("done", last_words=True)))
+
+
+def farewell(purse: Purse) -> Rounds[int]:
+    """One number each, then a word that it is kept."""
+    yield FAREWELL
+    try:
+        first = yield from broadcast("commitment", None, b"\x00\x01", number)
+        yield from checkpoint("keep")
+        yield from conclude(1 + sum(first.values()))
+        yield from broadcast("done", None, b"\x00\x00", number)
+        return 1 + sum(first.values())
+    finally:
+        purse.wipe()
+
+
+def at_last_words(purse: Purse | None = None) -> Execution[int]:
+    running = Execution(farewell(purse or Purse(1)), me=A, participants=NAMES)
+    for sender in (B, C):
+        assert not running.all_heard
+        running.receive(sender, message())
+    assert (running.all_heard, running.concluded) == (True, False)
+    with pytest.raises(RuntimeError, match="no result"):
+        _ = running.result
+    running.confirm()
+    return running
+
+
+def test_a_result_stands_before_the_last_words_are_said() -> None:
+    running = at_last_words()
+    assert (running.result, running.concluded, running.finished) == (11, True, False)
+    assert running.waiting_for == {B, C}
+    assert running.round is FAREWELL.rounds[1]
+    assert [sent.kind for _, sent in running.messages_to_send()] == ["commitment", "done"]
+    running.receive(B, message("done", b"\x00\x00"))
+    assert not running.finished
+    running.receive(C, message("done", b"\x00\x00"))
+    assert (running.result, running.finished, running.concluded) == (11, True, True)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [lambda running: running.close(), lambda running: running.receive(B, message("done", (666).to_bytes(2, "big")))],
+    ids=["close", "wrong last words"],
+)
+def test_whatever_ends_it_then_takes_nothing_from_the_result(end: Callable[[Execution[int]], object]) -> None:
+    purse = Purse(7)
+    running = at_last_words(purse)
+    with contextlib.suppress(ParticipantCheated):
+        end(running)
+    assert (running.result, running.concluded, running.finished) == (11, True, False)
+    assert purse.amount == 0
+
+
+def test_last_words_that_came_early_wait_for_the_result() -> None:
+    running = Execution(farewell(Purse(1)), me=A, participants=NAMES)
+    for kind in ("commitment", "done"):
+        for sender in (B, C):
+            running.receive(sender, message(kind, b"\x00\x05"))
+    assert running.all_heard
+    assert not running.concluded
+    running.confirm()
+    assert (running.result, running.finished) == (11, True)
+
+
+def test_a_script_without_last_words_concludes_as_it_ends() -> None:
+    running = at_the_checkpoint()
+    assert not running.all_heard
+    running.confirm()
+    for kind, data in (("share", b"\x00\x0a"), ("ready", b"!")):
+        for sender in (B, C):
+            assert not running.concluded
+            running.receive(sender, message(kind, data))
+    assert running.concluded
+    assert running.finished
+    assert running.all_heard
+
+
+@pytest.mark.parametrize(
+    ("plan", "steps"),
+    [
+        (Plan((planned("commitment", last_words=True),)), [Exchange("commitment", {None: Traffic(b"", number)})]),
+        (
+            Plan((planned("commitment"),)),
+            [Concluded(1), Exchange("commitment", {None: Traffic(b"", number)})],
+        ),
+    ],
+    ids=["last words first", "more than last words"],
+)
+def test_what_is_said_after_the_result_is_last_words_and_nothing_else_is(plan: Plan, steps: list[Any]) -> None:
+    def astray() -> Rounds[int]:
+        yield plan
+        yield from steps
+        return 1
+
+    with pytest.raises(RuntimeError, match="last words"):
+        Execution(astray(), me=A, participants=NAMES)
+
+
+def test_the_host_reads_who_takes_part_from_the_execution() -> None:
+    assert execution().participants == NAMES
+
+
+# Suites with different rounds in one plan.
+
+X, Y = SuiteId("x"), SuiteId("y")
+UNEVEN = Plan((planned("one", (X, Y)), planned("extra", (Y,)), planned("two", (X, Y))))
+
+
+def lane_of(lane: SuiteId, kinds: tuple[str, ...]) -> Rounds[int]:
+    total = 0
+    for kind in kinds:
+        heard = yield from broadcast(kind, lane, b"\x00\x01", number)
+        total += 1 + sum(heard.values())
+    return total
+
+
+def uneven() -> Rounds[Any]:
+    yield UNEVEN
+    lanes = {X: lane_of(X, ("one", "two")), Y: lane_of(Y, ("one", "extra", "two"))}
+    return (yield from parallel(("one", "extra", "two"), lanes))
+
+
+@settings(max_examples=30)
+@given(st.randoms(use_true_random=False))
+def test_a_suite_may_have_a_round_that_another_beside_it_has_not(order: Any) -> None:
+    executions = {me: Execution(uneven(), me=me, participants=NAMES) for me in NAMES}
+    assert Simulation(executions, order).run() == {me: {X: 6, Y: 9} for me in NAMES}
+
+
+def test_a_message_in_the_lane_of_a_suite_that_has_not_this_round_is_refused() -> None:
+    running = Execution(uneven(), me=A, participants=NAMES)
+    refused(running, B, ProtocolMessage("extra", X, b"\x00\x01"), "no round has")
+    running = Execution(uneven(), me=A, participants=NAMES)
+    refused(running, B, ProtocolMessage("two", X, b"\x00\x01"), "before that round can have begun")

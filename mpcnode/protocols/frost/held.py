@@ -1,5 +1,7 @@
 """How a wallet holds a FROST key: the signing share alone; everything else of it stands in the epoch's statement."""
 
+from functools import lru_cache
+
 from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.crypto.group import SCALAR_SIZE
 from mpcnode.errors import DecodeError
@@ -43,8 +45,12 @@ def decode_share(statement: Statement, suite: SuiteId, me: Identifier, data: byt
     return KeyShare(key, public)
 
 
+@lru_cache(maxsize=64)
 def public_keys_of(statement: Statement, suite: SuiteId) -> PublicKeyPackage:
-    """Give what a statement says of one suite, as FROST has it."""
+    """Give what a statement says of one suite, as FROST has it.
+
+    The same for every signature of an epoch, and to decode the points is most of what opening a share costs.
+    """
     ciphersuite, keys = CIPHERSUITES[suite], statement.keys(suite)
     decode = ciphersuite.group.decode_element
     shares = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.verification import verify
+from mpcnode.crypto.suites import verify
 from mpcnode.protocols.frost import round2
 from mpcnode.protocols.frost.aggregation import aggregate, verify_signature_share
 from mpcnode.protocols.frost.binding import bind

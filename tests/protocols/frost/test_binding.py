@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.protocols.frost import binding as module
 from mpcnode.protocols.frost.binding import bind, binding_factor_inputs
 from mpcnode.protocols.frost.signing_packages import SigningCommitments, SigningPackage
@@ -12,7 +12,7 @@ from mpcnode.protocols.rounds import Fault
 from mpcnode.types import Identifier
 from tests.helpers.signing_vectors import SOURCES, SigningVectors
 
-every_suite = pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+every_suite = pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
 
 
 @pytest.fixture(params=SOURCES)
@@ -41,14 +41,16 @@ def test_the_challenge_ties_the_signature_together(vectors: SigningVectors) -> N
 
 
 @every_suite
-def test_only_taproot_negates(suite: AnySuite) -> None:
+def test_only_taproot_negates(suite: AnyCiphersuite) -> None:
     G = suite.group.generator
     taproot = "TR" in suite.id
     assert suite.negates(G) + suite.negates(-G) == (1 if taproot else 0)
 
 
 @every_suite
-def test_commitments_that_cancel_each_other_sign_nothing(suite: AnySuite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commitments_that_cancel_each_other_sign_nothing(
+    suite: AnyCiphersuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Nobody can make them cancel, because each binding factor is a hash of all commitments; so it is made here.
     one = suite.group.scalar(1)
     monkeypatch.setattr(

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl.bindings import crypto_sign_open
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.crypto.group import Element, Scalar
 from mpcnode.protocols.frost import pedpop
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage, Round1Package
 from mpcnode.types import Identifier, SuiteId
-from tests.helpers.simulate import descriptor, seeded, simulate_keygen
+from tests.helpers.simulate import descriptor, seeded, simulate_keygen, simulate_refresh
 
 frost_rs = pytest.importorskip("frost_rs", reason="the Zcash Foundation's code is not installed")
 
@@ -26,7 +26,7 @@ BINDINGS = {
     "FROST-secp256k1-SHA256-v1": frost_rs.utility_secp256k1,
 }
 
-every_binding = pytest.mark.parametrize("suite", [SUITES[SuiteId(suite)] for suite in BINDINGS], ids=str)
+every_binding = pytest.mark.parametrize("suite", [CIPHERSUITES[SuiteId(suite)] for suite in BINDINGS], ids=str)
 
 
 def text(data: bytes | bytearray) -> str:
@@ -37,14 +37,14 @@ def data_of(text: str) -> bytes:
     return base64.urlsafe_b64decode(text)
 
 
-def name(suite: AnySuite, i: Identifier) -> str:
+def name(suite: AnyCiphersuite, i: Identifier) -> str:
     return text(suite.encode_identifier(i))
 
 
 class Envelope:
     """How frost_rs wraps a share: AES-256-GCM under HKDF-SHA-256 of the two dealers' Diffie-Hellman point."""
 
-    def __init__(self, suite: AnySuite, secret: Scalar, other: Element) -> None:
+    def __init__(self, suite: AnyCiphersuite, secret: Scalar, other: Element) -> None:
         self._suite = suite
         point: Element = secret * other
         prk = hmac(b"FROST_RS", point.encode(), sha256)
@@ -62,7 +62,7 @@ class Envelope:
         return share
 
 
-def run_with_frost_rs(suite: AnySuite) -> tuple[dict[Identifier, pedpop.KeyShare], bytes, bytes]:
+def run_with_frost_rs(suite: AnyCiphersuite) -> tuple[dict[Identifier, pedpop.KeyShare], bytes, bytes]:
     """A 2-of-3 of two of ours and one of theirs; gives our shares, and their key and public key package."""
     binding = BINDINGS[suite.id]
     secret_1, public_1 = binding.round1(name(suite, THEIRS), 2, 3)
@@ -85,7 +85,7 @@ def run_with_frost_rs(suite: AnySuite) -> tuple[dict[Identifier, pedpop.KeyShare
 
 
 @every_binding
-def test_frost_rs_ends_with_the_same_key_in_the_same_bytes(suite: AnySuite) -> None:
+def test_frost_rs_ends_with_the_same_key_in_the_same_bytes(suite: AnyCiphersuite) -> None:
     done, key, public = run_with_frost_rs(suite)
     theirs = KeyPackage.decode(suite, key)
     assert bytes(theirs.encode()) == key
@@ -100,7 +100,7 @@ def test_frost_rs_ends_with_the_same_key_in_the_same_bytes(suite: AnySuite) -> N
         assert old.encode() == public
 
 
-def sign(suite: AnySuite, keys: dict[Identifier, bytes], public: bytes, message: bytes) -> bytes:
+def sign(suite: AnyCiphersuite, keys: dict[Identifier, bytes], public: bytes, message: bytes) -> bytes:
     """Have frost_rs sign with key packages, whoever made them."""
     binding = BINDINGS[suite.id]
     packages = {name(suite, i): text(key) for i, key in keys.items()}
@@ -114,7 +114,7 @@ def sign(suite: AnySuite, keys: dict[Identifier, bytes], public: bytes, message:
 
 @every_binding
 @pytest.mark.parametrize("signers", [(1, 2), (1, 3), (2, 3)], ids=str)
-def test_any_two_of_a_mixed_wallet_sign(suite: AnySuite, signers: tuple[int, int]) -> None:
+def test_any_two_of_a_mixed_wallet_sign(suite: AnyCiphersuite, signers: tuple[int, int]) -> None:
     done, key, public = run_with_frost_rs(suite)
     keys = {**{i: bytes(share.key.encode()) for i, share in done.items()}, THEIRS: key}
     signature = sign(suite, {Identifier(i): keys[Identifier(i)] for i in signers}, public, b"hello")
@@ -124,8 +124,26 @@ def test_any_two_of_a_mixed_wallet_sign(suite: AnySuite, signers: tuple[int, int
 
 
 @every_binding
-def test_frost_rs_signs_with_a_wallet_of_ours(suite: AnySuite) -> None:
-    results = simulate_keygen(descriptor(3, 4, suites=(suite.id,))).run()
-    shares = {i: result.shares[suite.id] for i, result in results.items()}
+def test_frost_rs_signs_with_a_wallet_of_ours(suite: AnyCiphersuite) -> None:
+    simulation = simulate_keygen(descriptor(3, 4, suites=(suite.id,)))
+    simulation.run()
+    shares = {i: stored.shares[suite.id] for i, stored in simulation.stored.items()}
     keys = {i: bytes(shares[i].key.encode()) for i in (Identifier(2), Identifier(3), Identifier(4))}
     sign(suite, keys, shares[THEIRS].public.encode(), b"hello")
+
+
+@every_binding
+def test_any_two_refreshed_shares_of_ours_sign_for_the_old_key_in_frost_rs(suite: AnyCiphersuite) -> None:
+    # frost_rs has no refresh of its own; what it makes of the new shares says whether they are shares of the same key.
+    simulation = simulate_keygen(descriptor(2, 3, suites=(suite.id,)))
+    simulation.run()
+    again = simulate_refresh(simulation.stored)
+    again.run()
+    old, new = (
+        {i: one.shares[suite.id] for i, one in wallets.items()} for wallets in (simulation.stored, again.stored)
+    )
+    public = new[THEIRS].public
+    before = PublicKeyPackage(suite, public.verifying_shares, old[THEIRS].public.group_public_key, None).encode()
+    keys = {i: bytes(share.key.encode()) for i, share in new.items()}
+    for pair in ((1, 2), (1, 3), (2, 3)):
+        sign(suite, {Identifier(i): keys[Identifier(i)] for i in pair}, before, b"hello")

@@ -9,23 +9,49 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto import tags
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.errors import InconsistentBroadcast, ParticipantCheated
-from mpcnode.protocols.certificate import READY_CONTEXT, encode_ready
+from mpcnode.protocols.epoch import encode_ready
 from mpcnode.protocols.execution import ProtocolMessage
 from mpcnode.protocols.frost import pedpop
-from mpcnode.protocols.frost.broadcast import SignedDigest, digest_of, echo_of, equivocators, sign_digest
-from mpcnode.protocols.frost.keygen import _Session, _share_aad
-from mpcnode.protocols.frost.packages import Round2Package
-from mpcnode.types import Identifier, SuiteId
-from tests.helpers.simulate import Tamper, descriptor, seeded, signer, simulate_keygen
+from mpcnode.protocols.frost.dealing import equivocators, share_aad
+from mpcnode.types import EpochId, Identifier, SuiteId
+from tests.helpers.lying_dealer import (
+    LIAR,
+    VICTIM,
+    WRONG_SHARES,
+    Promised,
+    Remake,
+    context_of,
+    lied,
+    promise_of,
+    resealed,
+    signed_by,
+)
+from tests.helpers.simulate import Simulation, Tamper, descriptor, seeded, signer, simulate_keygen
 from tests.helpers.tamper import Change, Rule, extend, flip, put, truncate, twice
 
 SESSION = descriptor(2, 3)
-CONTEXT = SESSION.context
 NAMES = SESSION.participants
-LIAR = Identifier(2)
-VICTIM = Identifier(3)
+LANES: dict[str, tuple[SuiteId | None, ...]] = {
+    "digest": (None,),
+    "commitment": (None, *SESSION.suites),
+    "share": SESSION.suites,
+    "ready": (None,),
+    "wallet_created": (None,),
+}
+
+every_round = pytest.mark.parametrize("kind", LANES)
+
+
+def honest_run() -> Simulation[Any]:
+    simulation = simulate_keygen(SESSION)
+    simulation.run()
+    return simulation
+
+
+CONTEXT = context_of(SESSION, honest_run())
 
 
 def errors_of_the_honest(tamper: Tamper, *, seed: int = 0) -> dict[Identifier, Exception]:
@@ -36,8 +62,8 @@ def errors_of_the_honest(tamper: Tamper, *, seed: int = 0) -> dict[Identifier, E
 def told(liar_tells: Change, kind: str, match: str) -> None:
     """Told to one, that one names the liar; told to both, both do."""
     for victim, hurt in ((VICTIM, {VICTIM}), (None, {1, 3})):
-        for suite in SESSION.suites if kind != "ready" else (None,):
-            rule = Rule(kind, LIAR, victim, liar_tells, suite)
+        for lane in LANES[kind]:
+            rule = lied(liar_tells, kind, victim, lane)
             errors = errors_of_the_honest(rule)
             assert rule.used
             assert errors.keys() == hurt
@@ -47,42 +73,55 @@ def told(liar_tells: Change, kind: str, match: str) -> None:
                 assert match in str(error)
 
 
-KINDS = ["commitment_digest", "commitment", "share", "ready"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["digest", "commitment", "share", "ready"])
 def test_a_message_sent_twice_names_its_sender(kind: str) -> None:
     told(twice, kind, "twice")
 
 
-@pytest.mark.parametrize("kind", ["commitment_digest", "commitment", "ready"])
+@every_round
 def test_a_message_that_is_too_long_names_its_sender(kind: str) -> None:
     told(lambda message: [replace(message, data=message.data + bytes(500))], kind, "too long")
 
 
-def test_a_digest_that_is_cut_short_names_its_sender() -> None:
-    told(truncate, "commitment_digest", "malformed")
+def test_digests_that_are_cut_short_or_too_many_name_their_sender() -> None:
+    told(truncate, "digest", "malformed")
+    told(lambda message: [replace(message, data=message.data[:31])], "digest", "malformed")
+    told(lambda message: [replace(message, data=message.data + bytes(32))], "digest", "malformed")
 
 
-def test_a_digest_or_signature_that_was_changed_names_its_sender() -> None:
-    for at in (32, 63, 64, 127):
-        told(flip(at), "commitment_digest", "invalid signature")
+def test_fresh_bytes_digests_or_a_signature_that_were_changed_name_their_sender() -> None:
+    for at in (32, 63, 64, 95, 96, 127, 128, 159, 160, 223):
+        told(flip(at), "digest", "invalid signature")
 
 
-def test_a_digest_signed_by_somebody_else_names_its_sender() -> None:
-    def change(message: ProtocolMessage) -> Iterable[ProtocolMessage]:
-        assert message.suite is not None
-        signed = sign_digest(signer("mallory"), CONTEXT, message.suite, LIAR, bytes(32))
-        return [replace(message, data=CONTEXT + signed.encode())]
+def test_digests_signed_by_somebody_else_or_as_somebody_else_name_their_sender() -> None:
+    def by_mallory(message: ProtocolMessage) -> Iterable[ProtocolMessage]:
+        return [replace(message, data=signed_by(SESSION, "mallory", promise_of(SESSION, message)))]
 
-    told(change, "commitment_digest", "invalid signature")
+    def as_victim(message: ProtocolMessage) -> Iterable[ProtocolMessage]:
+        return [replace(message, data=signed_by(SESSION, "cli02", promise_of(SESSION, message), dealer=VICTIM))]
+
+    told(by_mallory, "digest", "invalid signature")
+    told(as_victim, "digest", "invalid signature")
 
 
-def test_a_digest_of_another_session_is_inconsistent_and_names_nobody() -> None:
-    errors = errors_of_the_honest(Rule("commitment_digest", LIAR, VICTIM, flip(0)))
+@pytest.mark.parametrize(
+    "change",
+    [
+        flip(0),
+        lambda message: [replace(message, data=bytes(32) + message.data[32:] + bytes(32))],
+        lambda message: [replace(message, data=bytes(32) + message.data[64:])],
+        lambda message: [replace(message, data=bytes(32))],
+    ],
+    ids=["same form", "one suite more", "one suite less", "nothing else"],
+)
+def test_digests_of_another_agreement_are_inconsistent_and_name_nobody(change: Change) -> None:
+    # The proposer may have told its sender of another session, one with other suites.
+    errors = errors_of_the_honest(Rule("digest", LIAR, VICTIM, change))
     (error,) = errors.values()
     assert isinstance(error, InconsistentBroadcast)
     assert error.culprits == ()
+    assert error.suspects == frozenset()
     assert "different things about this session" in str(error)
 
 
@@ -91,30 +130,40 @@ def test_a_commitment_that_was_not_promised_names_its_sender(change: Change) -> 
     told(change, "commitment", "another commitment than it promised")
 
 
-def promise(make: Callable[[Any], bytes]) -> Tamper:
-    """Promise and then reveal what ``make`` makes of a suite, to everybody, in every suite.
+def test_what_was_promised_with_other_fresh_bytes_was_not_promised() -> None:
+    """A dealer cannot promise first and choose what it is bound to afterwards."""
 
-    The liar's own execution is lied to as well, so that it goes on: the echoes it hears are those of what it meant.
-    """
-    meant: dict[Any, dict[Identifier, SignedDigest]] = {suite: {} for suite in SESSION.suites}
+    def change(message: ProtocolMessage) -> Iterable[ProtocolMessage]:
+        return [replace(message, data=signed_by(SESSION, "cli02", promise_of(SESSION, message), fresh=bytes(32)))]
+
+    errors = errors_of_the_honest(Rule("digest", LIAR, None, change))
+    assert errors.keys() == {1, 3}
+    for error in errors.values():
+        assert isinstance(error, ParticipantCheated)
+        assert error.culprits == (NAMES[LIAR],)
+        assert "another commitment than it promised" in str(error)
+
+
+def test_parts_of_another_length_name_their_sender_even_where_they_were_promised() -> None:
+    from mpcnode.protocols.frost.broadcast import contribution_digest_of
+
+    wrong = bytes(63)
 
     def change(sender: Identifier, recipient: Identifier, message: ProtocolMessage) -> Iterable[ProtocolMessage]:
-        suite = message.suite
-        if suite is None or message.kind not in {"commitment_digest", "commitment"}:
+        if sender != LIAR or recipient == LIAR or message.lane is not None:
             return [message]
-        if message.kind == "commitment_digest":
-            meant[suite][sender] = SignedDigest.decode(message.data[32:])
-        elif recipient == LIAR:
-            return [replace(message, echo=echo_of(CONTEXT, suite, meant[suite]))]
-        if sender != LIAR:
-            return [message]
-        package = make(SUITES[suite])
-        if message.kind == "commitment":
-            return [replace(message, data=package)]
-        signed = sign_digest(signer("cli02"), CONTEXT, suite, LIAR, digest_of(CONTEXT, suite, LIAR, package))
-        return [replace(message, data=CONTEXT + signed.encode())]
+        if message.kind == "digest":
+            said = promise_of(SESSION, message)
+            first = contribution_digest_of(SESSION.agreed, LIAR, said.fresh, wrong)
+            return [replace(message, data=signed_by(SESSION, "cli02", said, digests=[first, *said.digests[1:]]))]
+        return [replace(message, data=wrong)] if message.kind == "commitment" else [message]
 
-    return change
+    errors = errors_of_the_honest(change)
+    assert errors.keys() == {1, 3}
+    for error in errors.values():
+        assert isinstance(error, ParticipantCheated)
+        assert error.culprits == (NAMES[LIAR],)
+        assert "64 bytes" in str(error)
 
 
 def package(suite: Any, threshold: int = 2, dealer: Identifier = LIAR) -> bytes:
@@ -134,14 +183,14 @@ def zero_constant(suite: Any) -> bytes:
         (lambda suite: package(suite, 1), "exactly 2 elements"),
         (lambda suite: package(suite, 2)[:-1], "malformed"),
         (lambda suite: b"\x01" + package(suite)[1:], "version 0"),
-        (lambda _suite: package(SUITES[SuiteId("FROST-secp256k1-SHA256-v1")])[:100], "version 0"),
+        (lambda _suite: package(CIPHERSUITES[SuiteId("FROST-secp256k1-SHA256-v1")])[:100], "version 0"),
         (zero_constant, "malformed"),
         (lambda suite: package(suite, dealer=VICTIM), "invalid proof of knowledge"),
     ],
     ids=["points", "cut", "version", "suite", "identity", "proof"],
 )
-def test_a_promised_commitment_that_is_none_names_its_sender(make: Callable[[Any], bytes], match: str) -> None:
-    errors = errors_of_the_honest(promise(make))
+def test_a_promised_commitment_that_is_malformed_names_its_sender(make: Callable[[Any], bytes], match: str) -> None:
+    errors = errors_of_the_honest(Promised(SESSION, make))
     assert errors.keys() == {1, 3}
     for error in errors.values():
         assert isinstance(error, ParticipantCheated)
@@ -150,34 +199,27 @@ def test_a_promised_commitment_that_is_none_names_its_sender(make: Callable[[Any
         assert match in str(error)
 
 
+@pytest.mark.parametrize("lane", LANES["commitment"])
 @pytest.mark.parametrize("echo", [None, bytes(32), b""], ids=["missing", "wrong", "empty"])
-def test_a_wrong_echo_is_inconsistent_and_names_nobody(echo: bytes | None) -> None:
-    rule = Rule("commitment", LIAR, VICTIM, lambda message: [replace(message, echo=echo)])
+def test_a_wrong_echo_is_inconsistent_and_names_nobody(echo: bytes | None, lane: SuiteId | None) -> None:
+    rule = lied(lambda message: [replace(message, echo=echo)], "commitment", VICTIM, lane)
     (error,) = errors_of_the_honest(rule).values()
     assert isinstance(error, InconsistentBroadcast)
     assert error.culprits == ()
     assert error.evidence is not None
 
 
-def equivocation() -> Tamper:
-    """Promise one commitment to the first participant and another to the victim; reveal accordingly."""
-    lie = promise(package)
-
-    def change(sender: Identifier, recipient: Identifier, message: ProtocolMessage) -> Iterable[ProtocolMessage]:
-        lied = lie(sender, recipient, message)
-        return lied if recipient != 1 else [message]
-
-    return change
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_two_promises_show_and_comparing_evidence_names_the_dealer(seed: int) -> None:
-    simulation = simulate_keygen(SESSION, seed=seed, tamper=equivocation())
+    simulation = simulate_keygen(SESSION, seed=seed, tamper=Promised(SESSION, package, {LIAR, VICTIM}))
     errors = {i: error for i, error in simulation.run_all().items() if i != LIAR}
-    # Whoever the order let hear the other's echo knows; nobody honest got as far as sending a share.
+    # The first that the order let hear the other's echo knows; nobody honest got as far as sending a share.
     assert errors
     assert all(isinstance(error, InconsistentBroadcast) and error.culprits == () for error in errors.values())
-    assert all(simulation.executions[i].phase == "commitment" for i in (Identifier(1), VICTIM))
+    for i in (Identifier(1), VICTIM):
+        begun = simulation.executions[i].round
+        assert begun is not None
+        assert begun.kind == "commitment"
     mine, theirs = (simulation.executions[i].evidence for i in (Identifier(1), VICTIM))
     assert mine is not None
     assert theirs is not None
@@ -185,82 +227,53 @@ def test_two_promises_show_and_comparing_evidence_names_the_dealer(seed: int) ->
     assert equivocators(theirs, mine, SESSION) == {LIAR}
 
 
+def test_two_promises_that_differ_in_fresh_bytes_alone_show_and_convict() -> None:
+    """The digests fit only one of them; here both are told the other's, and what counts is the signature."""
+
+    def change(message: ProtocolMessage) -> Iterable[ProtocolMessage]:
+        return [replace(message, data=signed_by(SESSION, "cli02", promise_of(SESSION, message), fresh=bytes(32)))]
+
+    simulation = simulate_keygen(SESSION, tamper=Rule("digest", LIAR, VICTIM, change))
+    simulation.run_all()
+    mine, theirs = (simulation.executions[i].evidence for i in (Identifier(1), VICTIM))
+    assert mine is not None
+    assert theirs is not None
+    assert equivocators(mine, theirs, SESSION) == {LIAR}
+
+
 def test_a_share_that_does_not_open_names_its_sender() -> None:
     for change in (flip(0), flip(-1), truncate, extend):
         told(change, "share", "malformed")
 
 
-Remake = Callable[[ProtocolMessage, bytes], bytes]
-
-
-def resealed(make: Remake) -> Tamper:
-    """Open what the liar sent (the test is in league with it) and seal something else."""
-
-    def change(source: Identifier, recipient: Identifier, message: ProtocolMessage) -> Iterable[ProtocolMessage]:
-        if source != LIAR or recipient != VICTIM or message.kind != "share":
-            return [message]
-        key = signer(NAMES[VICTIM]).public_key
-        aad = _aads[message.suite]
-        plain = make(message, message.data[32:])
-        return [replace(message, data=signer("cli02").seal(key, plain, aad, seeded(0)))]
-
-    return change
-
-
-def _share_aads() -> dict[Any, bytes]:
-    session = _Session(SESSION, CONTEXT, LIAR, signer("cli02"), seeded(0))
-    return {suite: _share_aad(session, suite, LIAR, VICTIM) for suite in SESSION.suites}
-
-
-_aads = _share_aads()
-
-
-def add_one(message: ProtocolMessage, plain: bytes) -> bytes:
-    assert message.suite is not None
-    suite = SUITES[message.suite]
-    share = Round2Package.decode(suite, plain).signing_share + suite.group.scalar(1)
-    return bytes(Round2Package(suite, share).encode())
-
-
-@pytest.mark.parametrize(
-    ("make", "match"),
-    [
-        (add_one, "does not fit its commitment"),
-        (lambda _message, plain: plain[:-1], "malformed"),
-        (lambda _message, plain: plain + b"\x00", "malformed"),
-        (lambda _message, plain: b"\x01" + plain[1:], "malformed"),
-        (lambda _message, plain: plain[:5] + b"\xff" * 32, "below the group order"),
-    ],
-    ids=["wrong", "short", "long", "header", "no scalar"],
-)
+@pytest.mark.parametrize(("make", "match"), WRONG_SHARES.values(), ids=WRONG_SHARES)
 def test_a_wrong_share_well_sealed_names_its_dealer(make: Remake, match: str) -> None:
-    (error,) = errors_of_the_honest(resealed(make)).values()
+    (error,) = errors_of_the_honest(resealed(SESSION, CONTEXT, make)).values()
     assert isinstance(error, ParticipantCheated)
     assert error.culprits == (NAMES[LIAR],)
     assert match in str(error)
 
 
-def test_a_share_is_taken_from_its_dealer_for_its_recipient_suite_and_session_alone() -> None:
-    everything = {}
-    simulation = simulate_keygen(SESSION)
+Places = dict[tuple[Identifier, Identifier, SuiteId | None], bytes]
+
+
+def shares_of(simulation: Simulation[Any]) -> Places:
+    everything: Places = {}
 
     def spy(sender: Identifier, recipient: Identifier, message: ProtocolMessage) -> Iterable[ProtocolMessage]:
         if message.kind == "share":
-            everything[sender, recipient, message.suite] = message.data
+            everything[sender, recipient, message.lane] = message.data
         return [message]
 
     simulation.tamper = spy
     simulation.run()
-    other = simulate_keygen(descriptor(2, 3, seed="other"))
-    elsewhere: dict[Any, bytes] = {}
+    return everything
 
-    def spy_there(sender: Identifier, recipient: Identifier, message: ProtocolMessage) -> Iterable[ProtocolMessage]:
-        if message.kind == "share":
-            elsewhere[sender, recipient, message.suite] = message.data
-        return [message]
 
-    other.tamper = spy_there
-    other.run()
+def test_a_share_is_taken_from_its_dealer_for_its_recipient_suite_and_session_alone() -> None:
+    everything = shares_of(simulate_keygen(SESSION))
+    # The same proposal, accepted by the same people again.
+    elsewhere = shares_of(simulate_keygen(SESSION, seed=1))
     first, second = SESSION.suites
     for wrong in (
         everything[Identifier(1), VICTIM, first],
@@ -268,16 +281,15 @@ def test_a_share_is_taken_from_its_dealer_for_its_recipient_suite_and_session_al
         everything[LIAR, VICTIM, second],
         elsewhere[LIAR, VICTIM, first],
     ):
-        rule = Rule("share", LIAR, VICTIM, put(0, wrong), first)
-        (error,) = errors_of_the_honest(rule).values()
+        (error,) = errors_of_the_honest(lied(put(0, wrong), "share", VICTIM, first)).values()
         assert "not sealed by this sender to us for this purpose" in str(error)
         assert isinstance(error, ParticipantCheated)
         assert error.culprits == (NAMES[LIAR],)
 
 
-def test_a_ready_for_another_transcript_names_its_sender() -> None:
-    other = encode_ready(bytes(32), signer("cli02").sign(READY_CONTEXT, bytes(32)))
-    told(put(0, other), "ready", "another transcript")
+def test_a_ready_for_another_epoch_names_its_sender() -> None:
+    other = EpochId(bytes(32))
+    told(put(0, encode_ready(other, signer("cli02").sign(tags.READY, other))), "ready", "another epoch")
 
 
 def test_a_ready_with_a_wrong_signature_names_its_sender() -> None:
@@ -285,11 +297,20 @@ def test_a_ready_with_a_wrong_signature_names_its_sender() -> None:
     told(truncate, "ready", "malformed")
 
 
+def test_wrong_last_words_name_their_sender_and_undo_nothing() -> None:
+    told(flip(0), "wallet_created", "malformed")
+    told(truncate, "wallet_created", "malformed")
+    simulation = simulate_keygen(SESSION, tamper=Rule("wallet_created", LIAR, None, flip(0)))
+    assert simulation.run_all().keys() == {1, 3}
+    for execution in simulation.executions.values():
+        result = execution.result
+        assert result.certificate.complete_for(result.statement, None)
+
+
 def test_every_share_is_sealed_for_one_place_of_one_session() -> None:
-    sessions = [_Session(SESSION, context, LIAR, signer("cli02"), seeded(0)) for context in (CONTEXT, bytes(32))]
     places = [
-        _share_aad(session, suite, dealer, recipient)
-        for session in sessions
+        share_aad(bound, suite, dealer, recipient)
+        for bound in (CONTEXT, bytes(32))
         for suite in SESSION.suites
         for dealer in NAMES
         for recipient in NAMES

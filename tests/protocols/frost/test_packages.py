@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.errors import DecodeError
 from mpcnode.protocols.frost import pedpop
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage, Round1Package, Round2Package
@@ -18,10 +18,10 @@ from tests.helpers.simulate import seeded
 ME = Identifier(2)
 EVERYBODY = [Identifier(i) for i in (1, 2, 3)]
 
-every_suite = pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+every_suite = pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
 
 
-def key_share(suite: AnySuite) -> pedpop.KeyShare:
+def key_share(suite: AnyCiphersuite) -> pedpop.KeyShare:
     dealt = {i: pedpop.commit(suite, i, 2, seeded(i)) for i in EVERYBODY}
     packages = {i: package for i, (_, package) in dealt.items()}
     return pedpop.finish(suite, ME, packages, {i: f.evaluate(ME) for i, (f, _) in dealt.items()})
@@ -30,7 +30,7 @@ def key_share(suite: AnySuite) -> pedpop.KeyShare:
 Codec = tuple[bytes, Callable[[bytes], Any]]
 
 
-def codecs(suite: AnySuite) -> dict[str, Codec]:
+def codecs(suite: AnyCiphersuite) -> dict[str, Codec]:
     """Each package's bytes, and what takes them."""
     share = key_share(suite)
     round1 = pedpop.commit(suite, ME, 2, seeded("package"))[1]
@@ -43,18 +43,18 @@ def codecs(suite: AnySuite) -> dict[str, Codec]:
     }
 
 
-ALL = [(suite, name) for suite in SUITES.values() for name in codecs(suite)]
+ALL = [(suite, name) for suite in CIPHERSUITES.values() for name in codecs(suite)]
 every_package = pytest.mark.parametrize(("suite", "name"), ALL, ids=str)
 
 
 @every_package
-def test_its_bytes_come_back(suite: AnySuite, name: str) -> None:
+def test_its_bytes_come_back(suite: AnyCiphersuite, name: str) -> None:
     data, decode = codecs(suite)[name]
     assert bytes(decode(data).encode()) == data
 
 
 @every_package
-def test_it_is_refused_truncated_at_every_byte_and_with_a_byte_more(suite: AnySuite, name: str) -> None:
+def test_it_is_refused_truncated_at_every_byte_and_with_a_byte_more(suite: AnyCiphersuite, name: str) -> None:
     data, decode = codecs(suite)[name]
     # Without its last two bytes a public key package is what frost-core wrote before version 3.
     old = len(data) - 2 if name == "public key" else None
@@ -67,7 +67,7 @@ def test_it_is_refused_truncated_at_every_byte_and_with_a_byte_more(suite: AnySu
 
 
 @every_package
-def test_another_version_or_suite_is_refused(suite: AnySuite, name: str) -> None:
+def test_another_version_or_suite_is_refused(suite: AnyCiphersuite, name: str) -> None:
     data, decode = codecs(suite)[name]
     assert data[:5] == b"\x00" + crc32(suite.id.encode()).to_bytes(4, "big")
     for header in (b"\x01" + data[1:5], data[:1] + bytes(4), data[4::-1]):
@@ -77,7 +77,7 @@ def test_another_version_or_suite_is_refused(suite: AnySuite, name: str) -> None
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(ALL), st.binary(max_size=200))
-def test_bytes_are_a_package_or_a_decode_error(which: tuple[AnySuite, str], tail: bytes) -> None:
+def test_bytes_are_a_package_or_a_decode_error(which: tuple[AnyCiphersuite, str], tail: bytes) -> None:
     suite, name = which
     valid, decode = codecs(suite)[name]
     data = valid[:5] + tail
@@ -90,7 +90,7 @@ def test_bytes_are_a_package_or_a_decode_error(which: tuple[AnySuite, str], tail
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(ALL), st.data())
-def test_a_changed_package_is_refused_or_another_one(which: tuple[AnySuite, str], draw: st.DataObject) -> None:
+def test_a_changed_package_is_refused_or_another_one(which: tuple[AnyCiphersuite, str], draw: st.DataObject) -> None:
     suite, name = which
     valid, decode = codecs(suite)[name]
     data = bytearray(valid)
@@ -103,7 +103,7 @@ def test_a_changed_package_is_refused_or_another_one(which: tuple[AnySuite, str]
 
 
 def test_the_formats_are_fixed_for_good() -> None:
-    suite = next(iter(SUITES.values()))
+    suite = next(iter(CIPHERSUITES.values()))
     share = suite.group.scalar(7)
     assert Round2Package(suite, share).encode().hex() == "00b169f0da" + "07" + "00" * 31
     Y, Q = suite.group.scalar_base_mult(share), suite.group.generator
@@ -116,7 +116,7 @@ def test_the_formats_are_fixed_for_good() -> None:
 
 
 @every_suite
-def test_a_round_1_package_has_the_size_it_says(suite: AnySuite) -> None:
+def test_a_round_1_package_has_the_size_it_says(suite: AnyCiphersuite) -> None:
     for threshold in (2, 3, 5):
         package = pedpop.commit(suite, ME, threshold, seeded(threshold))[1]
         assert len(package.encode()) == Round1Package.size(suite, threshold)
@@ -124,14 +124,14 @@ def test_a_round_1_package_has_the_size_it_says(suite: AnySuite) -> None:
 
 @every_suite
 @pytest.mark.parametrize("threshold", [1, 3])
-def test_a_commitment_of_another_length_is_refused(suite: AnySuite, threshold: int) -> None:
+def test_a_commitment_of_another_length_is_refused(suite: AnyCiphersuite, threshold: int) -> None:
     data = pedpop.commit(suite, ME, 2, seeded(0))[1].encode()
     with pytest.raises(DecodeError, match=f"exactly {threshold}"):
         Round1Package.decode(suite, threshold, data)
 
 
 def test_a_commitment_to_zero_is_refused() -> None:
-    suite = next(iter(SUITES.values()))
+    suite = next(iter(CIPHERSUITES.values()))
     data = bytearray(pedpop.commit(suite, ME, 2, seeded(0))[1].encode())
     for at in (6, 38):
         wrong = data[:at] + b"\x01" + bytes(31) + data[at + 32 :]
@@ -140,7 +140,7 @@ def test_a_commitment_to_zero_is_refused() -> None:
 
 
 def test_a_number_has_one_encoding() -> None:
-    suite = next(iter(SUITES.values()))
+    suite = next(iter(CIPHERSUITES.values()))
     data = pedpop.commit(suite, ME, 2, seeded(0))[1].encode()
     for number in (b"\x82\x00", b"\x82\x80\x00", b"\x82\x80\x80\x00", b"\xff\xff\xff", b"\xff\xff\x04"):
         with pytest.raises(DecodeError, match="a number"):
@@ -148,7 +148,7 @@ def test_a_number_has_one_encoding() -> None:
 
 
 @every_suite
-def test_a_key_package_whose_parts_do_not_belong_together_is_refused(suite: AnySuite) -> None:
+def test_a_key_package_whose_parts_do_not_belong_together_is_refused(suite: AnyCiphersuite) -> None:
     key = key_share(suite).key
     data = bytearray(key.encode())
     start = 5 + 32
@@ -159,7 +159,7 @@ def test_a_key_package_whose_parts_do_not_belong_together_is_refused(suite: AnyS
 
 @every_suite
 @pytest.mark.parametrize("identifier", [0, 65, -1])
-def test_an_identifier_out_of_range_is_refused(suite: AnySuite, identifier: int) -> None:
+def test_an_identifier_out_of_range_is_refused(suite: AnyCiphersuite, identifier: int) -> None:
     data = key_share(suite).key.encode()
     with pytest.raises(DecodeError, match="1 to 64"):
         KeyPackage.decode(suite, data[:5] + suite.encode_identifier(Identifier(identifier)) + data[37:])
@@ -167,7 +167,7 @@ def test_an_identifier_out_of_range_is_refused(suite: AnySuite, identifier: int)
 
 @every_suite
 @pytest.mark.parametrize("threshold", [0, 1, 65])
-def test_a_threshold_out_of_range_is_refused(suite: AnySuite, threshold: int) -> None:
+def test_a_threshold_out_of_range_is_refused(suite: AnyCiphersuite, threshold: int) -> None:
     share = key_share(suite)
     with pytest.raises(DecodeError, match="threshold"):
         KeyPackage.decode(suite, share.key.encode()[:-1] + bytes([threshold]))
@@ -176,7 +176,7 @@ def test_a_threshold_out_of_range_is_refused(suite: AnySuite, threshold: int) ->
 
 
 @every_suite
-def test_verifying_shares_come_in_order_each_once(suite: AnySuite) -> None:
+def test_verifying_shares_come_in_order_each_once(suite: AnyCiphersuite) -> None:
     data = key_share(suite).public.encode()
     size = 32 + suite.group.element_size
     first, second = data[6 : 6 + size], data[6 + size : 6 + 2 * size]
@@ -186,7 +186,7 @@ def test_verifying_shares_come_in_order_each_once(suite: AnySuite) -> None:
 
 
 @every_suite
-def test_a_public_key_package_has_2_to_64_participants_and_writes_no_absent_threshold(suite: AnySuite) -> None:
+def test_a_public_key_package_has_2_to_64_participants_and_writes_no_absent_threshold(suite: AnyCiphersuite) -> None:
     data = key_share(suite).public.encode()
     for total in (0, 1, 65):
         with pytest.raises(DecodeError, match="2 to 64"):
@@ -199,7 +199,7 @@ def test_a_public_key_package_has_2_to_64_participants_and_writes_no_absent_thre
 
 
 @every_suite
-def test_secrets_are_not_shown(suite: AnySuite) -> None:
+def test_secrets_are_not_shown(suite: AnyCiphersuite) -> None:
     secret = suite.group.scalar(0xC0FFEE)
     key = KeyPackage(suite, ME, secret, suite.group.generator, suite.group.generator, 2)
     for package in (Round2Package(suite, secret), key, key_share(suite)):

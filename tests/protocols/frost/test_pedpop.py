@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from btclib_secp256k1 import xonly
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite, Signature
+from mpcnode.crypto.adjustment import default_adjustments
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite, Signature
 from mpcnode.crypto.polynomial import Polynomial, lagrange_coefficient
 from mpcnode.protocols.frost import pedpop
+from mpcnode.protocols.frost.adjusting import adjust_key, adjust_public
 from mpcnode.protocols.frost.packages import Round1Package
 from mpcnode.protocols.rounds import Fault
 from mpcnode.types import Identifier, SuiteId
@@ -17,7 +18,7 @@ from tests.helpers.vectors import load_vectors
 EVERYBODY = [Identifier(i) for i in (1, 2, 3)]
 ME = EVERYBODY[0]
 
-every_suite = pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+every_suite = pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
 
 ZF = {
     "FROST-ED25519-SHA512-v1": "zf-frost-ed25519",
@@ -29,7 +30,7 @@ ZF = {
 class ZfVectors:
     """The three participants of ``vectors_dkg.json``."""
 
-    def __init__(self, suite: AnySuite) -> None:
+    def __init__(self, suite: AnyCiphersuite) -> None:
         self.suite = suite
         self.inputs: dict[str, Any] = load_vectors(f"{ZF[suite.id]}/vectors_dkg.json")["inputs"]
 
@@ -53,13 +54,13 @@ class ZfVectors:
         return Round1Package.decode(self.suite, 2, header + b"\x02" + commitment + bytes([len(proof)]) + proof)
 
 
-def _any_proof(suite: AnySuite) -> Signature[Any, Any]:
+def _any_proof(suite: AnyCiphersuite) -> Signature[Any, Any]:
     return Signature(suite.group.generator, suite.group.scalar(1))
 
 
-@pytest.fixture(params=SUITES)
+@pytest.fixture(params=CIPHERSUITES)
 def zf(request: Any) -> ZfVectors:
-    return ZfVectors(SUITES[SuiteId(request.param)])
+    return ZfVectors(CIPHERSUITES[SuiteId(request.param)])
 
 
 def test_commitments_are_those_of_the_vectors(zf: ZfVectors) -> None:
@@ -82,22 +83,27 @@ def test_shares_are_those_of_the_vectors(zf: ZfVectors) -> None:
             assert zf.polynomial(Identifier(int(dealer))).evaluate(recipient).encode().hex() == share
 
 
-def test_the_key_is_that_of_the_vectors_tweak_included(zf: ZfVectors) -> None:
+def test_the_key_is_that_of_the_vectors_after_its_tweak(zf: ZfVectors) -> None:
     packages = {i: zf.package(i) for i in EVERYBODY}
     for me in EVERYBODY:
         received = {Identifier(int(i)): zf.scalar(share) for i, share in zf.of(me)["signing_shares"].items()}
         share = pedpop.finish(zf.suite, me, packages, {**received, me: zf.polynomial(me).evaluate(me)})
-        assert share.key.signing_share.encode().hex() == zf.of(me)["signing_share"]
-        assert share.key.verifying_share.encode().hex() == zf.of(me)["verifying_share"]
-        assert share.key.group_public_key.encode().hex() == zf.inputs["verifying_key"]
+        # The vectors of the Taproot suite are of the output key; what is stored is the key before its tweak.
+        adjustments = default_adjustments(zf.suite.id)
+        key, public = adjust_key(share.key, adjustments), adjust_public(share.public, adjustments)
+        assert key.signing_share.encode().hex() == zf.of(me)["signing_share"]
+        assert key.verifying_share.encode().hex() == zf.of(me)["verifying_share"]
+        assert (
+            key.group_public_key.encode().hex() == public.group_public_key.encode().hex() == zf.inputs["verifying_key"]
+        )
         for i in EVERYBODY:
-            assert share.public.verifying_shares[i].encode().hex() == zf.of(i)["verifying_share"]
+            assert public.verifying_shares[i].encode().hex() == zf.of(i)["verifying_share"]
 
 
 Dealt = dict[Identifier, tuple[Polynomial[Any, Any], Round1Package]]
 
 
-def deal(suite: AnySuite, seed: object = 0, threshold: int = 2) -> Dealt:
+def deal(suite: AnyCiphersuite, seed: object = 0, threshold: int = 2) -> Dealt:
     return {i: pedpop.commit(suite, i, threshold, seeded(seed, i)) for i in EVERYBODY}
 
 
@@ -111,7 +117,7 @@ def shares_for(me: Identifier, dealt: Dealt) -> dict[Identifier, Any]:
 
 @every_suite
 @pytest.mark.parametrize("seed", range(4))
-def test_any_two_shares_make_the_secret_of_the_group_public_key(suite: AnySuite, seed: int) -> None:
+def test_any_two_shares_make_the_secret_of_the_group_public_key(suite: AnyCiphersuite, seed: int) -> None:
     dealt = deal(suite, seed)
     done = {me: pedpop.finish(suite, me, packages_of(dealt), shares_for(me, dealt)) for me in EVERYBODY}
     assert len({share.public.encode() for share in done.values()}) == 1
@@ -122,30 +128,40 @@ def test_any_two_shares_make_the_secret_of_the_group_public_key(suite: AnySuite,
         assert suite.group.scalar_base_mult(secret) == done[ME].key.group_public_key
 
 
+@every_suite
 @pytest.mark.parametrize("seed", range(6))
-def test_taproots_key_is_bip_341s_output_key_for_either_parity(seed: int) -> None:
-    suite = SUITES[SuiteId("FROST-secp256k1-SHA256-TR-v1")]
-    plain = SUITES[SuiteId("FROST-secp256k1-SHA256-v1")]
+def test_what_is_stored_is_the_key_itself_with_its_parity(suite: AnyCiphersuite, seed: int) -> None:
     dealt = deal(suite, seed)
-    internal = suite.group.sum(package.commitment[0] for package in packages_of(dealt).values())
-    tweak = suite.finish_key(internal)._tweak
-    assert tweak is not None
-    output, parity = xonly.tweak_add(internal.encode()[1:], tweak.encode())
+    key = suite.group.sum(package.commitment[0] for package in packages_of(dealt).values())
     share = pedpop.finish(suite, ME, packages_of(dealt), shares_for(ME, dealt))
-    assert share.key.group_public_key.encode() == bytes([2 + parity]) + output
-    # What the plain suite makes of the same dealing is the key before the tweak.
-    assert pedpop.finish(plain, ME, packages_of(dealt), shares_for(ME, dealt)).key.group_public_key == internal
+    assert share.key.group_public_key == share.public.group_public_key == key
+    assert len(key.encode()) == suite.group.element_size
 
 
 def test_both_parities_of_the_key_were_among_those_seeds() -> None:
-    suite = SUITES[SuiteId("FROST-secp256k1-SHA256-TR-v1")]
+    suite = CIPHERSUITES[SuiteId("FROST-secp256k1-SHA256-TR-v1")]
     sums = [suite.group.sum(p.commitment[0] for p in packages_of(deal(suite, seed)).values()) for seed in range(6)]
     assert {internal.encode()[0] for internal in sums} == {2, 3}
 
 
+def test_identifiers_are_what_they_are_and_not_positions() -> None:
+    suite = CIPHERSUITES[SuiteId("FROST-ED25519-SHA512-v1")]
+    roster = [Identifier(i) for i in (2, 7, 64)]
+    dealt = {i: pedpop.commit(suite, i, 2, seeded("gap", i)) for i in roster}
+    packages = packages_of(dealt)
+    done = {me: pedpop.finish(suite, me, packages, shares_for(me, dealt)) for me in roster}
+    assert len({share.public.encode() for share in done.values()}) == 1
+    for me, share in done.items():
+        assert list(share.public.verifying_shares) == roster
+        assert share.public.verifying_shares[me] == share.key.verifying_share
+    lambdas = {i: lagrange_coefficient(suite.group, i, roster[1:]) for i in roster[1:]}
+    secret = suite.group.sum_scalars(lambdas[i] * done[i].key.signing_share for i in lambdas)
+    assert suite.group.scalar_base_mult(secret) == done[roster[0]].key.group_public_key
+
+
 @every_suite
 @pytest.mark.parametrize("liars", [[2], [3], [2, 3]])
-def test_dealers_of_wrong_shares_are_named_and_nobody_else(suite: AnySuite, liars: list[int]) -> None:
+def test_dealers_of_wrong_shares_are_named_and_nobody_else(suite: AnyCiphersuite, liars: list[int]) -> None:
     dealt = deal(suite)
     shares = shares_for(ME, dealt)
     for k, liar in enumerate(liars, 1):
@@ -156,7 +172,7 @@ def test_dealers_of_wrong_shares_are_named_and_nobody_else(suite: AnySuite, liar
 
 
 @every_suite
-def test_errors_that_cancel_leave_a_good_key(suite: AnySuite) -> None:
+def test_errors_that_cancel_leave_a_good_key(suite: AnyCiphersuite) -> None:
     dealt = deal(suite)
     shares, one = shares_for(ME, dealt), suite.group.scalar(1)
     honest = pedpop.finish(suite, ME, packages_of(dealt), shares)
@@ -166,7 +182,7 @@ def test_errors_that_cancel_leave_a_good_key(suite: AnySuite) -> None:
 
 
 @every_suite
-def test_a_key_that_cancels_is_no_key(suite: AnySuite) -> None:
+def test_a_key_that_cancels_is_no_key(suite: AnyCiphersuite) -> None:
     a, b = deal(suite)[ME][0], deal(suite, "b")[Identifier(2)][0]
     minus = [-(x + y) for x, y in zip(a._coefficients, b._coefficients, strict=True)]
     polynomials = dict(zip(EVERYBODY, [a, b, Polynomial(suite.group, minus)], strict=True))
@@ -176,9 +192,8 @@ def test_a_key_that_cancels_is_no_key(suite: AnySuite) -> None:
     assert caught.value.culprits == set()
 
 
-# Taproot's tweak moves such a share away from 0.
-@pytest.mark.parametrize("suite", [suite for suite in SUITES.values() if not suite.id.endswith("TR-v1")], ids=str)
-def test_a_signing_share_that_cancels_is_no_key(suite: AnySuite) -> None:
+@every_suite
+def test_a_signing_share_that_cancels_is_no_key(suite: AnyCiphersuite) -> None:
     # f(x) = a - a x / 2 is 0 for participant 2, whose verifying share nobody could send.
     a = suite.group.scalar(42)
     f = Polynomial(suite.group, [a, suite.group.scalar(-21)])
@@ -190,7 +205,7 @@ def test_a_signing_share_that_cancels_is_no_key(suite: AnySuite) -> None:
 
 
 @every_suite
-def test_a_proof_of_knowledge_holds_for_its_dealer_commitment_and_proof_alone(suite: AnySuite) -> None:
+def test_a_proof_of_knowledge_holds_for_its_dealer_commitment_and_proof_alone(suite: AnyCiphersuite) -> None:
     _, package = pedpop.commit(suite, ME, 2, seeded(1))
     assert pedpop.verify_proof_of_knowledge(ME, package)
     proof, one = package.proof_of_knowledge, suite.group.scalar(1)
@@ -204,7 +219,7 @@ def test_a_proof_of_knowledge_holds_for_its_dealer_commitment_and_proof_alone(su
 
 
 @every_suite
-def test_a_rogue_commitment_has_no_proof(suite: AnySuite) -> None:
+def test_a_rogue_commitment_has_no_proof(suite: AnyCiphersuite) -> None:
     # The third wants the key to be its own: it commits to its point minus everybody else's.
     dealt = deal(suite)
     own = suite.group.scalar_base_mult(suite.group.scalar(99))
@@ -215,7 +230,7 @@ def test_a_rogue_commitment_has_no_proof(suite: AnySuite) -> None:
 
 
 @every_suite
-def test_the_nonce_of_a_proof_is_wiped(suite: AnySuite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nonce_of_a_proof_is_wiped(suite: AnyCiphersuite, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
     draw = type(suite).random_nonce
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.protocols.frost import round1
 from tests.helpers.signing_vectors import SOURCES, SigningVectors
 from tests.helpers.simulate import seeded
 
-every_suite = pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+every_suite = pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
 
 
 @pytest.fixture(params=SOURCES)
@@ -29,7 +29,7 @@ def test_nonces_and_commitments_are_those_of_the_vectors(vectors: SigningVectors
 
 
 @every_suite
-def test_commitments_are_of_the_nonces(suite: AnySuite) -> None:
+def test_commitments_are_of_the_nonces(suite: AnyCiphersuite) -> None:
     nonces = round1.commit(suite, suite.group.scalar(7), seeded("nonces"))
     commitments = nonces.commitments
     hiding, binding = nonces.take()
@@ -39,7 +39,7 @@ def test_commitments_are_of_the_nonces(suite: AnySuite) -> None:
 
 
 @every_suite
-def test_a_nonce_depends_on_randomness_and_on_the_share(suite: AnySuite) -> None:
+def test_a_nonce_depends_on_randomness_and_on_the_share(suite: AnyCiphersuite) -> None:
     share, other = suite.group.scalar(7), suite.group.scalar(8)
     nonce = round1.nonce_generate(suite, share, seeded(1))
     assert nonce == round1.nonce_generate(suite, share, seeded(1))
@@ -49,7 +49,7 @@ def test_a_nonce_depends_on_randomness_and_on_the_share(suite: AnySuite) -> None
 
 
 @every_suite
-def test_nonces_are_taken_once(suite: AnySuite) -> None:
+def test_nonces_are_taken_once(suite: AnyCiphersuite) -> None:
     nonces = round1.commit(suite, suite.group.scalar(7), seeded(1))
     nonces.take()
     with pytest.raises(ValueError, match="used or wiped"):
@@ -57,7 +57,7 @@ def test_nonces_are_taken_once(suite: AnySuite) -> None:
 
 
 @every_suite
-def test_wiped_nonces_are_gone(suite: AnySuite) -> None:
+def test_wiped_nonces_are_gone(suite: AnyCiphersuite) -> None:
     nonces = round1.commit(suite, suite.group.scalar(7), seeded(1))
     scalars = list(nonces._scalars)
     nonces.wipe()
@@ -69,7 +69,7 @@ def test_wiped_nonces_are_gone(suite: AnySuite) -> None:
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_nonces_cannot_be_copied_or_stored(duplicate: Any) -> None:
-    suite = next(iter(SUITES.values()))
+    suite = next(iter(CIPHERSUITES.values()))
     nonces = round1.commit(suite, suite.group.scalar(7), seeded(1))
     with pytest.raises(TypeError, match="used once"):
         duplicate(nonces)
@@ -77,7 +77,7 @@ def test_nonces_cannot_be_copied_or_stored(duplicate: Any) -> None:
 
 
 def test_nonces_do_not_show_themselves() -> None:
-    suite = next(iter(SUITES.values()))
+    suite = next(iter(CIPHERSUITES.values()))
     nonces = round1.commit(suite, suite.group.scalar(7), seeded(1))
     shown = repr(nonces) + str(nonces)
     hiding, binding = nonces.take()
@@ -87,12 +87,12 @@ def test_nonces_do_not_show_themselves() -> None:
 
 
 def test_what_the_nonce_is_hashed_from_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
-    suite = next(iter(SUITES.values()))
+    suite = next(iter(CIPHERSUITES.values()))
     hashed: list[bytearray] = []
     seen: list[bytes] = []
     h3 = type(suite).H3
 
-    def spy(self: AnySuite, m: bytearray) -> Any:
+    def spy(self: AnyCiphersuite, m: bytearray) -> Any:
         hashed.append(m)
         seen.append(bytes(m))
         return h3(self, m)

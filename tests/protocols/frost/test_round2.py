@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.protocols.frost import round1, round2
 from mpcnode.protocols.frost.binding import Binding, bind
 from mpcnode.protocols.frost.packages import KeyPackage
@@ -36,7 +36,7 @@ class Signing:
 
     def __init__(self, suite: SuiteId) -> None:
         self.wallet = wallet(suite, 2, 3)
-        self.suite = SUITES[suite]
+        self.suite = CIPHERSUITES[suite]
         self.nonces = {i: self.commit(i) for i in (ONE, THREE)}
         self.package = SigningPackage(self.suite, {i: n.commitments for i, n in self.nonces.items()}, b"hello")
 
@@ -50,7 +50,7 @@ class Signing:
         return bind(package, self.key(ONE).group_public_key)
 
 
-@pytest.fixture(params=SUITES)
+@pytest.fixture(params=CIPHERSUITES)
 def signing(request: Any) -> Signing:
     return Signing(request.param)
 
@@ -79,7 +79,7 @@ def another_key(signing: Signing) -> tuple[Binding, KeyPackage]:
 
 
 def another_suite(signing: Signing) -> tuple[Binding, KeyPackage]:
-    suite = next(suite for suite in SUITES if suite != signing.suite.id)
+    suite = next(suite for suite in CIPHERSUITES if suite != signing.suite.id)
     return signing.bind(signing.package), wallet(suite, 2, 3)[ONE].key
 
 

@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
+from zlib import crc32
 
 import pytest
 from btclib_secp256k1 import ssa
@@ -12,16 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nacl.bindings import crypto_sign_open
 
-from mpcnode.crypto.ciphersuite import SUITES
-from mpcnode.crypto.verification import verify
+from mpcnode.crypto.adjustment import TaprootTweak, adjusted_key, default_adjustments
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
+from mpcnode.crypto.suites import SUITES, verify
+from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.protocols.execution import Execution
-from mpcnode.protocols.frost import round1, tweak
+from mpcnode.protocols.frost import adjusting, round1
 from mpcnode.protocols.frost import sign as module
-from mpcnode.protocols.frost.keygen import KeygenResult
 from mpcnode.protocols.frost.round1 import SigningNonces
-from mpcnode.protocols.frost.sign import COMMITMENT_LIST, COMMITMENTS, SIGNATURE_SHARE, _Session, sign
+from mpcnode.protocols.frost.sign import NONCE_LIST, NONCES, SIGNATURE_SHARE, _Session, nonce_randomness, sign
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
-from mpcnode.types import Identifier, SuiteId
+from mpcnode.types import EpochId, Identifier, SuiteId
 from tests.helpers import simulate
 from tests.helpers.signing import (
     ED25519,
@@ -29,12 +31,11 @@ from tests.helpers.signing import (
     TAPROOT,
     Wallet,
     execution,
-    name_of,
     signing_descriptor,
     simulate_sign,
     wallet,
 )
-from tests.helpers.simulate import seeded, simulate_keygen
+from tests.helpers.simulate import created, name_of, refreshed, seeded
 
 ONE, TWO, THREE = (Identifier(i) for i in (1, 2, 3))
 
@@ -59,9 +60,11 @@ def sessions(draw: st.DrawFn) -> tuple[SigningDescriptor, Wallet, int]:
     threshold = draw(st.integers(2, total))
     signers = draw(st.sets(st.integers(1, total), min_size=threshold, max_size=total))
     messages = draw(st.lists(st.binary(max_size=100), min_size=1, max_size=3))
-    root = draw(st.sampled_from([None, b"", bytes(32)])) if suite == TAPROOT else None
+    tweaks = [(TaprootTweak(),), (TaprootTweak(bytes(32)),)] if suite == TAPROOT else [()]
     keys = wallet(suite, threshold, total, draw(st.integers(0, 3)))
-    return signing_descriptor(keys, sorted(signers), messages, merkle_root=root), keys, draw(st.integers(0, 2**32))
+    adjustments = draw(st.sampled_from(tweaks))
+    descriptor = signing_descriptor(keys, sorted(signers), messages, adjustments=adjustments)
+    return descriptor, keys, draw(st.integers(0, 2**32))
 
 
 @given(sessions())
@@ -86,13 +89,13 @@ def test_five_of_nine_sign_with_four_away() -> None:
 
 
 def test_a_wallet_of_our_key_generation_signs_for_both_worlds() -> None:
-    created: Any = simulate_keygen(simulate.descriptor(2, 3)).run()
-    results: dict[Identifier, KeygenResult] = created
+    wallets = created(2, 3)
     for suite in (ED25519, TAPROOT):
-        keys = {i: result.shares[suite] for i, result in results.items()}
+        keys = {i: stored.shares[suite] for i, stored in wallets.items()}
         descriptor = signing_descriptor(keys, [1, 3])
         (signature,) = check(descriptor, dict(simulate_sign(descriptor, keys).run()))
-        key = results[ONE].group_public_keys[suite]
+        internal = wallets[ONE].statement.keys(suite).group_public_key
+        key = adjusted_key(suite, internal, default_adjustments(suite))
         if suite == ED25519:
             assert crypto_sign_open(signature + b"hello", key) == b"hello"
         else:
@@ -122,7 +125,7 @@ def test_a_thousand_messages_are_signed_in_the_same_three_rounds(suite: SuiteId)
         return [message]
 
     check(descriptor, dict(simulate_sign(descriptor, keys, tamper=note).run()))
-    assert kinds == {COMMITMENTS, COMMITMENT_LIST, SIGNATURE_SHARE}
+    assert kinds == {NONCES, NONCE_LIST, SIGNATURE_SHARE}
 
 
 def test_two_sessions_have_nothing_in_common() -> None:
@@ -141,7 +144,8 @@ def test_a_session_says_whom_it_waits_for_and_in_which_round() -> None:
     for i in (ONE, THREE):
         waiting = simulation.executions[i]
         assert not waiting.finished
-        assert waiting.phase == SIGNATURE_SHARE
+        assert waiting.round is not None
+        assert waiting.round.kind == SIGNATURE_SHARE
         assert waiting.waiting_for == {TWO}
         waiting.close()
     assert simulation.executions[TWO].finished
@@ -180,7 +184,7 @@ def test_a_key_of_another_wallet_is_refused() -> None:
 
 def test_a_key_of_another_suite_is_refused_even_where_the_point_is_the_same() -> None:
     share = wallet(TAPROOT, 2, 3)[ONE]
-    descriptor, plain = signing_descriptor(wallet(TAPROOT, 2, 3), [1, 2]), SUITES[PLAIN]
+    descriptor, plain = signing_descriptor(wallet(TAPROOT, 2, 3), [1, 2]), CIPHERSUITES[PLAIN]
     with pytest.raises(ValueError, match="session's suite"):
         start(descriptor, key=replace(share.key, suite=plain))
     with pytest.raises(ValueError, match="session's suite"):
@@ -217,8 +221,86 @@ def test_another_threshold_than_the_wallets_is_refused() -> None:
 
 
 def test_a_stranger_to_the_wallet_is_no_signer() -> None:
-    with pytest.raises(ValueError, match="none of the wallet"):
+    with pytest.raises(ValueError, match="not of the wallet"):
         start(signing_descriptor(wallet(ED25519, 2, 3), [1, 2, 4]))
+
+
+def test_verifying_shares_of_another_epoch_are_refused() -> None:
+    # The same key, shared anew: the group public key alone does not tell the epochs apart.
+    before, after = (wallets[ONE].shares[ED25519] for wallets in (created(2, 3), refreshed(2, 3)))
+    assert before.key.group_public_key == after.key.group_public_key
+    keys = {ONE: before}
+    with pytest.raises(ValueError, match="different epochs"):
+        start(signing_descriptor(keys, [1, 2]), keys=keys, public=after.public)
+    with pytest.raises(ValueError, match="different epochs"):
+        start(signing_descriptor(keys, [1, 2]), keys=keys, key=after.key)
+
+
+# Nonces are of one session, one message and one place in their pair.
+
+
+def commitments_of(descriptor: SigningDescriptor, rng: Any) -> bytes:
+    keys = wallet(ED25519, 2, 3)
+    script = sign(
+        descriptor=descriptor,
+        me=ONE,
+        key=keys[ONE].key,
+        public=keys[ONE].public,
+        signer=simulate.signer(name_of(1)),
+        rng=rng,
+        process=os.getpid,
+    )
+    running = Execution(script, me=ONE, participants=descriptor.participants)
+    ((_, message),) = running.messages_to_send()
+    running.close()
+    return message.data[module.HEAD_SIZE :]
+
+
+def points_of(listed: bytes) -> list[bytes]:
+    pairs = [listed[at : at + 69] for at in range(0, len(listed), 69)]
+    return [point for pair in pairs for point in (pair[5:37], pair[37:])]
+
+
+def test_a_source_that_repeats_itself_gives_no_nonce_twice() -> None:
+    keys = wallet(ED25519, 2, 3)
+    stuck = bytes
+    first, again, other = (signing_descriptor(keys, [1, 2], [b"one", b"two", b"two"], seed=k) for k in (1, 1, 2))
+    points = points_of(commitments_of(first, stuck))
+    assert len(set(points)) == 6
+    assert commitments_of(again, stuck) == b"".join(points_of_pairs(points))
+    assert not set(points) & set(points_of(commitments_of(other, stuck)))
+    changed = [
+        replace(first, messages=(b"one", b"two", b"three")),
+        replace(first, agreed=bytes(32)),
+        replace(first, epoch_id=EpochId(bytes(32))),
+    ]
+    for descriptor in changed:
+        assert not set(points) & set(points_of(commitments_of(descriptor, stuck)))
+
+
+def points_of_pairs(points: list[bytes]) -> list[bytes]:
+    head = bytes([0]) + crc32(ED25519.encode()).to_bytes(4, "big")
+    return [head + points[k] + points[k + 1] for k in range(0, len(points), 2)]
+
+
+def test_what_a_nonce_is_made_of() -> None:
+    draws = iter([b"1" * 32, b"2" * 32])
+    randomness = nonce_randomness(lambda _size: next(draws), GOOD.hash, 7)
+    for drawn, which in ((b"1" * 32, b"hiding"), (b"2" * 32, b"binding")):
+        assert randomness(32) == tagged_hash("mpcnode/nonce/v1", drawn, GOOD.hash, (7).to_bytes(8, "big"), which)
+    with pytest.raises(StopIteration):
+        randomness(32)
+
+
+def test_the_fresh_bytes_everybody_sees_are_not_those_of_the_nonces() -> None:
+    drawn: list[bytes] = []
+
+    def rng(size: int) -> bytes:
+        drawn.append(os.urandom(size))
+        return drawn[-1]
+
+    commitments_of(GOOD, rng)
+    assert len(set(drawn)) == len(drawn) == 1 + 2
 
 
 # What is left of the secrets.
@@ -262,14 +344,14 @@ def test_nonces_are_gone_when_the_session_is_closed(nonces: list[tuple[SigningNo
 
 def test_nonces_are_gone_when_somebody_cheats(nonces: list[tuple[SigningNonces, list[Any]]]) -> None:
     simulation = simulate_sign(
-        GOOD, wallet(ED25519, 2, 3), tamper=lambda _s, _r, m: [m, m] if m.kind == COMMITMENTS else [m]
+        GOOD, wallet(ED25519, 2, 3), tamper=lambda _s, _r, m: [m, m] if m.kind == NONCES else [m]
     )
     assert simulation.run_all().keys() == {1, 2}
     assert all_gone(nonces)
 
 
 def test_nonces_are_gone_when_making_more_fails(nonces: list[tuple[SigningNonces, list[Any]]]) -> None:
-    drawn = iter([b"1" * 32, b"2" * 32])
+    drawn = iter([b"0" * 32, b"1" * 32, b"2" * 32])
 
     def rng(_size: int) -> bytes:
         for data in drawn:
@@ -287,13 +369,13 @@ def test_the_wallets_key_is_as_it_was_and_the_tweaked_one_is_wiped(monkeypatch: 
     tweaked: list[Any] = []
 
     def spy(*args: Any) -> Any:
-        tweaked.append(tweak.tweak_key(*args))
+        tweaked.append(adjusting.adjust_key(*args))
         return tweaked[-1]
 
-    monkeypatch.setattr(module, "tweak_key", spy)
+    monkeypatch.setattr(module, "adjust_key", spy)
     keys = wallet(TAPROOT, 2, 3)
     before = {i: bytes(share.key.encode()) for i, share in keys.items()}
-    simulate_sign(signing_descriptor(keys, [1, 3], merkle_root=bytes(32)), keys).run()
+    simulate_sign(signing_descriptor(keys, [1, 3], adjustments=(TaprootTweak(bytes(32)),)), keys).run()
     assert {i: bytes(share.key.encode()) for i, share in keys.items()} == before
     assert len(tweaked) == 2
     assert all(key.signing_share.is_zero() for key in tweaked)
@@ -301,7 +383,7 @@ def test_the_wallets_key_is_as_it_was_and_the_tweaked_one_is_wiped(monkeypatch: 
 
 def test_the_session_does_not_show_its_key() -> None:
     share = wallet(ED25519, 2, 3)[ONE]
-    session = _Session(GOOD, GOOD.context, ONE, share.key, share.public, simulate.signer("cli01"))
+    session = _Session(GOOD, ONE, share.key, share.public, simulate.signer("cli01"))
     assert share.key.signing_share.encode().hex() not in repr(session)
     assert " key=" not in repr(session)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.suites import SUITES
 from mpcnode.errors import DecodeError, InconsistentBroadcast
 from mpcnode.protocols.execution import ProtocolMessage
-from mpcnode.protocols.frost.broadcast import SIGNED_DIGEST_SIZE
-from mpcnode.protocols.frost.sign import COMMITMENT_LIST, COMMITMENTS, SIGNATURE_SHARE, equivocators
+from mpcnode.protocols.frost.broadcast import BOUND_SIZE, Promise
+from mpcnode.protocols.frost.sign import NONCE_LIST, NONCES, SIGNATURE_SHARE, equivocators
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
 from mpcnode.types import Identifier, SuiteId
 from tests.helpers.lying_signer import HONEST, LIAR, MESSAGES, Heard, evidence_of, run, session
@@ -29,7 +29,7 @@ class Equivocation:
     def __call__(
         self, sender: Identifier, recipient: Identifier, message: ProtocolMessage
     ) -> Iterable[ProtocolMessage]:
-        if sender == LIAR and message.kind == COMMITMENTS and recipient == 2:
+        if sender == LIAR and message.kind == NONCES and recipient == 2:
             return [self._other]
         return [message]
 
@@ -59,7 +59,7 @@ def test_evidence_against_the_innocent_convicts_nobody() -> None:
     mine = evidence_of(run(descriptor, Equivocation(descriptor)), 1)
     forged = bytearray(mine)
     for dealer in range(3):
-        forged[dealer * SIGNED_DIGEST_SIZE] ^= 1
+        forged[BOUND_SIZE + dealer * Promise.size(1)] ^= 1
     assert equivocators(mine, bytes(forged), descriptor) == frozenset()
     assert equivocators(mine, mine, descriptor) == frozenset()
     with pytest.raises(DecodeError):
@@ -74,7 +74,7 @@ def test_evidence_of_another_session_convicts_nobody() -> None:
 
 def test_a_wrong_hash_of_the_list_stops_everybody_and_proves_nothing() -> None:
     descriptor = session()
-    heard = Heard(Rule(COMMITMENT_LIST, LIAR, None, flip(0)))
+    heard = Heard(Rule(NONCE_LIST, LIAR, None, flip(0)))
     simulation = run(descriptor, heard)
     assert any(isinstance(simulation.errors.get(i), InconsistentBroadcast) for i in HONEST)
     assert not any(simulation.executions[i].finished for i in HONEST)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.adjustment import TaprootTweak
+from mpcnode.crypto.suites import SUITES
 from mpcnode.errors import InconsistentBroadcast, ParticipantCheated
 from mpcnode.protocols.execution import ProtocolMessage
 from mpcnode.protocols.frost import round1, round2
@@ -14,12 +15,11 @@ from mpcnode.protocols.frost import sign as module
 from mpcnode.protocols.frost.binding import Binding
 from mpcnode.protocols.frost.packages import KeyPackage
 from mpcnode.protocols.frost.round1 import SigningNonces
-from mpcnode.protocols.frost.sign import COMMITMENT_LIST, COMMITMENTS, SIGNATURE_SHARE
+from mpcnode.protocols.frost.sign import HEAD_SIZE, NONCE_LIST, NONCES, SIGNATURE_SHARE
 from mpcnode.protocols.frost.signing_packages import SignatureShare, SigningCommitments
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
-from mpcnode.types import Identifier, SuiteId
+from mpcnode.types import EpochId, Identifier, SessionId, SuiteId
 from tests.helpers.lying_signer import (
-    HEAD_SIZE,
     HONEST,
     LIAR,
     MESSAGES,
@@ -27,6 +27,7 @@ from tests.helpers.lying_signer import (
     accused,
     add_to_share,
     expect_named,
+    fresh_of,
     pairs,
     resign,
     run,
@@ -65,8 +66,8 @@ def another_session(descriptor: SigningDescriptor) -> Change:
 
     def change(message: ProtocolMessage) -> Iterable[ProtocolMessage]:
         listed = message.data[HEAD_SIZE:]
-        data = signed_commitments(other, LIAR, listed)
-        return [replace(message, data=descriptor.context + data[32:])]
+        data = signed_commitments(other, LIAR, listed, fresh_of(message.data))
+        return [replace(message, data=descriptor.hash + data[32:])]
 
     return change
 
@@ -77,14 +78,18 @@ def as_another_signer(descriptor: SigningDescriptor) -> Change:
 
 
 COMMITMENT_LIES: list[tuple[Any, str]] = [
-    (lambda _d: flip(40), "invalid signature"),
+    (lambda _d: flip(32), "invalid signature"),
+    (lambda _d: flip(70), "invalid signature"),
     (lambda _d: flip(-1), "invalid signature"),
     (lambda _d: truncate, "invalid signature"),
     (another_session, "invalid signature"),
     (as_another_signer, "invalid signature"),
     (lambda _d: lambda m: [replace(m, data=m.data[: HEAD_SIZE - 1])], "malformed"),
+    (lambda _d: lambda m: [replace(m, data=m.data[:31])], "malformed"),
     (lambda _d: lambda m: [replace(m, data=b"")], "malformed"),
-    (lambda _d: extend, "too long"),
+    (lambda _d: extend, "invalid signature"),
+    (lambda _d: lambda m: [replace(m, data=m.data + bytes(80_000))], "too long"),
+    (lambda d: resign(d, LIAR, lambda listed: [*listed, listed[0]]), "malformed"),
     (lambda d: resign(d, LIAR, lambda listed: listed[:1]), "malformed"),
     (lambda d: resign(d, LIAR, lambda _listed: []), "malformed"),
     (lambda d: resign(d, LIAR, lambda listed: [listed[0], listed[1][:-1]]), "malformed"),
@@ -98,7 +103,7 @@ COMMITMENT_LIES: list[tuple[Any, str]] = [
     (with_identity(1), "malformed"),
     (lambda d: resign(d, LIAR, lambda listed: [listed[0], listed[0]]), "same nonces for two messages"),
     (lambda _d: twice, "twice"),
-    (lambda _d: lambda m: [replace(m, suite=PLAIN)], "no round has"),
+    (lambda _d: lambda m: [replace(m, lane=ED25519)], "no round has"),
     (lambda _d: lambda m: [replace(m, kind="commitment")], "no round has"),
     (lambda _d: lambda m: [replace(m, kind=SIGNATURE_SHARE)], "before that round"),
 ]
@@ -107,14 +112,14 @@ COMMITMENT_LIES: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("lie", "match"), COMMITMENT_LIES)
 def test_wrong_commitments_name_their_sender(lie: Any, match: str) -> None:
     descriptor = session()
-    expect_named(run(descriptor, Rule(COMMITMENTS, LIAR, None, lie(descriptor))), match)
+    expect_named(run(descriptor, Rule(NONCES, LIAR, None, lie(descriptor))), match)
 
 
 @pytest.mark.parametrize("suite", [TAPROOT, PLAIN])
 @pytest.mark.parametrize("place", [0, 1])
 def test_an_identity_commitment_names_its_sender_in_every_suite(suite: SuiteId, place: int) -> None:
     descriptor = session(suite)
-    expect_named(run(descriptor, Rule(COMMITMENTS, LIAR, None, with_identity(place)(descriptor))), "malformed")
+    expect_named(run(descriptor, Rule(NONCES, LIAR, None, with_identity(place)(descriptor))), "malformed")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +127,12 @@ def test_an_identity_commitment_names_its_sender_in_every_suite(suite: SuiteId, 
     [
         {"messages": (b"first", b"secong")},
         {"messages": (b"first",)},
-        {"epoch": 1},
-        {"merkle_root": b""},
+        {"messages": (b"first", b"second", b"third")},
+        {"epoch_id": EpochId(bytes(32))},
+        {"adjustments": (TaprootTweak(bytes(32)),)},
+        {"reading": "text"},
+        {"agreed": bytes(32)},
+        {"session_id": SessionId(bytes(16))},
     ],
 )
 def test_a_signer_with_another_message_or_epoch_or_tweak_stops_everybody(switched: dict[str, Any]) -> None:
@@ -137,17 +146,19 @@ def test_a_signer_with_another_message_or_epoch_or_tweak_stops_everybody(switche
     assert errors.keys() == {1, 2, 3}
     for i in HONEST:
         assert isinstance(errors[i], InconsistentBroadcast)
-        # Who told whom another thing is not known: signer 3 may have been told wrong.
+        # The proposer may have told two stories: a difference names nobody, and makes nobody suspected.
         assert accused(simulation)[i] == ()
+        if "different things" in str(errors[i]):
+            assert errors[i].suspects == frozenset()  # type: ignore[attr-defined]
     assert SIGNATURE_SHARE not in heard.kinds
 
 
-def test_a_wrong_context_names_nobody_and_no_share_leaves() -> None:
-    heard = Heard(Rule(COMMITMENTS, LIAR, None, flip(0)))
+def test_a_wrong_descriptor_names_nobody_and_no_share_leaves() -> None:
+    heard = Heard(Rule(NONCES, LIAR, None, flip(0)))
     simulation = run(session(), heard)
     for i in HONEST:
         assert isinstance(simulation.errors[i], InconsistentBroadcast)
-    assert heard.kinds <= {COMMITMENTS, COMMITMENT_LIST}
+    assert heard.kinds <= {NONCES, NONCE_LIST}
 
 
 # Round 2
@@ -155,7 +166,7 @@ def test_a_wrong_context_names_nobody_and_no_share_leaves() -> None:
 
 @pytest.mark.parametrize(("lie", "match"), [(truncate, "malformed"), (extend, "too long"), (twice, "twice")])
 def test_a_malformed_hash_of_the_list_names_its_sender(lie: Change, match: str) -> None:
-    expect_named(run(session(), Rule(COMMITMENT_LIST, LIAR, None, lie)), match)
+    expect_named(run(session(), Rule(NONCE_LIST, LIAR, None, lie)), match)
 
 
 # Round 3

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
-from mpcnode.crypto.verification import verify
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
+from mpcnode.crypto.suites import verify
+from mpcnode.protocols.descriptor import context
 from mpcnode.protocols.execution import ProtocolMessage
-from mpcnode.protocols.frost.broadcast import SignedDigest, digest_of, echo_of
+from mpcnode.protocols.frost.broadcast import Promise, digest_of, echo_of
 from mpcnode.protocols.frost.packages import PublicKeyPackage
-from mpcnode.protocols.frost.sign import COMMITMENT_LIST, COMMITMENTS, SIGNATURE_SHARE
+from mpcnode.protocols.frost.sign import HEAD_SIZE, NONCE_LIST, NONCES, SIGNATURE_SHARE
 from mpcnode.protocols.frost.signing_packages import SignatureShare
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
 from mpcnode.types import Identifier, SuiteId
-from tests.helpers.lying_signer import pairs, signed_commitments
+from tests.helpers.lying_signer import fresh_of, pairs, signed_commitments
 from tests.helpers.signing import ED25519, PLAIN, Wallet, execution, signing_descriptor, wallet
 
 frost_rs = pytest.importorskip("frost_rs", reason="the Zcash Foundation's code is not installed")
@@ -34,7 +35,7 @@ class FrostRsSigner:
     """frost_rs behind our three messages: its nonces, shares and signatures are its own."""
 
     def __init__(self, descriptor: SigningDescriptor, keys: Wallet, me: Identifier) -> None:
-        self.suite: AnySuite = SUITES[descriptor.suite]
+        self.suite: AnyCiphersuite = CIPHERSUITES[descriptor.suite]
         self.me = me
         self._descriptor = descriptor
         self._binding = BINDINGS[descriptor.suite]
@@ -50,11 +51,11 @@ class FrostRsSigner:
         self._shares: dict[Identifier, bytes] = {}
 
     def message(self, kind: str) -> ProtocolMessage:
-        data = {COMMITMENTS: self._commit, COMMITMENT_LIST: self._agree, SIGNATURE_SHARE: self._answer}[kind]()
-        return ProtocolMessage(kind, self.suite.id, data)
+        data = {NONCES: self._commit, NONCE_LIST: self._agree, SIGNATURE_SHARE: self._answer}[kind]()
+        return ProtocolMessage(kind, None, data)
 
     def receive(self, sender: Identifier, message: ProtocolMessage) -> None:
-        if message.kind == COMMITMENTS:
+        if message.kind == NONCES:
             self._heard[sender] = message.data
         elif message.kind == SIGNATURE_SHARE:
             self._shares[sender] = message.data
@@ -63,12 +64,13 @@ class FrostRsSigner:
         return self._heard[self.me]
 
     def _agree(self) -> bytes:
-        context = self._descriptor.context
-        digests = {
-            i: SignedDigest(digest_of(context, self.suite.id, i, data[96:]), data[32:96])
+        bound = self._descriptor.hash
+        fresh = {i: fresh_of(data) for i, data in self._heard.items()}
+        promises = {
+            i: Promise(fresh[i], (digest_of(bound, self.suite.id, i, fresh[i], data[HEAD_SIZE:]),), data[64:HEAD_SIZE])
             for i, data in self._heard.items()
         }
-        return echo_of(context, self.suite.id, digests)
+        return echo_of(context(bound, fresh), promises)
 
     def _commitments(self, k: int) -> dict[str, str]:
         return {self._name(i): text(pairs(self._descriptor, data)[k]) for i, data in self._heard.items()}
@@ -103,7 +105,7 @@ def test_a_quorum_with_frost_rs_signs(suite: SuiteId, signers: tuple[int, ...]) 
     descriptor = signing_descriptor(keys, signers, [b"first", b"second", b""])
     theirs = FrostRsSigner(descriptor, keys, Identifier(3))
     ours: dict[Identifier, Any] = {i: execution(descriptor, keys, i) for i in descriptor.participants if i != theirs.me}
-    for kind in (COMMITMENTS, COMMITMENT_LIST, SIGNATURE_SHARE):
+    for kind in (NONCES, NONCE_LIST, SIGNATURE_SHARE):
         said = {i: signer.messages_to_send() for i, signer in ours.items()}
         for i, messages in said.items():
             ((_, message),) = messages

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from mpcnode.protocols.execution import Execution, ProtocolMessage
-from mpcnode.protocols.frost.sign import COMMITMENTS, SIGNATURE_SHARE, sign
+from mpcnode.protocols.frost.sign import NONCES, SIGNATURE_SHARE, sign
 from mpcnode.types import Identifier
-from tests.helpers.signing import ED25519, execution, name_of, signing_descriptor, wallet
-from tests.helpers.simulate import seeded, signer
+from tests.helpers.signing import ED25519, execution, signing_descriptor, wallet
+from tests.helpers.simulate import name_of, seeded, signer
 
 ME, PEER = Identifier(1), Identifier(2)
 KEYS = wallet(ED25519, 2, 3)
@@ -58,7 +58,7 @@ def interleavings() -> list[tuple[int, ...]]:
 def test_an_execution_and_its_copy_answer_one_commitment_once(order: tuple[int, ...]) -> None:
     original = execution(DESCRIPTOR, KEYS, ME)
     ours = said_by(original)
-    assert ours.kind == COMMITMENTS
+    assert ours.kind == NONCES
     both = [original, copy.copy(original)]
     stories = [iter(story) for story in TwoFaced(ours).stories]
     answers: set[bytes] = set()
@@ -114,8 +114,7 @@ import os
 
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost.sign import sign
-from tests.helpers.signing import name_of
-from tests.helpers.simulate import seeded, signer
+from tests.helpers.simulate import name_of, seeded, signer
 from tests.protocols.frost.test_sign_once import DESCRIPTOR, KEYS, ME, PEER, TwoFaced, said_by, shares_sent
 
 script = sign(

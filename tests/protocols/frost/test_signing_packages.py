@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nacl.bindings import crypto_core_ed25519_add
 
-from mpcnode.crypto.ciphersuite import SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.errors import DecodeError
 from mpcnode.protocols.frost import round1
 from mpcnode.protocols.frost.signing_packages import SignatureShare, SigningCommitments, SigningPackage
@@ -17,24 +17,26 @@ from mpcnode.types import Identifier, SuiteId
 from tests.helpers.signing import ED25519, PLAIN, wallet
 from tests.helpers.simulate import seeded
 
-every_suite = pytest.mark.parametrize("suite", SUITES.values(), ids=str)
-suites = st.sampled_from(list(SUITES.values()))
+every_suite = pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
+suites = st.sampled_from(list(CIPHERSUITES.values()))
 
 
-def commitments(suite: AnySuite, seed: object = 0) -> SigningCommitments:
+def commitments(suite: AnyCiphersuite, seed: object = 0) -> SigningCommitments:
     return round1.commit(suite, suite.group.scalar(7), seeded(seed)).commitments
 
 
-def package(suite: AnySuite, message: bytes = b"hello world", signers: tuple[int, ...] = (1, 3)) -> SigningPackage:
+def package(
+    suite: AnyCiphersuite, message: bytes = b"hello world", signers: tuple[int, ...] = (1, 3)
+) -> SigningPackage:
     return SigningPackage(suite, {Identifier(i): commitments(suite, i) for i in signers}, message)
 
 
-def header(suite: AnySuite) -> bytes:
+def header(suite: AnyCiphersuite) -> bytes:
     return b"\x00" + crc32(suite.id.encode()).to_bytes(4, "big")
 
 
 @every_suite
-def test_commitments_are_header_hiding_binding(suite: AnySuite) -> None:
+def test_commitments_are_header_hiding_binding(suite: AnyCiphersuite) -> None:
     pair = commitments(suite)
     data = pair.encode()
     assert data == header(suite) + pair.hiding.encode() + pair.binding.encode()
@@ -43,14 +45,14 @@ def test_commitments_are_header_hiding_binding(suite: AnySuite) -> None:
 
 
 @every_suite
-def test_a_package_is_header_commitments_by_identifier_message(suite: AnySuite) -> None:
+def test_a_package_is_header_commitments_by_identifier_message(suite: AnyCiphersuite) -> None:
     signing = package(suite)
     listed = b"".join(suite.encode_identifier(Identifier(i)) + commitments(suite, i).encode() for i in (1, 3))
     assert signing.encode() == header(suite) + b"\x02" + listed + b"\x0bhello world"
 
 
 @every_suite
-def test_a_share_is_its_scalar_and_no_more(suite: AnySuite) -> None:
+def test_a_share_is_its_scalar_and_no_more(suite: AnyCiphersuite) -> None:
     share = SignatureShare(suite, suite.group.scalar(7))
     assert share.encode() == suite.group.scalar(7).encode()
     assert SignatureShare.decode(suite, share.encode()) == share
@@ -60,7 +62,7 @@ def test_a_share_is_its_scalar_and_no_more(suite: AnySuite) -> None:
 def test_commitments_and_shares_of_frost_rs_decode_to_the_same_bytes(suite_id: SuiteId) -> None:
     frost_rs = pytest.importorskip("frost_rs", reason="the Zcash Foundation's code is not installed")
     binding = {ED25519: frost_rs.utility_ed25519, PLAIN: frost_rs.utility_secp256k1}[suite_id]
-    suite = SUITES[suite_id]
+    suite = CIPHERSUITES[suite_id]
     nonces, sent = {}, {}
     keys = {i: base64.urlsafe_b64encode(share.key.encode()).decode() for i, share in wallet(suite_id, 2, 2).items()}
     for i, key in keys.items():
@@ -75,7 +77,7 @@ def test_commitments_and_shares_of_frost_rs_decode_to_the_same_bytes(suite_id: S
 
 
 def test_a_package_lists_its_signers_in_ascending_order() -> None:
-    suite = SUITES[ED25519]
+    suite = CIPHERSUITES[ED25519]
     signing = SigningPackage(suite, {Identifier(i): commitments(suite, i) for i in (9, 1, 4)}, b"")
     assert list(signing.commitments) == [1, 4, 9]
     with pytest.raises(TypeError):
@@ -84,7 +86,7 @@ def test_a_package_lists_its_signers_in_ascending_order() -> None:
 
 @given(suites, st.sets(st.integers(1, 64), min_size=1, max_size=5), st.binary(max_size=300))
 @settings(max_examples=40, deadline=None)
-def test_a_package_survives_its_bytes(suite: AnySuite, signers: set[int], message: bytes) -> None:
+def test_a_package_survives_its_bytes(suite: AnyCiphersuite, signers: set[int], message: bytes) -> None:
     signing = package(suite, message, tuple(signers))
     decoded = SigningPackage.decode(suite, signing.encode())
     assert decoded == signing
@@ -92,11 +94,11 @@ def test_a_package_survives_its_bytes(suite: AnySuite, signers: set[int], messag
 
 
 def test_the_longest_message_survives_its_bytes() -> None:
-    signing = package(SUITES[ED25519], bytes(0xFFFF))
-    assert SigningPackage.decode(SUITES[ED25519], signing.encode()) == signing
+    signing = package(CIPHERSUITES[ED25519], bytes(0xFFFF))
+    assert SigningPackage.decode(CIPHERSUITES[ED25519], signing.encode()) == signing
 
 
-Change = Callable[[AnySuite, bytes], bytes]
+Change = Callable[[AnyCiphersuite, bytes], bytes]
 
 
 @pytest.mark.parametrize(
@@ -111,20 +113,20 @@ Change = Callable[[AnySuite, bytes], bytes]
     ids=["truncated", "extended", "version", "suite", "nothing"],
 )
 @every_suite
-def test_what_is_no_message_of_ours_is_refused(suite: AnySuite, change: Change) -> None:
+def test_what_is_no_message_of_ours_is_refused(suite: AnyCiphersuite, change: Change) -> None:
     with pytest.raises(DecodeError):
         SigningCommitments.decode(suite, change(suite, commitments(suite).encode()))
     with pytest.raises(DecodeError):
         SigningPackage.decode(suite, change(suite, package(suite).encode()))
 
 
-def identity(suite: AnySuite) -> bytes:
+def identity(suite: AnyCiphersuite) -> bytes:
     return b"\x01" + bytes(31) if suite.id == ED25519 else bytes(33)
 
 
 @every_suite
 @pytest.mark.parametrize("place", [0, 1])
-def test_the_identity_is_no_commitment(suite: AnySuite, place: int) -> None:
+def test_the_identity_is_no_commitment(suite: AnyCiphersuite, place: int) -> None:
     data = commitments(suite).encode()
     at = 5 + place * suite.group.element_size
     with pytest.raises(DecodeError):
@@ -132,7 +134,7 @@ def test_the_identity_is_no_commitment(suite: AnySuite, place: int) -> None:
 
 
 def test_a_point_of_mixed_order_is_no_commitment() -> None:
-    suite = SUITES[ED25519]
+    suite = CIPHERSUITES[ED25519]
     pair = commitments(suite)
     order_two = (2**255 - 20).to_bytes(32, "little")
     mixed = crypto_core_ed25519_add(pair.hiding.encode(), order_two)
@@ -141,7 +143,7 @@ def test_a_point_of_mixed_order_is_no_commitment() -> None:
 
 
 @every_suite
-def test_signers_out_of_order_twice_or_out_of_range_are_refused(suite: AnySuite) -> None:
+def test_signers_out_of_order_twice_or_out_of_range_are_refused(suite: AnyCiphersuite) -> None:
     pair = commitments(suite).encode()
     one, two = (suite.encode_identifier(Identifier(i)) + pair for i in (1, 2))
     zero = suite.group.scalar(0).encode() + pair
@@ -154,7 +156,7 @@ def test_signers_out_of_order_twice_or_out_of_range_are_refused(suite: AnySuite)
 
 
 @every_suite
-def test_a_share_that_is_no_canonical_scalar_is_refused(suite: AnySuite) -> None:
+def test_a_share_that_is_no_canonical_scalar_is_refused(suite: AnyCiphersuite) -> None:
     order = suite.group.order.to_bytes(32, "little" if suite.id == ED25519 else "big")
     for data in (order, b"\xff" * 32, bytes(31), bytes(33), b""):
         with pytest.raises(DecodeError):
@@ -163,7 +165,7 @@ def test_a_share_that_is_no_canonical_scalar_is_refused(suite: AnySuite) -> None
 
 @given(suites, st.binary(max_size=200), st.sampled_from(["bare", "headed"]))
 @settings(max_examples=150, deadline=None)
-def test_arbitrary_bytes_decode_or_raise_what_is_documented(suite: AnySuite, data: bytes, form: str) -> None:
+def test_arbitrary_bytes_decode_or_raise_what_is_documented(suite: AnyCiphersuite, data: bytes, form: str) -> None:
     data = header(suite) + data if form == "headed" else data
     for decode in (SigningCommitments.decode, SigningPackage.decode, SignatureShare.decode):
         try:

@@ -1,4 +1,4 @@
-"""The last check before a signature leaves: BIP-340's own vectors, and everything that is no signature."""
+"""The last check before a signature leaves: BIP-340's own vectors, and everything that is not a signature."""
 
 import csv
 from typing import Any
@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
-from mpcnode.crypto.ciphersuite import SUITES
-from mpcnode.crypto.verification import verify
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
+from mpcnode.crypto.suites import DEFAULT_SUITES, SUITES, verify
+from mpcnode.protocols.registry import PROTOCOLS
 from mpcnode.types import SuiteId
 from tests.helpers.signing import ED25519, PLAIN, TAPROOT
 from tests.helpers.vectors import VECTORS, load_vectors
@@ -104,7 +105,7 @@ def test_other_lengths_do_not_verify(signed: Signed) -> None:
 
 def test_a_z_that_is_not_below_the_order_does_not_verify(monkeypatch: pytest.MonkeyPatch) -> None:
     # No z is so small that the order can be added to it, unless the challenge is known beforehand: here it is 1.
-    suite = SUITES[PLAIN]
+    suite = CIPHERSUITES[PLAIN]
     group = suite.group
     monkeypatch.setattr(type(suite), "H2", lambda _self, _m: group.scalar(1))
     key = group.scalar_base_mult(group.scalar(3))
@@ -132,7 +133,7 @@ def test_signatures_of_plain_ed25519_verify_too() -> None:
 
 
 def test_an_unknown_suite_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="ciphersuite"):
+    with pytest.raises(ValueError, match="no such suite"):
         verify(SuiteId("FROST-P256-SHA256-v1"), bytes(33), b"", bytes(65))
 
 
@@ -149,3 +150,20 @@ def test_nothing_arbitrary_verifies_or_raises(suite: SuiteId, key: bytes, messag
 def test_nothing_of_the_right_length_raises(suite: SuiteId, key: bytes, signature: bytes) -> None:
     prefix = b"\x02" if suite == PLAIN else b""
     assert not verify(suite, prefix + key, b"hello", prefix + signature)
+
+
+def test_a_suite_is_a_curve_and_a_scheme_and_frost_makes_keys_of_each() -> None:
+    assert DEFAULT_SUITES == ("FROST-ED25519-SHA512-v1", "FROST-secp256k1-SHA256-TR-v1")
+    assert set(DEFAULT_SUITES) < set(SUITES)
+    assert SUITES.keys() == CIPHERSUITES.keys() == PROTOCOLS.keys()
+    assert set(PROTOCOLS.values()) == {"frost"}
+    for name, suite in SUITES.items():
+        assert suite.id == name
+        assert suite.group is CIPHERSUITES[name].group
+        assert suite.scheme.signature_size == CIPHERSUITES[name].signature_size
+    assert {name: suite.scheme.name for name, suite in SUITES.items()} == {
+        ED25519: "ed25519",
+        TAPROOT: "bip340",
+        PLAIN: "secp256k1-schnorr",
+    }
+    assert [suite.id for suite in SUITES.values() if suite.scheme.tweaked] == [TAPROOT]
