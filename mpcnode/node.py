@@ -22,6 +22,7 @@ from mpcnode.identity.identity import Identity
 from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
+from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.pool import Pool
 from mpcnode.mesh.transport import Connector, Local, MeshTimeouts
 from mpcnode.peers.conversation import Conversations, Opened
@@ -279,7 +280,7 @@ class Node:
             signal=lambda to, key, signal: conversations.send(to, signal, key=key, expires=_now() + SIGNAL_LASTS),
             timeouts=self.config.mesh_timeouts,
         )
-        pool = Pool(local, negotiate=router.negotiated, lost=router.lost, idle=self.config.warm)
+        pool = Pool(local, negotiate=router.negotiated, lost=router.lost, idle=self.config.warm, make=Mesh)
         services = Services(
             peer_id=self.peer_id,
             identity=identity,

@@ -10,37 +10,26 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from mpcnode.crypto.ciphersuite import AnySuite
+from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import Rng, Scalar
 from mpcnode.crypto.polynomial import Polynomial
+from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.faults.model import Cheat
 from mpcnode.faults.stand_in import put_in_place_of
 from mpcnode.mesh.mesh import Mesh
+from mpcnode.mesh.transport import LinkChange, Local
+from mpcnode.protocols.descriptor import AGREED_SIZE, context
 from mpcnode.protocols.frost import pedpop
-from mpcnode.protocols.frost.broadcast import SignedDigest, digest_of, echo_of, sign_digest
+from mpcnode.protocols.frost.broadcast import Promise, digest_of, echo_of, promise
 from mpcnode.protocols.frost.packages import Round1Package
-from mpcnode.types import Identifier, PeerId, SuiteId
-from mpcnode.wire.framing import FRAME_SIZE
-from mpcnode.wire.peer import (
-    Commitment,
-    CommitmentDigest,
-    CommitmentList,
-    PeerMessage,
-    Ready,
-    Share,
-    SignatureShare,
-    SigningCommitments,
-    WalletCreated,
-    type_name,
-)
+from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId, SuiteId
+from mpcnode.wire.peer import PeerMessage, RoundMessage
 
-Commit = Callable[[AnySuite, Identifier, int, Rng], tuple[Polynomial[Any, Any], Round1Package]]
+Commit = Callable[[AnyCiphersuite, Identifier, int, Rng], tuple[Polynomial[Any, Any], Round1Package]]
 
-_OTHER_SESSION: Final = "0f" * 16
-_LONG: Final = b"\x01" + (900_000).to_bytes(4, "big") + b"{" * (FRAME_SIZE - 5)
-"""The first piece of what would be 900 kilobytes."""
-_SIGNING: Final = frozenset({"signing_commitments", "commitment_list", "signature_share"})
-_BIT_IN: Final = {"ready": "signature", "wallet_created": "pubkey"}
+_OTHER_SESSION: Final = SessionId(bytes.fromhex("0f" * 16))
+_LONG: Final = bytes(900_000)
+_SIGNING: Final = frozenset({"nonces", "nonce_list", "signature_share"})
 _commit: Final = pedpop.commit
 _deal: Final = pedpop.deal
 
@@ -69,26 +58,26 @@ class _FalsePackage(Round1Package):
 
 
 def _more_points(
-    suite: AnySuite, me: Identifier, threshold: int, rng: Rng
+    suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng
 ) -> tuple[Polynomial[Any, Any], Round1Package]:
     return _commit(suite, me, threshold + 1, rng)
 
 
 def _fewer_points(
-    suite: AnySuite, me: Identifier, threshold: int, rng: Rng
+    suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng
 ) -> tuple[Polynomial[Any, Any], Round1Package]:
     return _commit(suite, me, threshold - 1, rng)
 
 
 def _identity_point(
-    suite: AnySuite, me: Identifier, threshold: int, rng: Rng
+    suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng
 ) -> tuple[Polynomial[Any, Any], Round1Package]:
     polynomial, package = _commit(suite, me, threshold, rng)
     return polynomial, _FalsePackage(suite, package.commitment, package.proof_of_knowledge)
 
 
 def _wrong_proof(
-    suite: AnySuite, me: Identifier, threshold: int, rng: Rng
+    suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng
 ) -> tuple[Polynomial[Any, Any], Round1Package]:
     polynomial, package = _commit(suite, me, threshold, rng)
     other, proof = _commit(suite, me, threshold, rng)
@@ -113,9 +102,12 @@ class _Liar:
     """Of the session that came last."""
     other_face: dict[SuiteId, bytes] = field(default_factory=dict)
     """The packages that nobody but the victim is told."""
+    agreed: bytes = b""
+    promised: Promise | None = None
+    """What the victim was promised."""
 
     def commit(
-        self, suite: AnySuite, me: Identifier, threshold: int, rng: Rng
+        self, suite: AnyCiphersuite, me: Identifier, threshold: int, rng: Rng
     ) -> tuple[Polynomial[Any, Any], Round1Package]:
         """Commit as the lie wants it."""
         if self.cheat.how == "two-faced":
@@ -142,58 +134,60 @@ class _CheatingMesh(Mesh):
 
     liar: ClassVar[_Liar]
 
-    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 -- as Mesh has them
-        super().__init__(**arguments)
-        self._names: list[PeerId] = sorted(arguments["roster"])
+    def __init__(
+        self,
+        local: Local,
+        mesh_id: SessionId,
+        roster: Mapping[PeerId, IdentityKey],
+        on_link: Callable[[LinkChange], None] = lambda _change: None,
+    ) -> None:
+        super().__init__(local, mesh_id, roster, on_link)
+        self._sign = local.sign
+        # In a new wallet, whose shares are what is lied about, participants are numbered in the order of their names.
+        self._names: list[PeerId] = sorted(roster)
         self._me = self._identifier(self.peer_id)
         victim = self.liar.cheat.to
         self.liar.victim = None if victim is None else self._identifier(PeerId(victim))
-        self._heard: list[tuple[PeerId, PeerMessage]] = []
+        self._heard: list[tuple[PeerId, RoundMessage]] = []
         self._waiting_to_repeat: list[PeerId] = []
-        self._context = b""
 
-    def send(self, to: PeerId, message: PeerMessage) -> None:
+    def send(self, to: PeerId, message: PeerMessage, *, heard: bool = False) -> None:
         """Send it, or the lie."""
         cheat = self.liar.cheat
-        if cheat.to not in {None, to}:
-            super().send(to, message)
-        elif cheat.how == "early" and isinstance(message, _first_of(cheat.message)):
+        if cheat.to not in {None, to} or not isinstance(message, RoundMessage):
+            super().send(to, message, heard=heard)
+        elif cheat.how == "early" and message.round == _first_of(cheat.message):
             super().send(to, _made_up(cheat.message, message))
             super().send(to, message)
-        elif cheat.how == "two-faced" and isinstance(message, CommitmentDigest | Commitment):
-            super().send(to, self._other_face(message))
-        elif type_name(message) == cheat.message:
+        elif cheat.how == "two-faced" and message.round in {"digest", "commitment"}:
+            super().send(to, self._other_face(message), heard=heard)
+        elif message.round == cheat.message:
             self._lie(to, message)
         else:
-            super().send(to, message)
-
-    def broadcast(self, message: PeerMessage) -> None:
-        """Send it to everybody, one by one: not everybody is lied to."""
-        for name in self._names:
-            if name != self.peer_id:
-                self.send(name, message)
+            super().send(to, message, heard=heard)
 
     async def receive(self) -> tuple[PeerId, PeerMessage]:
         """Receive, and remember what is to be repeated."""
         sender, message = await super().receive()
-        self._heard.append((sender, message))
-        if type_name(message) == self.liar.cheat.message:
-            for to in self._waiting_to_repeat:
-                super().send(to, message)
-            self._waiting_to_repeat.clear()
+        if isinstance(message, RoundMessage):
+            self._heard.append((sender, message))
+            if message.round == self.liar.cheat.message:
+                for to in self._waiting_to_repeat:
+                    super().send(to, message)
+                self._waiting_to_repeat.clear()
         return sender, message
 
-    def _lie(self, to: PeerId, message: PeerMessage) -> None:
+    def _lie(self, to: PeerId, message: RoundMessage) -> None:
         match self.liar.cheat.how:
             case "flip":
-                super().send(to, _flip(message))
+                super().send(to, msgspec.structs.replace(message, data=_flipped(message.data)))
             case "twice":
                 super().send(to, message)
                 super().send(to, message)
             case "other-session":
                 super().send(to, msgspec.structs.replace(message, session_id=_OTHER_SESSION))
             case "900-kilobytes":
-                self._send_long(to)
+                super().send(to, msgspec.structs.replace(message, data=_LONG))
             case "another's":
                 self._repeat(to, message)
             case "never":
@@ -201,78 +195,76 @@ class _CheatingMesh(Mesh):
             case _:
                 super().send(to, message)
 
-    def _repeat(self, to: PeerId, instead: PeerMessage) -> None:
+    def _repeat(self, to: PeerId, instead: RoundMessage) -> None:
         """Say what another said in this session, or will have said."""
         for _, heard in self._heard:
-            if type_name(heard) == type_name(instead) and _session(heard) == _session(instead):
+            if (heard.round, heard.session_id) == (instead.round, instead.session_id):
                 super().send(to, heard)
                 return
         self._waiting_to_repeat.append(to)
 
-    def _send_long(self, to: PeerId) -> None:
-        # Our own framing does not make it, so it goes past that.
-        attempt = self._links[to]._attempt  # noqa: SLF001 -- see above
-        if attempt is not None:
-            attempt.send(_LONG)
-
     def _identifier(self, name: PeerId) -> Identifier:
         return Identifier(self._names.index(name) + 1)
 
-    def _other_face(self, message: CommitmentDigest | Commitment) -> PeerMessage:
-        """Promise and reveal the other package, so that for the victim alone everything fits."""
-        suite = SuiteId(message.suite)
-        package = self.liar.other_face[suite]
-        if isinstance(message, CommitmentDigest):
-            self._context = bytes.fromhex(message.data)[:32]
-            return msgspec.structs.replace(message, data=(self._context + self._promise(suite, package).encode()).hex())
-        digests = {self._me: self._promise(suite, package)}
+    def _other_face(self, message: RoundMessage) -> RoundMessage:
+        """Promise and reveal the other packages, so that for the victim alone everything fits."""
+        faces = self.liar.other_face
+        if message.round == "digest":
+            agreed, said = message.data[:AGREED_SIZE], message.data[AGREED_SIZE:]
+            honest = Promise.decode(_count(said), said)
+            # The digests of the suites come last, in the order in which the packages were made.
+            digests = [digest_of(agreed, suite, self._me, honest.fresh, face) for suite, face in faces.items()]
+            kept = honest.digests[: len(honest.digests) - len(digests)]
+            self.liar.agreed = agreed
+            self.liar.promised = promise(_Signing(self._sign), agreed, self._me, honest.fresh, [*kept, *digests])
+            return msgspec.structs.replace(message, data=agreed + self.liar.promised.encode())
+        assert self.liar.promised is not None
+        promises = {self._me: self.liar.promised}
         for sender, heard in self._heard:
-            if isinstance(heard, CommitmentDigest) and heard.suite == suite:
-                digests[self._identifier(sender)] = SignedDigest.decode(bytes.fromhex(heard.data)[32:])
-        echo = echo_of(self._context, suite, digests)
-        return msgspec.structs.replace(message, data=package.hex(), echo=echo.hex())
-
-    def _promise(self, suite: SuiteId, package: bytes) -> SignedDigest:
-        digest = digest_of(self._context, suite, self._me, package)
-        return sign_digest(_Signing(self.sign), self._context, suite, self._me, digest)
+            if heard.round == "digest" and heard.session_id == message.session_id:
+                said = heard.data[AGREED_SIZE:]
+                promises[self._identifier(sender)] = Promise.decode(_count(said), said)
+        bound = context(self.liar.agreed, {i: said.fresh for i, said in promises.items()})
+        face = faces.get(SuiteId(message.lane or ""), message.data)
+        return msgspec.structs.replace(message, data=face, echo=echo_of(bound, promises))
 
 
 @dataclass(frozen=True, slots=True)
 class _Signing:
     """As much of an identity as signs."""
 
-    signs: Callable[[str, bytes], bytes]
+    signs: Callable[..., bytes]
 
-    def sign(self, context: str, message: bytes) -> bytes:
+    def sign(self, tag: str, *fields: bytes) -> bytes:
         """Sign."""
-        return self.signs(context, message)
+        return self.signs(tag, *fields)
 
 
-def _flip(message: PeerMessage) -> PeerMessage:
-    """Change the last bit that can be changed."""
-    name = _BIT_IN.get(type_name(message), "data")
-    data = bytearray.fromhex(getattr(message, name))
-    data[-1] ^= 1
-    return msgspec.structs.replace(message, **{name: data.hex()})
+def _count(said: bytes) -> int:
+    """How many digests an encoded promise has."""
+    return (len(said) - Promise.size(0)) // (Promise.size(1) - Promise.size(0))
 
 
-def _first_of(kind: str) -> type[CommitmentDigest | SigningCommitments]:
+def _flipped(data: bytes) -> bytes:
+    """Change the last bit."""
+    changed = bytearray(data)
+    changed[-1] ^= 1
+    return bytes(changed)
+
+
+def _first_of(kind: str) -> str:
     """What begins the protocol that ``kind`` is of."""
-    return SigningCommitments if kind in _SIGNING else CommitmentDigest
+    return "nonces" if kind in _SIGNING else "digest"
 
 
-def _session(message: PeerMessage) -> str:
-    return getattr(message, "session_id", "")
-
-
-def _made_up(kind: str, like: CommitmentDigest | SigningCommitments) -> PeerMessage:
+def _made_up(kind: str, like: RoundMessage) -> RoundMessage:
     """Make a message of ``kind`` that nobody could make so early."""
-    made: dict[str, PeerMessage] = {
-        "commitment": Commitment(like.session_id, like.suite, "00", "00" * 32),
-        "share": Share(like.session_id, like.suite, "00"),
-        "ready": Ready(like.session_id, "00" * 32, "00" * 64),
-        "wallet_created": WalletCreated(like.session_id, "00", {SuiteId(like.suite): "00"}),
-        "commitment_list": CommitmentList(like.session_id, like.suite, "00"),
-        "signature_share": SignatureShare(like.session_id, like.suite, "00"),
-    }
-    return made[kind]
+    lanes = {"commitment", "share"}
+    lane = like.lane or DEFAULT_SUITES[0]
+    return RoundMessage(
+        session_id=like.session_id,
+        round=kind,
+        lane=SuiteId(lane) if kind in lanes | _SIGNING else None,
+        data=bytes(1),
+        echo=bytes(32) if kind == "commitment" else None,
+    )

@@ -43,13 +43,13 @@ Disk = Literal[
 ]
 
 Kind = Literal[
-    "commitment_digest",
+    "digest",
     "commitment",
     "share",
     "ready",
     "wallet_created",
-    "signing_commitments",
-    "commitment_list",
+    "nonces",
+    "nonce_list",
     "signature_share",
 ]
 How = Literal[
@@ -74,12 +74,12 @@ CHEATS: Final[Mapping[How, frozenset[str]]] = MappingProxyType(
     {
         "flip": _ANY,
         "twice": _ANY,
-        "early": _ANY - {"commitment_digest", "signing_commitments"},
+        "early": _ANY - {"digest", "nonces"},
         "never": _ANY,
         "other-session": _ANY,
         "900-kilobytes": _ANY,
-        # A commitment_list is the same from everybody, so that another's is no lie.
-        "another's": _ANY - {"wallet_created", "commitment_list"},
+        # A nonce_list is the same from everybody, so that another's is not a lie.
+        "another's": _ANY - {"wallet_created", "nonce_list"},
         "more-points": _COMMITMENT,
         "fewer-points": _COMMITMENT,
         "identity-point": _COMMITMENT,

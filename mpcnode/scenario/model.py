@@ -64,13 +64,13 @@ Death = status.Phase | Save | Stored | Signed
 """Where a process can die: on entering a phase, inside a save, after one, with a signature in hand."""
 
 Kind = Literal[
-    "commitment_digest",
+    "digest",
     "commitment",
     "share",
     "ready",
     "wallet_created",
-    "signing_commitments",
-    "commitment_list",
+    "nonces",
+    "nonce_list",
     "signature_share",
 ]
 How = Literal[
@@ -95,12 +95,12 @@ CHEATS: Final[Mapping[How, frozenset[str]]] = MappingProxyType(
     {
         "flip": _ANY,
         "twice": _ANY,
-        "early": _ANY - {"commitment_digest", "signing_commitments"},
+        "early": _ANY - {"digest", "nonces"},
         "never": _ANY,
         "other-session": _ANY,
         "900-kilobytes": _ANY,
         # A commitment_list is the same from everybody, so that another's is no lie.
-        "another's": _ANY - {"wallet_created", "commitment_list"},
+        "another's": _ANY - {"wallet_created", "nonce_list"},
         "more-points": _COMMITMENT,
         "fewer-points": _COMMITMENT,
         "identity-point": _COMMITMENT,

@@ -59,10 +59,10 @@ def test_the_names_in_the_variable_are_those_of_a_scenario() -> None:
         '{"cheat": {"message": "commitment", "how": "two-faced"}}',
         '{"cheat": {"message": "commitment", "how": "more-points", "to": "cli2"}}',
         '{"cheat": {"message": "share", "how": "flip", "to": "../x"}}',
-        '{"cheat": {"message": "signing_commitments", "how": "early"}}',
-        '{"cheat": {"message": "commitment_list", "how": "another\'s"}}',
+        '{"cheat": {"message": "nonces", "how": "early"}}',
+        '{"cheat": {"message": "nonce_list", "how": "another\'s"}}',
         '{"cheat": {"message": "signature_share", "how": "off-curve"}}',
-        '{"cheat": {"message": "signing_commitments", "how": "two-faced", "to": "cli2"}}',
+        '{"cheat": {"message": "nonces", "how": "two-faced", "to": "cli2"}}',
         "[" * 100_000,
     ],
 )
