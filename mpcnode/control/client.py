@@ -47,17 +47,13 @@ class ControlClient:
     @classmethod
     async def connect(cls, home: Path) -> "ControlClient | None":
         """Connect to the node that runs under ``home``; None where no node runs."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(connection, str(place.find_socket(home)))
-            if place.is_same_user(connection):
-                return cls(*await asyncio.open_unix_connection(sock=connection, limit=MAX_REPLY))
-        except OSError:  # nobody there, or what a dead node left
-            connection.close()
-            return None
-        connection.close()  # somebody else's process listens where a node of ours did
-        return None
+        connection = place.connect(home)
+        return None if connection is None else await cls.over(connection)
+
+    @classmethod
+    async def over(cls, connection: socket.socket) -> Self:
+        """Speak over what ``place.connect`` gave."""
+        return cls(*await asyncio.open_unix_connection(sock=connection, limit=MAX_REPLY))
 
     async def __aenter__(self) -> Self:
         return self

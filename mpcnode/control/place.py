@@ -68,6 +68,23 @@ def find_socket(home: Path) -> Path:
         return path
 
 
+def connect(home: Path) -> socket.socket | None:
+    """Connect to what listens under ``home``, if it is a node of this user; None where no such node runs.
+
+    This needs no event loop: a command whose home is free begins to unlock it before it loads one.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(False)  # a socket whose queue is full is refused at once
+    try:
+        connection.connect(str(find_socket(home)))
+        if is_same_user(connection):
+            return connection
+    except OSError:  # nobody is there, or what a dead node left
+        pass
+    connection.close()
+    return None
+
+
 def is_same_user(connected: socket.socket) -> bool:
     """Whether the process at the other end runs as this user.
 

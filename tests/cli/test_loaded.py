@@ -121,6 +121,25 @@ def test_a_command_that_a_running_node_carries_out_loads_nothing_of_a_node(home:
     assert loaded(err.splitlines()[-1], unwanted) == []
 
 
+def test_a_node_of_ones_own_is_unlocked_before_it_is_loaded(tmp_path: Path) -> None:
+    program = """
+import sys
+from mpcnode.cli.actions import node
+def begun(_home, secret):
+    print("LOADED", *sorted(sys.modules), file=sys.stderr)
+    sys.exit(0)
+node._unlocking = begun
+from mpcnode.cli.app import main
+main(sys.argv[1:])
+"""
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("of a throw-away home")
+    wallet = ("create-wallet", "-t", "2", "-n", "3", "--yes", "--home", str(tmp_path))
+    command = [sys.executable, "-c", program, *wallet, "--passphrase-file", str(passphrase)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    assert loaded(done.stderr.splitlines()[0], ("asyncio", *NEVER, *OF_A_SERVER, *OF_A_NODE, *OF_OTHERS)) == []
+
+
 def line_of(stream: IO[bytes], wanted: bytes) -> bytes:
     """Give the first line that has ``wanted`` in it."""
     for line in stream:

@@ -70,3 +70,30 @@ def test_a_link_that_we_would_not_have_made_is_not_followed_to_be_removed(home: 
 def test_a_socket_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="control socket"):
         place.open_socket(tmp_path / "absent")
+
+
+def test_a_home_without_a_node_gives_no_connection(home: Path) -> None:
+    assert place.connect(home) is None
+    assert place.connect(home / "nowhere") is None
+
+
+def test_a_node_that_listens_is_connected_to_before_it_accepts(home: Path) -> None:
+    listener, _ = place.open_socket(home)
+    with listener:
+        connection = place.connect(home)
+        assert connection is not None
+        connection.close()
+
+
+def test_what_another_user_listens_with_is_not_spoken_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[socket.socket] = []
+
+    def another(connected: socket.socket) -> bool:
+        made.append(connected)
+        return False
+
+    monkeypatch.setattr(place, "is_same_user", another)
+    listener, _ = place.open_socket(home)
+    with listener:
+        assert place.connect(home) is None
+    assert [connection.fileno() for connection in made] == [-1]

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpcnode import status
-from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.options import Accept, NodeOptions, home_or_default, peer_id
 from mpcnode.cli.terminal.output import Output, open_output
 from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal, passphrase
-from mpcnode.control.client import ControlClient
+from mpcnode.control import place
 from mpcnode.errors import MpcError, NoTerminal
 
-if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs
+if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs, nor the other way round
+    from mpcnode.control.client import ControlClient
     from mpcnode.keystore.keyring import Keyring
     from mpcnode.node import Node, NodeConfig
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 def by_a_node(
     options: NodeOptions,
     *,
-    ask: Callable[[ControlClient, TerminalUser, Emit], Awaitable[T]],
+    ask: "Callable[[ControlClient, TerminalUser, Emit], Awaitable[T]]",
     own: "Callable[[Node, Emit], Awaitable[T]]",
     check: Callable[[], None] = lambda: None,
     quiet: bool = False,
@@ -42,20 +42,20 @@ def by_a_node(
     Raises:
         MpcError: why the command failed.
     """
+    connection = place.connect(home_or_default(options.home))
+    if connection is None:
+        check()
+        return as_node(options, own, accept="none", quiet=quiet)
 
-    async def by_the_running_node() -> tuple[T] | None:
-        client = await ControlClient.connect(home_or_default(options.home))
-        if client is None:
-            return None
+    from mpcnode.cli.loop import run_orderly  # noqa: PLC0415 -- where no node runs, the home is unlocked meanwhile
+    from mpcnode.control.client import ControlClient  # noqa: PLC0415 -- same
+
+    async def by_the_running_node() -> T:
         with open_output(json=options.json) as output:
-            async with client:
-                return (await ask(client, TerminalUser(output), _emit(output, quiet=quiet)),)
+            async with await ControlClient.over(connection) as client:
+                return await ask(client, TerminalUser(output), _emit(output, quiet=quiet))
 
-    done = run_orderly(by_the_running_node)
-    if done is not None:
-        return done[0]
-    check()
-    return as_node(options, own, accept="none", quiet=quiet)
+    return run_orderly(by_the_running_node)
 
 
 def as_node(
@@ -73,7 +73,8 @@ def as_node(
     """
     home = home_or_default(options.home)
     with _unlocking(home, passphrase(home, file=options.passphrase_file, fd=options.passphrase_fd)) as keyring:
-        from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- loads the node, while the key is derived
+        from mpcnode.cli.loop import run_orderly  # noqa: PLC0415 -- what is heavy is loaded while the key is derived
+        from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- same
         from mpcnode.node import Node  # noqa: PLC0415 -- same
 
         config = _config(options, home, accept)

@@ -3,7 +3,6 @@
 A question without a terminal is an error that names the option which answers it.
 """
 
-import asyncio
 import os
 import sys
 import termios
@@ -109,6 +108,8 @@ class TerminalUser:
     """
 
     def __init__(self, output: Output) -> None:
+        import asyncio  # noqa: PLC0415 -- a passphrase is asked for without it
+
         self._output = output
         self._one_at_a_time = asyncio.Lock()
 
@@ -120,6 +121,12 @@ class TerminalUser:
             asks = f"{escape(proposal.proposer)} asks you to sign with the wallet {escape(proposal.wallet)}"
             asks += f" ({listed(proposal.suites)})"
             return await self._yes(f"{asks}, among {names}:\n{messages}\nsign? [y/N] ", option="--accept")
+        if proposal.kind == "refresh":
+            asks = f"{escape(proposal.proposer)} asks you to take a new share of the wallet {escape(proposal.wallet)}"
+            return await self._yes(
+                f"{asks}, among {names}\nkeys and addresses stay; the old shares are erased\ntake part? [y/N] ",
+                option="--accept",
+            )
         question = (
             f"{escape(proposal.proposer)} asks you to make the wallet {escape(proposal.wallet)} together, "
             f"{proposal.threshold} of {proposal.total}: {names}\ntake part? [y/N] "
@@ -162,6 +169,8 @@ class TerminalUser:
 
 async def _read_line() -> str:
     """A line from the terminal, without a thread that nobody could stop."""
+    import asyncio  # noqa: PLC0415 -- as above
+
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
     fd = sys.stdin.fileno()
