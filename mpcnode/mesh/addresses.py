@@ -1,7 +1,7 @@
-"""Which addresses of this machine a link offers: those that matter, never all eighteen of them.
+"""Which addresses of this machine a link offers: the few that matter; a machine can have twenty.
 
-``loopback`` is for nodes that share a machine, as in a scenario. ``auto`` is for everybody else: the address each way
-out of this machine starts from, then others of its own, a few; the loopback where there is nothing else.
+``loopback`` is for nodes that share a machine, as in a scenario. ``auto`` is for all others: the addresses this machine
+sends from, then a few others of its own; the loopback where it has none.
 """
 
 import ipaddress
@@ -13,10 +13,10 @@ AddressPolicy = Literal["loopback", "auto"]
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_ADDRESSES: Final = 4
-"""Every address more costs both sides a socket and a check for each of the other side's."""
+"""One address more costs a socket, and a check for each address of the other side."""
 
 _SOMEWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-"""Addresses nobody has (RFC 5737, 3849): nothing is sent there, the system only says what it would send from."""
+"""Addresses of no machine (RFC 5737, 3849). Nothing is sent there; the system says what it would send from."""
 
 
 def choose(policy: AddressPolicy, *, default: Iterable[str], others: Iterable[str]) -> list[str]:

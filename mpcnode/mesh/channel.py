@@ -1,4 +1,4 @@
-"""The first message on a data channel: who is at its other end (PROTOCOL, "The first message on a channel").
+"""The first message on a data channel: who is at its other end (PROTOCOL, Link).
 
 DTLS shows that the other end holds the key of a certificate; nothing ties that certificate to a node. The signature
 here does. The identity key makes it over both fingerprints *as the signer sees them*: a go-between has to show each

@@ -1,6 +1,6 @@
 """What is said on one link that may be built again: numbers, acknowledgements, pieces, and what is said once more.
 
-No I/O; PROTOCOL, "Delivery", has these rules and the limits.
+No I/O. PROTOCOL, Messages on a link, has the same rules, and the limits.
 
 *Numbers.* Each direction counts its messages from 1 in the order in which they begin on the channel; the number is the
 ``msg_id``. An ``ack`` has none and is never said again.

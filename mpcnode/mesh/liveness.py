@@ -1,4 +1,4 @@
-"""When a peer gave its last sign of life, and what follows from its silence (PROTOCOL, "Heartbeats")."""
+"""When a peer gave its last sign of life, and what follows from its silence (PROTOCOL, Messages on a link)."""
 
 import enum
 

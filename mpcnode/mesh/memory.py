@@ -1,4 +1,4 @@
-"""Links inside one process, with faults at will: what sessions and the mesh itself are tested over."""
+"""Links inside one process, with faults on demand, to test sessions and the mesh itself over."""
 
 import asyncio
 import hashlib

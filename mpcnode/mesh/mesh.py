@@ -1,4 +1,4 @@
-"""A mesh: the links of one roster, who is at their other ends, and messages in order with their senders."""
+"""A mesh: the links of one roster, each with the right node at its other end, and messages with their senders."""
 
 import asyncio
 import enum
@@ -82,7 +82,7 @@ class Mesh:
 
     @property
     def topology(self) -> Topology:
-        """Which links are known to be up, and who is ready."""
+        """Which links are known to be up, and which nodes are ready."""
         return self._map.view
 
     def round_trip(self, peer: PeerId) -> float | None:

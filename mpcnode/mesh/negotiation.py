@@ -1,4 +1,4 @@
-"""How one link is set up, and set up again: a machine that does no I/O (PROTOCOL, "Links").
+"""How one link is set up, and set up again: a machine that does no I/O (PROTOCOL, Link).
 
 Three rules. The side with the smaller peer id makes every offer, so offers never cross. Every try has a number, and
 whatever belongs to an earlier one is ignored, so an answer that was under way when its try was given up does no harm.
@@ -37,7 +37,7 @@ class State(enum.Enum):
     ANSWERING = enum.auto()
     """The answer is being made."""
     CONNECTING = enum.auto()
-    """Both descriptions are known; the channel is on its way, or the proof of who is at its other end."""
+    """Both descriptions are known; the channel is on its way, or the proof that the peer is at its other end."""
     ESTABLISHED = enum.auto()
     CLOSED = enum.auto()
 
@@ -164,8 +164,8 @@ class Negotiation:
         self._tries = 0
         self._reason = "no answer came"
         self._deadline = 0.0
-        """OFFERING, OFFERED, CONNECTING: the end of this try (who offers). AWAITING: the next (who offers). Else: the
-        end of all tries (who answers)."""
+        """On the side that offers: in AWAITING when the next try begins, else when this one ends. On the side that
+        answers: when all tries have ended."""
 
     def start(self, now: float) -> list[Action]:
         """Begin; what came early is taken now."""
@@ -203,14 +203,14 @@ class Negotiation:
         return [SendSignal(Answer(sdp, attempt)), *self._take_candidates()]
 
     def verified(self, attempt: int) -> list[Action]:
-        """The channel is open and the other end showed who it is."""
+        """The channel is open and the other end proved that it is the peer."""
         if attempt == self.attempt and self.state is State.CONNECTING:
             self._move(Event.VERIFIED)
             self._tries = 0
         return []
 
     def lost(self, attempt: int, reason: str, now: float) -> list[Action]:
-        """The link of ``attempt`` failed or broke, in whatever state."""
+        """The link of ``attempt`` failed or broke; that may happen in any state."""
         if attempt != self.attempt or self.state in {State.IDLE, State.AWAITING, State.CLOSED}:
             return []
         return [Drop(attempt, reason), *self._lost(reason, now)]

@@ -272,7 +272,7 @@ class PeerLink:
         """Take the first frame of a channel; no byte behind it is accepted before it verifies."""
         message, msg_id = wire.decode(frame)
         if not isinstance(message, ChannelOpen) or msg_id is not None:
-            raise DecodeError("its first message does not say who it is")
+            raise DecodeError("its first message is not an introduction")
         misfit = channel.check_introduction(self.ends, self._present.fingerprints, message)
         if misfit is not None:
             error = f"{self.ends.peer} failed the identity check of its channel: {misfit}"

@@ -16,6 +16,7 @@ from mpcnode.errors import LinkFailed, MpcError, ParticipantCheated
 from mpcnode.mesh.inbox import Inbox, weight
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.transport import LinkChange, Local, Signal
+from mpcnode.mesh.watch import Watch
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire.peer import Idle, PeerMessage
 from mpcnode.wire.relay import NegotiationMessage, SessionCancel, SessionProposal, SessionResponse, SessionStart
@@ -143,6 +144,7 @@ class SharedMesh:
     """The nodes that closed the mesh, and when."""
     sessions: dict[SessionId, Channel] = field(default_factory=dict)
     early: Early = field(default_factory=Early)
+    watch: Watch = field(default_factory=Watch)
 
     def join(self, session_id: SessionId, channel: Channel) -> None:
         """Give a session its messages, those that came early first."""
@@ -156,6 +158,7 @@ class SharedMesh:
         """Take the session off."""
         self.sessions.pop(session_id, None)
         self.idle_since = asyncio.get_running_loop().time()
+        self.watch.stir()
 
     def route(self, sender: PeerId, message: PeerMessage) -> None:
         """Hand a message to its session, or keep it until that begins here."""
@@ -373,6 +376,8 @@ class Pool:
                     _log.info("mesh %s ended: %s", shared.id.hex(), error.message)
                     shared.fail(error)
                     self._lost(error.culprits)
+                    # They have something to say to the others first: a node that only goes looks as if it were silent.
+                    await shared.watch.within(self._local.timeouts.dead, lambda: not shared.sessions)
                 except asyncio.CancelledError:
                     shared.fail(self._closed_here())
                     raise

@@ -1,4 +1,4 @@
-"""The tasks of one mesh: whoever starts one here can be sure that the mesh does not end before it."""
+"""The tasks of one mesh, which does not end before they have ended."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -25,7 +25,7 @@ class Scope:
     async def join(self) -> None:
         """Wait until every task has ended; they have been told to.
 
-        It cancels nothing: a task that is tearing a link down must not be interrupted.
+        It cancels nothing, because a task that is tearing a link down must not be interrupted.
         """
         while self._tasks:
             await asyncio.wait(self._tasks)

@@ -1,7 +1,7 @@
-"""The one session description a link needs, written and read strictly (RFC 8866, 8839, 8841, 8842).
+"""The one session description a link needs, written and read strictly (PROTOCOL, Link; RFC 8866, 8839, 8841, 8842).
 
-A description comes from a peer. Whatever is not in the form of a data channel's is refused here, so that the library
-below never sees a byte of it: one ``application`` section, one SHA-256 fingerprint, bounded sizes and candidates.
+A description comes from a peer. One that is not of a data channel in the form below is refused here, so that the
+library never sees a byte of it: one ``application`` section, one SHA-256 fingerprint, bounded sizes and candidates.
 Attributes that say nothing about a data channel are passed over, because browsers add many.
 """
 
@@ -142,7 +142,7 @@ def read_candidate(text: str) -> Candidate | None:
         make this node ask the network for whatever a peer wrote).
 
     Raises:
-        DecodeError: it is no candidate.
+        DecodeError: it is not a candidate.
     """
     match = _CANDIDATE.fullmatch(text.removeprefix("candidate:").strip())
     if match is None or len(text) > MAX_LINE:
@@ -165,7 +165,7 @@ def read_candidate(text: str) -> Candidate | None:
 
 def _write_candidate(candidate: Candidate) -> str:
     where = f"{candidate.priority} {candidate.host} {candidate.port} typ {candidate.kind}"
-    # Where it was reflected from is nobody's business; the grammar wants a related address all the same (RFC 9429 5.2).
+    # The address behind it is not told; the grammar wants a related address all the same (RFC 9429, section 5.2).
     related = "" if candidate.kind == "host" else " raddr 0.0.0.0 rport 9"
     return f"{candidate.foundation} 1 udp {where}{related}"
 

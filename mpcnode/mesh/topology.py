@@ -1,4 +1,4 @@
-"""The link map: which node says it has which link, so that a broken one can be named."""
+"""The link map: which node says that it has which link, so that a broken one can be named."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class LinkMap:
         """``node`` says it has a link to ``other``.
 
         Returns:
-            False where there can be no such link, which nobody honest says.
+            False where such a link cannot exist; no honest node says that.
         """
         if node == other or other not in self._nodes:
             return False
@@ -60,7 +60,7 @@ class LinkMap:
         self._claims.discard((node, other))
 
     def mark_ready(self, node: PeerId) -> bool:
-        """``node`` says it has all its links, which is a claim to each.
+        """``node`` says that it has all its links, which is a claim to each.
 
         Returns:
             False where it said so before.

@@ -1,4 +1,4 @@
-"""What the mesh asks of whatever makes links: the interface that ``memory`` and ``webrtc`` fill in.
+"""What the mesh asks of the code that makes links: the interface that ``memory`` and ``webrtc`` fill in.
 
 A ``Connector`` makes ``Link`` objects, one for each try at one link. A link is told what to do by awaiting its methods
 and tells what happened through its ``LinkEvents``. The mesh alone decides when to try again.
@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class IceCandidate:
-    """One more ICE candidate of the sender's side of an attempt; an empty ``candidate`` says there are no more."""
+    """One more ICE candidate of the sender's side of an attempt; an empty ``candidate`` says that there are no more."""
 
     candidate: str
     sdp_mid: str | None
@@ -79,7 +79,7 @@ class LinkState(enum.Enum):
 
     CONNECTING = "connecting"
     OPEN = "open"
-    """The data channel is open; nothing is known yet about who is at its other end."""
+    """The data channel is open; nothing is known yet about the node at its other end."""
     VERIFIED = "verified"
     """Its other end showed the identity key of the roster."""
     READY = "ready"

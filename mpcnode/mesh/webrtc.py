@@ -45,7 +45,7 @@ class WebRtcConnector:
 
     Args:
         policy: which addresses are offered.
-        ice_servers: those configured and no others, none by default: a stranger's STUN server learns who meets whom.
+        ice_servers: those configured and no others, none by default: a stranger's STUN server learns which nodes meet.
     """
 
     def __init__(self, *, policy: addresses.AddressPolicy = "auto", ice_servers: Sequence[IceServer] = ()) -> None:
@@ -218,7 +218,7 @@ class WebRtcLink:
         self._connecting.add_done_callback(self._connected)
 
     def _connected(self, task: "asyncio.Task[None]") -> None:
-        """Take what the library raised, for whatever reason, as the end of this try and of nothing else."""
+        """End this try, and nothing else, if the library raised anything."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._lost(f"connecting failed: {type(error).__name__}")
 

@@ -1,4 +1,4 @@
-"""Split and join what exceeds one data-channel message (PROTOCOL, "Frames").
+"""Split and join what exceeds one data-channel message (PROTOCOL, Messages on a link).
 
 A message that fits goes as it is: JSON, so its first byte is ``{``. A longer one goes in pieces: the first is
 ``0x01 || length of the whole (4 bytes, big-endian) || data``, every other ``0x02 || data``. All pieces but the last are

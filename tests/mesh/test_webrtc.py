@@ -316,18 +316,61 @@ async def test_a_stock_peer_connection_and_we_understand_each_other(we_offer: bo
 async def test_candidates_that_come_on_their_own_are_enough() -> None:
     one, other = Recorder(), Recorder()
     ours, theirs = (WebRtcConnector(policy="loopback").link(recorder) for recorder in (one, other))
-    offer = (await ours.offer()).splitlines()
-    bare = [line for line in offer if not line.startswith(("a=candidate", "a=end"))]
-    answer = (await theirs.answer("\r\n".join(bare) + "\r\n")).splitlines()
-    await ours.accept("\r\n".join(line for line in answer if not line.startswith(("a=candidate", "a=end"))) + "\r\n")
-    for lines, to in ((offer, theirs), (answer, ours)):
-        for line in lines:
+    offer = await ours.offer()
+    answer = await theirs.answer(_bare(offer))
+    await ours.accept(_bare(answer))
+    for description, to in ((offer, theirs), (answer, ours)):
+        for line in description.splitlines():
             if line.startswith("a=candidate"):
                 await to.add_candidate(IceCandidate(line.removeprefix("a="), "0", 0, 1))
         await to.add_candidate(IceCandidate("", "0", 0, 1))
     await until(lambda: one.events == ["opened"] and other.events == ["opened"])
     await ours.close()
     await theirs.close()
+
+
+def _hidden(description: str) -> str:
+    """Describe what a browser shows that hides its addresses behind names and says that these are all."""
+    lines = [line for line in description.splitlines() if not line.startswith(("a=candidate", "a=end"))]
+    name = "a=candidate:1 1 udp 2113937151 5b2a3c1e-aaaa-4b4b-8c8c-0123456789ab.local 53000 typ host"
+    return "\r\n".join([*lines, name, "a=end-of-candidates"]) + "\r\n"
+
+
+@pytest.mark.parametrize("we_offer", [True, False])
+@pytest.mark.parametrize("trickles", [True, False])
+async def test_a_browser_that_hides_its_addresses_and_says_so_early_is_waited_for(
+    *, we_offer: bool, trickles: bool
+) -> None:
+    """Its own checks tell its address, and they come after it has ours."""
+    one, other = Recorder(), Recorder()
+    ours, theirs = (WebRtcConnector(policy="loopback").link(recorder) for recorder in (one, other))
+    if we_offer:
+        offer = await ours.offer()
+        answer = await theirs.answer(_bare(offer))
+        await ours.accept(_hidden(answer))
+    else:
+        offer = _hidden(await theirs.offer())
+        answer = await ours.answer(offer)
+    if trickles:
+        await ours.add_candidate(IceCandidate("", "0", 0, 1))
+        await ours.add_candidate(IceCandidate("rubbish", "0", 0, 1))
+        await ours.add_candidate(IceCandidate("", None, None, 1))
+    await asyncio.sleep(0.2)  # that long a browser took
+    assert one.events == []
+    if we_offer:
+        for line in offer.splitlines():
+            if line.startswith("a=candidate"):
+                await theirs.add_candidate(IceCandidate(line.removeprefix("a="), "0", 0, 1))
+    else:
+        await theirs.accept(answer)
+    await until(lambda: one.events == ["opened"] and other.events == ["opened"])
+    await ours.close()
+    await theirs.close()
+
+
+def _bare(description: str) -> str:
+    lines = [line for line in description.splitlines() if not line.startswith(("a=candidate", "a=end"))]
+    return "\r\n".join(lines) + "\r\n"
 
 
 async def test_a_description_is_looked_at_before_the_library_sees_it() -> None:
