@@ -108,8 +108,8 @@ def test_the_verbose_variable_counts_as_the_option(
         (["create-wallet", "--total", "3"], "error: missing option '--threshold'"),
         (["create-wallet", "-t", "two", "-n", "3"], "error: invalid value for '--threshold'"),
         (["create-wallet", "-t", "3", "-n", "2"], "error: threshold and total must satisfy"),
-        (["create-wallet", "-t", "2", "-n", "2", "--name", "../x", "--yes"], "error: '../x' is no wallet name"),
-        (["create-wallet", "-t", "2", "-n", "2", "--with", "a b", "--yes"], "error: 'a b' is no peer id"),
+        (["create-wallet", "-t", "2", "-n", "2", "--name", "../x", "--yes"], "error: '../x' is not a wallet name"),
+        (["create-wallet", "-t", "2", "-n", "2", "--with", "a b", "--yes"], "error: 'a b' is not a peer id"),
         (["wallets", "dance"], "error: no such command 'dance'"),
     ],
 )

@@ -96,7 +96,9 @@ class Made:
         return self.wallet.merge(self.certificate)
 
 
-def make_sharing(total: int = 3, suites: tuple[SuiteId, ...] = DEFAULT_SUITES) -> Sharing:
+def make_sharing(
+    total: int = 3, suites: tuple[SuiteId, ...] = DEFAULT_SUITES, *, wallet_id: WalletId = WALLET_ID
+) -> Sharing:
     """A first epoch, 2 of ``total``, always the same."""
     rng = random.Random(total)
     identities = {name: Identity.from_seed(bytearray(rng.randbytes(32))) for name in NAMES[:total]}
@@ -105,7 +107,7 @@ def make_sharing(total: int = 3, suites: tuple[SuiteId, ...] = DEFAULT_SUITES) -
         Member(Identifier(i), name, identity.public_key) for i, (name, identity) in enumerate(identities.items(), 1)
     )
     blank = Statement(
-        wallet_id=WALLET_ID,
+        wallet_id=wallet_id,
         number=0,
         previous=None,
         abandoned=(),
@@ -119,12 +121,14 @@ def make_sharing(total: int = 3, suites: tuple[SuiteId, ...] = DEFAULT_SUITES) -
     return _share(rng, keys, identities, blank)
 
 
-def make_wallet(total: int = 3, suites: tuple[SuiteId, ...] = DEFAULT_SUITES) -> Made:
+def make_wallet(
+    total: int = 3, suites: tuple[SuiteId, ...] = DEFAULT_SUITES, *, wallet_id: WalletId = WALLET_ID
+) -> Made:
     """A wallet with one epoch, 2 of ``total``, always the same."""
-    sharing = make_sharing(total, suites)
+    sharing = make_sharing(total, suites, wallet_id=wallet_id)
     ana = NAMES[0]
     wallet = Wallet(
-        wallet_id=WALLET_ID,
+        wallet_id=wallet_id,
         name="treasury",
         peer_id=ana,
         identity_key=sharing.identities[ana].public_key,

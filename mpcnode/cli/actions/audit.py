@@ -131,7 +131,7 @@ def _read_once(home: Path, on_line: Callable[[Line], None]) -> Verdict:
 
 def _row(line: Line) -> tuple[str, ...]:
     entry = line.entry
-    when = datetime.fromtimestamp(entry.time, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    when = datetime.fromtimestamp(entry.time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     ended = entry.outcome if entry.error is None else f"{entry.outcome} ({entry.error})"
     if entry.outcome == "accepted":
         ended = f"accepted, {NO_END}"

@@ -57,6 +57,7 @@ def message_lines(sign: status.SignView) -> list[str]:
                 continue
             case "hex":
                 lines.append(f"  hex: {message or 'no bytes at all'}")
+                lines.append("  these bytes are signed as they are: they may be a transaction")
         lines.append(f"  sha-256: {digest}")
     if sign.merkle_root is not None:
         lines.append(f"  for the key tweaked with the script tree {sign.merkle_root or '(none)'}")

@@ -115,6 +115,8 @@ def table(view: SessionView, *, ascii_only: bool = False) -> Group:
 def _title(proposal: status.Proposed) -> str:
     if proposal.sign is not None:
         return f"signing with {escape(proposal.wallet)}: {counted(len(proposal.sign.messages), 'message')}"
+    if proposal.kind == "refresh":
+        return f"new shares of wallet {escape(proposal.wallet)}: {proposal.threshold} of {proposal.total}"
     return f"wallet {escape(proposal.wallet)}: {proposal.threshold} of {proposal.total}"
 
 

@@ -27,18 +27,15 @@ class Narrator:
             case status.Warned():
                 return [f"warning: {escape(event.message, 1000)}"]
             case status.WalletChanged():
-                return [f"wallet {escape(event.wallet.name)} is {event.wallet.state}"]
+                epoch = f", epoch {event.wallet.epoch}" if event.wallet.epoch else ""
+                return [f"wallet {escape(event.wallet.name)} is {event.wallet.state}{epoch}"]
             case _:
                 return self._of_session(event)
 
     def _of_session(self, event: status.Event) -> list[str]:  # noqa: PLR0911 -- same
         match event:
             case status.Proposed():
-                names = listed(_peer(peer) for peer in event.participants)
-                if event.sign is not None:
-                    return [f"{escape(event.proposer)} proposes to sign with {escape(event.wallet)}: {names}"]
-                what = f"wallet {escape(event.wallet)}, {event.threshold} of {event.total}"
-                return [f"{escape(event.proposer)} proposes: {what}, with {names}"]
+                return [f"{escape(event.proposer)} {_proposes(event)}: {listed(map(_peer, event.participants))}"]
             case status.Answered():
                 if event.accepted:
                     return [f"{escape(event.peer_id)} accepted"]
@@ -66,6 +63,15 @@ class Narrator:
 
 def _peer(peer: status.PeerView) -> str:
     return f"{peer.peer_id} ({'this node' if peer.trust == 'self' else peer.trust})"
+
+
+def _proposes(event: status.Proposed) -> str:
+    wallet = escape(event.wallet)
+    if event.kind == "sign":
+        return f"proposes to sign with the wallet {wallet}"
+    if event.kind == "refresh":
+        return f"proposes new shares of the wallet {wallet}"
+    return f"proposes the wallet {wallet}, {event.threshold} of {event.total}"
 
 
 def _ended(event: status.SessionEnded) -> list[str]:

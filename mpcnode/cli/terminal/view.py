@@ -11,6 +11,16 @@ Mark = Literal["done", "waiting", "failed", "ahead"]
 PHASES: Final[tuple[status.Phase, ...]] = get_args(status.Phase)
 PHASES_OF: Final[Mapping[str, tuple[status.Phase, ...]]] = {
     "keygen": tuple(phase for phase in PHASES if phase not in {"agreeing", "signing"}),
+    "refresh": (
+        "negotiating",
+        "connecting",
+        "committing",
+        "revealing",
+        "sharing",
+        "storing",
+        "certifying",
+        "leaving",
+    ),
     "sign": ("negotiating", "connecting", "committing", "agreeing", "signing"),
 }
 HEADINGS: Final[Mapping[status.Phase, str]] = {

@@ -33,14 +33,14 @@ def test_every_option_of_a_node_reaches_its_configuration(tmp_path: Path, monkey
     )
     ((options, more),) = given
     config = node._config(options, tmp_path, more["accept"])
-    assert (config.server, config.peer_id, config.room, config.accept) == (
+    assert (config.server, config.peer_id, config.room, config.options.accept) == (
         "wss://mpc.example",
         "ana",
         "treasury",
         "contacts",
     )
-    assert config.contacts_only
-    assert config.yes
+    assert config.options.contacts_only
+    assert config.options.yes
     assert config.loopback
     assert config.interactive_kdf
     assert config.ice_servers == (IceServer(urls=("stun:stun.example",)),)

@@ -7,11 +7,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mpcnode import status
 from mpcnode.cli.actions.contents import MAX_BATCH_FILE
 from mpcnode.cli.options import SUITES
+from mpcnode.commands import Sign
 from mpcnode.errors import (
     KeystoreAbsent,
     MpcError,
@@ -22,7 +24,6 @@ from mpcnode.errors import (
     UsageError,
     WalletPending,
 )
-from mpcnode.node import Sign
 from mpcnode.types import PeerId
 from mpcnode.wire.relay import MAX_MESSAGE_BYTES
 from tests.helpers.fake_node import Emit
@@ -73,7 +74,7 @@ def test_nothing_to_sign_is_said(more: tuple[str, ...], node: Answering, sign: S
     assert ended.code == 2
     assert "nothing given to sign" in ended.talk
     assert "hint: give one of --message, --hex, --file, --batch" in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 @pytest.mark.parametrize(
@@ -88,21 +89,21 @@ def test_two_kinds_of_message_are_not_meant(first: str, second: str, node: Answe
     ended = sign(first, "00", second, "")  # an empty one is given too
     assert (ended.code, ended.out) == (2, "")
     assert f"error: {first} and {second} given to sign" in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 @pytest.mark.parametrize("text", ["hello", "", " two  words ", "Grüße", EVIL])
 def test_a_text_is_signed_as_its_utf8(text: str, node: Answering, sign: SignCommand) -> None:
     ended = sign("--message", text)
     assert (ended.code, ended.signatures) == (0, [signature_of(text.encode())])
-    (request,) = node.requests
-    assert (request.messages, request.reading, request.suite) == ((text.encode(),), "text", None)
+    (command,) = node.commands
+    assert (command.contents, command.reading, command.suite) == ((text.encode(),), "text", None)
 
 
 @pytest.mark.parametrize(("given", "message"), [("00ff", b"\x00\xff"), ("00 FF", b"\x00\xff"), ("", b"")])
 def test_hexadecimal_is_signed_as_its_bytes(given: str, message: bytes, node: Answering, sign: SignCommand) -> None:
     assert sign("--hex", given).signatures == [signature_of(message)]
-    assert (node.requests[0].messages, node.requests[0].reading) == ((message,), "hex")
+    assert (node.commands[0].contents, node.commands[0].reading) == ((message,), "hex")
 
 
 @pytest.mark.parametrize("given", ["0", "0x00", "zz", "00\n0", EVIL])
@@ -111,21 +112,21 @@ def test_what_is_not_hexadecimal_is_exit_2(given: str, node: Answering, sign: Si
     assert ended.code == 2
     assert "error: --hex is not hexadecimal" in ended.talk
     assert "hint: two digits a byte" in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 def test_a_text_that_is_not_utf8_is_for_hex(node: Answering, sign: SignCommand) -> None:
     ended = sign("--message", "\udcff")  # how Python gives what a shell passed as the byte ff
     assert ended.code == 2
-    assert "hint: bytes that are no text are signed with --hex" in ended.talk
-    assert not node.requests
+    assert "hint: sign bytes that are not text with --hex" in ended.talk
+    assert not node.commands
 
 
 def test_of_a_file_the_hash_is_signed_however_long_it_is(node: Answering, sign: SignCommand, tmp_path: Path) -> None:
     data = bytes(3_000_000)
     digest = hashlib.sha256(data).digest()
     assert sign("--file", written(tmp_path / "big", data)).signatures == [signature_of(digest)]
-    assert (node.requests[0].messages, node.requests[0].reading) == ((digest,), "file")
+    assert (node.commands[0].contents, node.commands[0].reading) == ((digest,), "file")
 
 
 @pytest.mark.parametrize("option", ["--file", "--batch"])
@@ -136,7 +137,7 @@ def test_a_file_that_cannot_be_read_is_exit_3(
     ended = sign(option, str(tmp_path / name))
     assert (ended.code, ended.out) == (3, "")
     assert "error: cannot read " in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 # --- batches ---
@@ -159,7 +160,7 @@ def test_each_line_of_a_batch_is_a_message(
 ) -> None:
     ended = sign("--batch", written(tmp_path / "batch", data))
     assert ended.signatures == list(map(signature_of, messages))
-    assert (list(node.requests[0].messages), node.requests[0].reading) == (messages, "text")
+    assert (list(node.commands[0].contents), node.commands[0].reading) == (messages, "text")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_batch_that_cannot_be_meant_says_where(
     assert ended.code == 2
     assert message in ended.talk
     assert "hint: " in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 @pytest.mark.parametrize("option", ["--message", "--hex"])
@@ -193,7 +194,7 @@ def test_a_message_may_be_as_long_as_the_limit_and_no_longer(option: str, node: 
     assert ended.code == 2
     assert f"error: a message is at most {MAX_MESSAGE_BYTES} bytes" in ended.talk
     assert "--file" in ended.talk
-    assert len(node.requests) == 1
+    assert len(node.commands) == 1
 
 
 # --- by which key, with whom ---
@@ -202,7 +203,7 @@ def test_a_message_may_be_as_long_as_the_limit_and_no_longer(option: str, node: 
 @pytest.mark.parametrize("name", [*SUITES, *SUITES.values()])
 def test_a_suite_has_a_short_name_and_a_full_one(name: str, node: Answering, sign: SignCommand) -> None:
     assert sign("-m", "hello", "--suite", name).code == 0
-    assert node.requests[0].suite == SUITES.get(name, name)
+    assert node.commands[0].suite == SUITES.get(name, name)
 
 
 @pytest.mark.parametrize("name", ["ed2551", "Ed25519", "", EVIL])
@@ -211,17 +212,22 @@ def test_a_suite_that_there_is_not_lists_those_there_are(name: str, node: Answer
     assert ended.code == 2
     assert f"there is no ciphersuite {name!a}" in ended.talk
     assert f"--suite is one of {', '.join(SUITES)}" in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 def test_signers_are_named_with_commas_or_one_by_one(node: Answering, sign: SignCommand) -> None:
     assert sign("-m", "hello", "--with", "ben,cleo", "--with", "dora").code == 0
-    assert node.requests[0].with_peers == ("ben", "cleo", "dora")
+    assert node.commands[0].with_peers == ("ben", "cleo", "dora")
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [(("ben,ben",), "ben twice"), (("ben", "cleo,ben"), "ben twice"), (("a b",), "no peer id"), ((EVIL,), "no peer")],
+    [
+        (("ben,ben",), "ben twice"),
+        (("ben", "cleo,ben"), "ben twice"),
+        (("a b",), "not a peer id"),
+        ((EVIL,), "not a peer"),
+    ],
 )
 def test_signers_that_cannot_be_meant_are_exit_2(
     given: tuple[str, ...], message: str, node: Answering, sign: SignCommand
@@ -230,18 +236,18 @@ def test_signers_that_cannot_be_meant_are_exit_2(
     assert ended.code == 2
     assert message in ended.talk
     assert "--with" in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 @pytest.mark.parametrize("root", ["ab" * 32, ""])
 def test_a_merkle_root_is_for_taproot(root: str, node: Answering, sign: SignCommand) -> None:
     assert sign("-m", "hello", "--suite", "taproot", "--merkle-root", root).code == 0
-    assert node.requests[0].merkle_root == bytes.fromhex(root)
+    assert node.commands[0].merkle_root == bytes.fromhex(root)
     for other in ((), ("--suite", "ed25519"), ("--suite", "secp256k1")):
         ended = sign("-m", "hello", "--merkle-root", root, *other)
         assert ended.code == 2
         assert "hint: add --suite taproot" in ended.talk
-    assert len(node.requests) == 1
+    assert len(node.commands) == 1
 
 
 @pytest.mark.parametrize(("root", "message"), [("ab" * 31, "32 bytes"), ("x", "not hexadecimal")])
@@ -249,7 +255,7 @@ def test_a_merkle_root_of_another_form_is_exit_2(root: str, message: str, node: 
     ended = sign("-m", "hello", "--suite", "taproot", "--merkle-root", root)
     assert ended.code == 2
     assert message in ended.talk
-    assert not node.requests
+    assert not node.commands
 
 
 # --- how it ends ---
@@ -269,7 +275,7 @@ ENDS: list[tuple[MpcError, int]] = [
 def test_a_signature_that_is_not_made_has_its_exit_code(
     error: MpcError, code: int, node: Answering, sign: SignCommand, tmp_path: Path
 ) -> None:
-    async def fail(_request: Sign, _emit: Emit) -> status.SignatureView:
+    async def fail(_command: Sign, _emit: Emit) -> status.SignatureView:
         raise error
 
     node.signs = fail
@@ -284,10 +290,10 @@ def test_a_signature_that_is_not_made_has_its_exit_code(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_is_130(number: int, node: Answering, sign: SignCommand) -> None:
-    async def interrupt(request: Sign, _emit: Emit) -> status.SignatureView:
+    async def interrupt(command: Sign, _emit: Emit) -> status.SignatureView:
         os.kill(os.getpid(), number)
         await asyncio.Event().wait()
-        return signed(request)
+        return signed(command)
 
     node.signs = interrupt
     ended = sign("-m", "hello")
@@ -296,9 +302,9 @@ def test_ctrl_c_is_130(number: int, node: Answering, sign: SignCommand) -> None:
 
 
 def test_the_json_is_events_and_one_result(node: Answering, sign: SignCommand) -> None:
-    async def with_events(request: Sign, emit: Emit) -> status.SignatureView:
+    async def with_events(command: Sign, emit: Emit) -> status.SignatureView:
         emit(status.Waiting((), 0))
-        return signed(request, "ana", "ben")
+        return signed(command, "ana", "ben")
 
     node.signs = with_events
     ended = sign("-m", "hello", "--json")
@@ -312,17 +318,25 @@ def test_the_json_is_events_and_one_result(node: Answering, sign: SignCommand) -
     assert signature["suite"] == SUITES["ed25519"]
 
 
+@pytest.mark.parametrize("wallet", [EVIL, "", "../x", "a b"])
+def test_what_cannot_be_a_wallet_is_exit_2_and_asks_nobody(node: Answering, sign: SignCommand, wallet: str) -> None:
+    ended = sign("-m", "hello", wallet=wallet)
+    assert ended.code == 2
+    assert "is not a wallet" in ended.talk
+    assert not node.commands
+
+
 def test_what_others_wrote_is_shown_escaped(node: Answering, sign: SignCommand) -> None:
     """``sign`` looks for an escape character in everything that is printed; here is where one could come from."""
 
-    async def evil(request: Sign, emit: Emit) -> status.SignatureView:
+    async def evil(command: Sign, emit: Emit) -> status.SignatureView:
         emit(status.Warned(EVIL))
         emit(status.Answered("0" * 32, EVIL, accepted=False, reason=EVIL))
         failure = status.ErrorView("participant_cheated", EVIL, 7, "peer", culprits=(EVIL,))
-        return signed(request, EVIL, failures=(failure,))
+        return msgspec.structs.replace(signed(command, EVIL, failures=(failure,)), name=EVIL)
 
     node.signs = evil
-    ended = sign("-m", EVIL, wallet=EVIL)
+    ended = sign("-m", EVIL)
     assert ended.code == 0
     assert "\\x1b[2J\\u202e" in ended.out
     assert "\\x1b[2J\\u202e" in ended.talk

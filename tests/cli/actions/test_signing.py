@@ -5,22 +5,22 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
 import pytest
 import typer.main
 
 from mpcnode import status
 from mpcnode.cli import app as cli
+from mpcnode.commands import MAX_CONTENTS, Sign
 from mpcnode.errors import ParticipantCheated, ParticipantSilent
 from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.node import Sign
 from mpcnode.types import PeerId, WalletId
-from mpcnode.wire.relay import MAX_BATCH, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES
+from mpcnode.wire.relay import MAX_BATCH, MAX_MESSAGE_BYTES
 from tests.helpers.fake_node import Emit
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.sign_command import Answering, SignCommand, answering, signature_of, signed
@@ -68,46 +68,60 @@ def batch(path: Path, count: int, *, of: int = 4) -> tuple[str, list[str]]:
     return str(path), [signature_of(line.encode()) for line in lines]
 
 
+def over(part: status.SignatureView) -> status.SessionEnded:
+    """The end of a session that signed a part of a batch."""
+    return status.SessionEnded(session_id="0" * 32, kind="sign", proposer="cli1", seconds={}, signature=part)
+
+
+def parts(command: Sign) -> list[status.SignatureView]:
+    """The sessions that a node has for ``command``."""
+    starts = range(0, len(command.contents), MAX_BATCH)
+    return [signed(msgspec.structs.replace(command, contents=command.contents[at : at + MAX_BATCH])) for at in starts]
+
+
 class Failing:
     """Signs so many sessions, and then does as ``last`` says."""
 
     def __init__(self, sessions: int, last: BaseException) -> None:
-        self._left = sessions
+        self._sessions = sessions
         self._last = last
 
-    async def __call__(self, request: Sign, emit: Emit) -> status.SignatureView:
-        del emit
-        if not self._left:
-            if isinstance(self._last, KeyboardInterrupt):
-                os.kill(os.getpid(), 2)
-                await asyncio.Event().wait()
-            raise self._last
-        self._left -= 1
-        return signed(request)
+    async def __call__(self, command: Sign, emit: Emit) -> status.SignatureView:
+        for part in parts(command)[: self._sessions]:
+            emit(over(part))
+        if isinstance(self._last, KeyboardInterrupt):
+            await asyncio.sleep(0.1)  # what was said is on its way
+            os.kill(os.getpid(), 2)
+            await asyncio.Event().wait()
+        raise self._last
 
 
 # --- batches of several sessions ---
 
 
-def test_a_long_batch_is_signed_session_by_session_and_printed_as_one(
-    node: Answering, sign: SignCommand, tmp_path: Path
-) -> None:
+def test_a_long_batch_is_one_command_and_printed_as_one(node: Answering, sign: SignCommand, tmp_path: Path) -> None:
     file, signatures = batch(tmp_path / "batch", 2 * MAX_BATCH + 1)
+
+    async def in_parts(command: Sign, emit: Emit) -> status.SignatureView:
+        for part in parts(command):
+            emit(over(part))
+        return signed(command)
+
+    node.signs = in_parts
     ended = sign("--batch", file, "--out", str(tmp_path / "out"))
     assert (ended.code, ended.signatures) == (0, signatures)
     assert ended.out.count("public key") == 1
     assert (tmp_path / "out").read_text().splitlines() == signatures
-    assert [len(request.messages) for request in node.requests] == [MAX_BATCH, MAX_BATCH, 1]
+    assert [len(command.contents) for command in node.commands] == [2 * MAX_BATCH + 1]
 
 
-def test_long_messages_are_as_many_a_session_as_it_takes(node: Answering, sign: SignCommand, tmp_path: Path) -> None:
-    file, signatures = batch(tmp_path / "batch", 5, of=MAX_MESSAGE_BYTES)
-    assert sign("--batch", file).signatures == signatures
-    assert [sum(map(len, request.messages)) for request in node.requests] == [
-        MAX_REQUEST_BYTES,
-        MAX_REQUEST_BYTES,
-        MAX_MESSAGE_BYTES,
-    ]
+def test_a_batch_for_more_than_one_command_is_refused_before_anybody_is_asked(
+    node: Answering, sign: SignCommand, tmp_path: Path
+) -> None:
+    ended = sign("--batch", batch(tmp_path / "batch", MAX_CONTENTS + 1)[0])
+    assert ended.code == 2
+    assert f"one command signs at most {MAX_CONTENTS} messages" in ended.talk
+    assert not node.commands
 
 
 def test_everybody_who_signed_a_part_is_named_and_each_failure_once(
@@ -115,15 +129,28 @@ def test_everybody_who_signed_a_part_is_named_and_each_failure_once(
 ) -> None:
     failure = status.ErrorView("participant_silent", "ben did not answer", 6, "peer", culprits=("ben",))
 
-    async def in_turn(request: Sign, _emit: Emit) -> status.SignatureView:
-        return signed(request, "ana", "cleo" if len(node.requests) == 1 else "dora", failures=(failure,))
+    async def in_turn(command: Sign, emit: Emit) -> status.SignatureView:
+        for part, other in zip(parts(command), ("cleo", "dora"), strict=False):
+            emit(over(msgspec.structs.replace(part, signers=("ana", other), failures=(failure,))))
+        raise ParticipantSilent("everybody left", culprits=[BEN])
 
     node.signs = in_turn
-    ended = sign("--batch", batch(tmp_path / "batch", MAX_BATCH + 1)[0], "--json")
-    signature = ended.lines[-1]["result" if "result" in ended.lines[-1] else "signature"]
+    ended = sign("--batch", batch(tmp_path / "batch", 2 * MAX_BATCH + 1)[0], "--json")
+    (signature,) = (line["signature"] for line in ended.lines if line["event"] == "result")
     assert signature["signers"] == ["ana", "cleo", "dora"]
     assert [one["culprits"] for one in signature["failures"]] == [["ben"]]
-    assert len(signature["messages"]) == len(signature["signatures"]) == MAX_BATCH + 1
+    assert len(signature["messages"]) == len(signature["signed"]) == len(signature["signatures"]) == 2 * MAX_BATCH
+
+
+def test_a_session_that_failed_with_a_signature_in_hand_adds_none(node: Answering, sign: SignCommand) -> None:
+    async def fail(command: Sign, emit: Emit) -> status.SignatureView:
+        error = ParticipantSilent("ben did not answer", culprits=[BEN])
+        emit(msgspec.structs.replace(over(signed(command)), error=status.error_view(error)))
+        raise error
+
+    node.signs = fail
+    ended = sign("-m", "hello")
+    assert (ended.code, ended.out) == (6, "")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +176,7 @@ def test_what_was_signed_before_a_session_failed_is_not_lost(
     assert out.read_text().splitlines() == there
 
     node.signs = Failing(1, last)
-    result, error = sign("--batch", file, "--json").lines
+    result, error = (line for line in sign("--batch", file, "--json").lines if line["event"] in {"result", "error"})
     assert result["signature"]["signatures"] == signatures[:MAX_BATCH]
     assert error["error"]["exit_code"] == code
     assert error["error"]["saved"].startswith(f"the first {MAX_BATCH} of {3 * MAX_BATCH} ")
@@ -267,7 +294,7 @@ def test_where_nothing_can_be_written_the_signature_is_printed_nevertheless(
 # --- a home without a running node ---
 
 
-@pytest.mark.parametrize("wallet", ["treasure", "\x1b[2J", ""])
+@pytest.mark.parametrize("wallet", ["treasure", "abcd"])
 def test_a_wallet_that_is_not_there_is_said_before_anything_is_asked(wallet: str, sign: SignCommand) -> None:
     before = sorted(sign.home.rglob("*"))
     ended = sign("-m", "hello", wallet=wallet)  # there is no passphrase: to ask for one would be exit 2
@@ -284,14 +311,14 @@ def test_a_home_that_is_not_there_is_not_made(capsys: pytest.CaptureFixture[str]
 
 
 def test_two_wallets_of_one_name_are_told_apart_by_their_ids(sign: SignCommand) -> None:
-    made = make_wallet()
-    twin = replace(made.wallet, wallet_id=WalletId("ef" * 16))
+    made = make_wallet(wallet_id=WalletId(b"\xef" * 16))
+    twin = made.wallet
     home = Home.open(sign.home, create=False, files=QuickFileSystem())
     with Keyring(bytearray(b"correct horse")) as keyring:
         home.save_wallet(twin.wallet_id, twin.peer_id, twin.to_header(), made.secret.encode(), keyring)
     ended = sign("-m", "hello")
     assert ended.code == 2
-    assert twin.wallet_id in ended.talk
+    assert twin.wallet_id.hex() in ended.talk
 
 
 def test_without_a_terminal_the_option_for_the_passphrase_is_named(sign: SignCommand) -> None:

@@ -10,6 +10,7 @@ import pytest
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from mpcnode.cli import app as cli
+from mpcnode.readings.registry import signed_bytes
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
 from tests.helpers.signing import ED25519, PLAIN, TAPROOT
 from tests.helpers.terminal import mpcnode
@@ -31,8 +32,9 @@ SEEDED, _SECRET = crypto_sign_seed_keypair(b"\x07" * 32)
 KEY = SEEDED.hex()
 
 
-def signed(message: bytes) -> str:
-    return bytes(crypto_sign(message, _SECRET)[:64]).hex()
+def signed(content: bytes, reading: str = "text") -> str:
+    """What ``mpcnode sign`` makes of a text, a file's hash or bytes."""
+    return bytes(crypto_sign(signed_bytes(reading, content), _SECRET)[:64]).hex()
 
 
 HELLO = ("--pubkey", KEY, "--signature", signed(b"hello"))
@@ -58,6 +60,8 @@ def verify(*arguments: str) -> int:
         (*HELLO, "--message", "hello\n"),
         (*HELLO, "--message", ""),
         (*HELLO, "--hex", "68656c6c6f00"),
+        (*HELLO, "--hex", "68656c6c6f"),
+        ("--pubkey", KEY, "--signature", signed(b"hello", "hex"), "--message", "hello"),
         ("--pubkey", KEY, "--signature", "00" * 64, "--message", "hello"),
         ("--pubkey", KEY, "--signature", signed(b"hello")[:-2], "--message", "hello"),
         ("--pubkey", KEY, "--signature", signed(b"hello") + "00", "--message", "hello"),
@@ -152,7 +156,7 @@ def test_a_file_of_several_signatures_is_exit_2(tmp_path: Path) -> None:
 
 
 def test_rfc_8032_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify("--pubkey", RFC8032_KEY, "--signature", RFC8032_SIGNATURE, "--message", "") == 0
+    assert verify("--pubkey", RFC8032_KEY, "--signature", RFC8032_SIGNATURE, "--hex", "") == 0
     assert capsys.readouterr().out == (f"signature   valid\nsuite       {ED25519}\npublic key  {RFC8032_KEY}\n")
 
 
@@ -193,10 +197,10 @@ def test_the_signatures_of_the_published_vectors_are_valid(
 def test_a_file_is_verified_by_its_hash(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 3_000_000)
     digest = hashlib.sha256(b"x" * 3_000_000).digest()
-    of_hash = ("--pubkey", KEY, "--signature", signed(digest), "--file", str(tmp_path / "file"))
+    of_hash = ("--pubkey", KEY, "--signature", signed(digest, "file"), "--file", str(tmp_path / "file"))
     assert verify(*of_hash) == 0
-    of_content = ("--pubkey", KEY, "--signature", signed(b"x" * 3_000_000), "--file", str(tmp_path / "file"))
-    assert verify(*of_content) == 4
+    for signature in (signed(b"x" * 3_000_000), signed(b"x" * 3_000_000, "hex"), signed(digest, "hex")):
+        assert verify("--pubkey", KEY, "--signature", signature, "--file", str(tmp_path / "file")) == 4
 
 
 @pytest.mark.parametrize("at", ["", "@"])
@@ -208,9 +212,9 @@ def test_the_key_may_stand_in_a_file(at: str, pem: bool, tmp_path: Path) -> None
 
 
 def test_a_key_of_secp256k1_in_a_file_is_for_both_of_its_suites(tmp_path: Path) -> None:
-    for name, suite in (("zf-frost-secp256k1-tr/vectors.json", TAPROOT), ("zf-frost-secp256k1/vectors.json", PLAIN)):
+    for name in ("zf-frost-secp256k1-tr/vectors.json", "zf-frost-secp256k1/vectors.json"):
         rows = load_vectors(name)
-        (tmp_path / "key.pem").write_text(public_key_pem(suite, bytes.fromhex(rows["inputs"]["verifying_key_key"])))
+        (tmp_path / "key.pem").write_text(public_key_pem(PLAIN, bytes.fromhex(rows["inputs"]["verifying_key_key"])))
         arguments = ("--signature", rows["final_output"]["sig"], "--hex", rows["inputs"]["message"])
         assert verify("--pubkey", str(tmp_path / "key.pem"), *arguments) == 0
 
@@ -234,7 +238,9 @@ def test_it_needs_no_home_and_makes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_a_message_that_is_no_text_is_taken_as_its_bytes() -> None:
+def test_bytes_that_are_not_text_are_for_hex() -> None:
     raw = b"\xff\xfe"
-    run = mpcnode("verify", "--pubkey", KEY, "--signature", signed(raw), "--message", os.fsdecode(raw))
-    assert run.returncode == 0
+    run = mpcnode("verify", "--pubkey", KEY, "--signature", signed(raw, "hex"), "--message", os.fsdecode(raw))
+    assert run.returncode == 2
+    assert "hint: give bytes that are not text with --hex" in run.stderr
+    assert mpcnode("verify", "--pubkey", KEY, "--signature", signed(raw, "hex"), "--hex", raw.hex()).returncode == 0

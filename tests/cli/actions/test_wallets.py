@@ -47,14 +47,12 @@ def active() -> Wallet:
 def home(tmp_path: Path, active: Wallet) -> Path:
     """A home with the active wallet ``treasury`` and the pending one ``draft``."""
     home = Home.open(tmp_path / "home", create=True, files=QuickFileSystem())
-    made = make_wallet()
-    draft = replace(made.wallet, name="draft", wallet_id=WalletId("ef" * 16))
+    made = make_wallet(wallet_id=WalletId(b"\xef" * 16))
+    draft = replace(made.wallet, name="draft")
     with Keyring(bytearray(PASSPHRASE)) as keyring:
         home.create_identity(keyring, KdfPolicy(8 << 20, 1))
-        for wallet in (active, draft):
-            home.save_wallet(
-                wallet.wallet_id, wallet.peer_id, wallet.to_header(), make_wallet().secret.encode(), keyring
-            )
+        for wallet, secret in ((active, make_wallet().secret), (draft, made.secret)):
+            home.save_wallet(wallet.wallet_id, wallet.peer_id, wallet.to_header(), secret.encode(), keyring)
     return home.path
 
 
@@ -76,7 +74,16 @@ def key_of(wallet: Wallet, suite: str) -> bytes:
 def forge(home: Path, old: str, new: str) -> None:
     """What somebody who can write to the home can do without the passphrase: a file whose checksum fits."""
     (path,) = (home / "wallets" / ("ab" * 16)).glob("*.json")
-    fields = json.loads(path.read_bytes().replace(old.encode(), new.encode()))
+    write(path, json.loads(path.read_bytes().replace(old.encode(), new.encode())))
+
+
+def forge_header(home: Path, wallet: Wallet) -> None:
+    """The same, with the whole public part of another wallet: its own participants certified it."""
+    (path,) = (home / "wallets" / ("ab" * 16)).glob("*.json")
+    write(path, json.loads(path.read_bytes()) | {"header": wallet.to_header()})
+
+
+def write(path: Path, fields: dict[str, Any]) -> None:
     fields.pop("checksum")
     fields["checksum"] = hashlib.sha256(canonical(fields)).hexdigest()
     path.write_bytes(canonical(fields))
@@ -114,10 +121,11 @@ def test_a_wrong_passphrase_shows_nothing(home: Path, tmp_path: Path, capsys: py
 
 
 def test_a_forged_header_gives_no_address(
-    home: Path, active: Wallet, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine = key_of(make_wallet(4).wallet, ED25519).hex()
-    forge(home, key_of(active, ED25519).hex(), mine)
+    false = make_wallet(4).active
+    mine = key_of(false, ED25519).hex()
+    forge_header(home, false)
     assert show(home, "treasury") == 0  # the checksum fits: this is why no address is shown here
     assert mine in capsys.readouterr().out
     for form in ((), ("--pem",), ("--json",)):
@@ -125,6 +133,14 @@ def test_a_forged_header_gives_no_address(
         captured = capsys.readouterr()
         assert mine not in captured.out
         assert solana_address(bytes.fromhex(mine)) not in captured.out
+
+
+def test_one_false_key_does_not_fit_its_certificate(
+    home: Path, active: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forge(home, key_of(active, ED25519).hex(), key_of(make_wallet(4).wallet, ED25519).hex())
+    assert show(home, "treasury") == 3
+    assert capsys.readouterr().out == ""
 
 
 def test_a_pending_wallet_has_no_address_and_no_key(
@@ -191,17 +207,18 @@ def test_a_wallet_that_is_not_there_is_exit_3(name: str, home: Path, capsys: pyt
 
 
 def test_two_wallets_of_one_name_are_told_apart_by_their_ids(
-    home: Path, active: Wallet, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    twin = replace(active, wallet_id=WalletId("cd" * 16))
+    made = make_wallet(wallet_id=WalletId(b"\xcd" * 16))
+    twin = made.active
     with Keyring(bytearray(PASSPHRASE)) as keyring:
         Home.open(home, create=False, files=QuickFileSystem()).save_wallet(
-            twin.wallet_id, twin.peer_id, twin.to_header(), make_wallet().secret.encode(), keyring
+            twin.wallet_id, twin.peer_id, twin.to_header(), made.secret.encode(), keyring
         )
     assert show(home, "treasury", *secret) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert twin.wallet_id in captured.err
+    assert twin.wallet_id.hex() in captured.err
     assert show(home, "cdcd", *secret) == 0
 
 

@@ -12,7 +12,15 @@ from mpcnode.status import SignView
 
 def shown(*messages: bytes, reading: Any = "text", merkle_root: str | None = None) -> list[str]:
     hashes = tuple(hashlib.sha256(message).hexdigest() for message in messages)
-    view = SignView("ab" * 16, 0, reading, tuple(message.hex() for message in messages), hashes, merkle_root)
+    view = SignView(
+        wallet_id="ab" * 16,
+        epoch=0,
+        reading=reading,
+        messages=tuple(message.hex() for message in messages),
+        hashes=hashes,
+        signed=("ef" * 32,) * len(messages),
+        merkle_root=merkle_root,
+    )
     return message_lines(view)
 
 
@@ -45,6 +53,8 @@ def test_every_message_of_a_batch_is_shown_whole() -> None:
 def test_bytes_a_files_hash_and_a_script_tree_are_shown_as_what_they_are() -> None:
     assert shown(b"", reading="hex")[0] == "  hex: no bytes at all"
     assert shown(b"\xff", reading="hex")[0] == "  hex: ff"
+    assert "they may be a transaction" in shown(b"\xff", reading="hex")[1]
+    assert not any("transaction" in line for line in shown(b"ff"))
     assert shown(b"\xaa" * 32, reading="file") == [f"  file: its SHA-256 is {'aa' * 32}"]
     assert shown(b"x", merkle_root="cd" * 32)[-1] == f"  for the key tweaked with the script tree {'cd' * 32}"
     assert shown(b"x", merkle_root="")[-1] == "  for the key tweaked with the script tree (none)"

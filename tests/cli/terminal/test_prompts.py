@@ -121,7 +121,7 @@ def test_two_people_make_a_wallet_and_compare_its_words(tmp_path: Path, server: 
         code, data = anas.end()
         assert code == 0
         assert "state         active" in data
-        assert "safety words  compared\n" in data
+        assert "verified      by safety words that a user compared\n" in data
         bens.expect("done in")
         bens.type("\x03")
         # Not its controlling terminal, so the key alone does nothing: the signal does.

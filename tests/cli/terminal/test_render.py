@@ -49,7 +49,7 @@ def test_the_live_view_puts_sentences_above_and_ends_with_the_session() -> None:
         live.event(ended())
     text = out.getvalue()
     assert "warning: first" in text
-    assert "cli1 proposes: wallet treasury, 2 of 2" in text
+    assert "cli1 proposes the wallet treasury, 2 of 2" in text
     assert "done in 1.5 s" in text
 
 

@@ -40,7 +40,7 @@ def test_nobody_elses_words_are_shown_as_compared_before_its_share_is_here() -> 
 
 
 def test_a_signing_session_has_the_phases_of_signing_alone() -> None:
-    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,))
+    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,), ("ef" * 32,))
     proposal = msgspec.structs.replace(proposed("cli1", "cli2"), kind="sign", sign=what)
     view = fold(proposal, status.Progress(SESSION, "signing", ("cli2",)))
     assert view.phases == ("negotiating", "connecting", "committing", "agreeing", "signing")
@@ -48,7 +48,7 @@ def test_a_signing_session_has_the_phases_of_signing_alone() -> None:
 
 
 def test_a_signature_is_the_work_of_its_signers_alone() -> None:
-    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,))
+    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,), ("ef" * 32,))
     asked = msgspec.structs.replace(proposed("cli1", "cli2", "cli3", "cli4"), kind="sign", sign=what)
     signature = status.SignatureView(
         wallet_id="ab" * 16,
@@ -56,6 +56,7 @@ def test_a_signature_is_the_work_of_its_signers_alone() -> None:
         suite="FROST-ED25519-SHA512-v1",
         public_key="00" * 32,
         messages=("68656c6c6f",),
+        signed=("ef" * 32,),
         signatures=("00" * 64,),
         signers=("cli1", "cli2"),
     )
@@ -69,7 +70,7 @@ def test_a_signature_is_the_work_of_its_signers_alone() -> None:
 
 
 def test_who_accepted_and_was_not_needed_signed_nothing() -> None:
-    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,))
+    what = status.SignView("ab" * 16, 0, "text", ("68656c6c6f",), ("00" * 32,), ("ef" * 32,))
     asked = msgspec.structs.replace(proposed("cli1", "cli2"), kind="sign", sign=what)
     view = fold(asked, msgspec.structs.replace(ended(None), kind="sign"))
     (me,) = [peer.peer_id for peer in asked.participants if peer.trust == "self"]
