@@ -153,8 +153,7 @@ class SealedFile:
                 a mistake of the caller.
         """
         _check_json(self.preamble.header, MAX_DEPTH)
-        fields = self.preamble.to_json() | {"nonce": self.nonce.hex(), "sealed": self.sealed.hex()}
-        data = canonical(fields | {"checksum": hashlib.sha256(canonical(fields)).hexdigest()})
+        data = _encoded(self)
         if len(data) > MAX_FILE_SIZE:
             raise ValueError(f"a sealed file is at most {MAX_FILE_SIZE} bytes")
         return data
@@ -173,9 +172,14 @@ class SealedFile:
         if checksum != hashlib.sha256(canonical(fields)).hexdigest():
             raise DecodeError("the checksum does not fit: the file is damaged")
         decoded = _from_json(fields)
-        if decoded.encode() != data:
+        if _encoded(decoded) != data:
             raise DecodeError("not the canonical form of a sealed file")
         return decoded
+
+
+def _encoded(file: SealedFile) -> bytes:
+    fields = file.preamble.to_json() | {"nonce": file.nonce.hex(), "sealed": file.sealed.hex()}
+    return canonical(fields | {"checksum": hashlib.sha256(canonical(fields)).hexdigest()})
 
 
 def canonical(fields: Mapping[str, Any]) -> bytes:

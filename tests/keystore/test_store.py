@@ -113,7 +113,7 @@ def test_contacts_and_settings_are_empty_until_they_are_stored(home: Home) -> No
     assert home.load_contacts() == Contacts()
     assert home.load_settings() == Settings()
     key = Identity.from_seed(bytearray(32)).public_key
-    contacts = Contacts().pin(CLI1, key, verified=True, now=1)
+    contacts = Contacts().pin(CLI1, key, how="code", now=1)
     home.save_contacts(contacts)
     home.save_settings(Settings(peer_id=CLI1))
     assert home.load_contacts() == contacts

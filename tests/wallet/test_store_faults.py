@@ -96,14 +96,15 @@ def found(path: Path, keyring: Keyring) -> str:
     header, sealed = home.load_wallet(WALLET_ID, ANA, keyring)
     wallet, secret = Wallet.from_header(header), WalletSecret.decode(sealed)
     wallet.check_secret(secret)
-    assert [epoch.state for epoch in wallet.epochs].count("active") == 1
-    assert [epoch.state for epoch in wallet.epochs].count("pending") <= 1
+    states = [epoch.state.value for epoch in wallet.epochs]
+    assert states.count("active") == 1
+    assert states.count("pending") <= 1
     active = wallet.require_active()
     sharing = next(one for one in (FIRST, SECOND, INSTEAD) if one.epoch_id == active.epoch_id)
     suites = tuple(keys.suite for keys in wallet.suites)
     for suite, share in Wallets(home, keyring, ANA)._open_shares(wallet, suites).items():
         assert share.key.signing_share.holds(sharing.shares[suite][ANA])
-    return " ".join(epoch.state for epoch in wallet.epochs)
+    return " ".join(states)
 
 
 def go_on(path: Path, keyring: Keyring, starts: str, states: str) -> None:
