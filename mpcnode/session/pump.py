@@ -95,6 +95,8 @@ class Pump(Generic[T]):
         self._rounds = -1
         """How many rounds there were before this one."""
         self._stopped: set[PeerId] = set()
+        self._receiving: asyncio.Future[tuple[PeerId, wire.PeerMessage]] | None = None
+        """The next message: no phase of the session may end the wait for it, or it would be lost."""
 
     async def run(self) -> T:
         """Drive the protocol to its result, and stay for the last words.
@@ -118,10 +120,10 @@ class Pump(Generic[T]):
             return self._execution.result
         finally:
             self._execution.close()
+            await _cancel(self._receiving)
 
     async def _drive(self) -> None:
         loop = asyncio.get_running_loop()
-        receiving: asyncio.Future[Any] = asyncio.ensure_future(self._pipe.receive())
         hosting: asyncio.Future[object] | None = None
         deadline = loop.time() + self._timeouts.round
         try:
@@ -133,25 +135,24 @@ class Pump(Generic[T]):
                     return
                 if hosting is None and self._execution.checkpoint is not None:
                     hosting = asyncio.ensure_future(self._host.checkpoint(self._execution.checkpoint))
+                # Once all is heard, nothing that comes can undo anything, not a lie, an abort or a lost link: it waits.
+                receiving = None if self._execution.all_heard else self._receive()
                 done = await self._next(receiving, hosting, deadline)
-                if receiving in done and self._execution.all_heard:
-                    receiving = self._take_late(receiving)
-                elif receiving in done:
-                    self._take(*receiving.result())
-                    receiving = asyncio.ensure_future(self._pipe.receive())
+                if receiving is not None and receiving in done:
+                    self._take(*self._received())
                 if hosting is not None and hosting in done:
                     self._execution.confirm(hosting.result())
                     hosting = None
                     deadline = loop.time() + self._patience()
         finally:
-            await _cancel(receiving, hosting)
+            await _cancel(hosting)
 
     async def _next(
-        self, receiving: asyncio.Future[Any], hosting: asyncio.Future[object] | None, deadline: float
+        self, receiving: asyncio.Future[Any] | None, hosting: asyncio.Future[object] | None, deadline: float
     ) -> set[asyncio.Future[Any]]:
         """Wait for a message or the host; while the host is busy, its own deadline counts and not the round's."""
         self._show()
-        futures: set[asyncio.Future[Any]] = {receiving, *([hosting] if hosting else [])}
+        futures = {future for future in (receiving, hosting) if future is not None}
         timeout = None if hosting else max(0.0, deadline - asyncio.get_running_loop().time())
         done, _ = await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not done:
@@ -176,13 +177,26 @@ class Pump(Generic[T]):
                     if not set(self._missing()) - self._stopped:
                         return
                     self._show()
-                    sender, message = await self._pipe.receive()
+                    sender, message = await self._hear()
                     if isinstance(message, wire.Abort):
                         self._stopped.add(sender)
                     elif isinstance(message, wire.RoundMessage):
                         self._execution.receive(self._identifiers[sender], _from_wire(message))
         except (TimeoutError, MpcError) as error:
             _log.info("session %s: left before everybody's last words: %s", self._session_id.hex(), error)
+
+    def _receive(self) -> asyncio.Future[tuple[PeerId, wire.PeerMessage]]:
+        if self._receiving is None:
+            self._receiving = asyncio.ensure_future(self._pipe.receive())
+        return self._receiving
+
+    def _received(self) -> tuple[PeerId, wire.PeerMessage]:
+        received, self._receiving = self._receive(), None
+        return received.result()
+
+    async def _hear(self) -> tuple[PeerId, wire.PeerMessage]:
+        await asyncio.wait({self._receive()})
+        return self._received()
 
     def _send_all(self) -> bool:
         sent = False
@@ -210,23 +224,6 @@ class Pump(Generic[T]):
                 raise ParticipantCheated(
                     f"{sender} sent a {wire.type_name(message)} that has no place in the protocol", culprits=[sender]
                 )
-
-    def _take_late(self, receiving: asyncio.Future[tuple[PeerId, wire.PeerMessage]]) -> asyncio.Future[Any]:
-        """Take what comes when nothing can undo the result any more: no abort, no lost link.
-
-        Returns:
-            What to wait for next.
-        """
-        try:
-            sender, message = receiving.result()
-        except MpcError:
-            return asyncio.get_running_loop().create_future()  # nothing more will come
-        if isinstance(message, wire.RoundMessage):
-            with contextlib.suppress(ProtocolAbort):
-                self._take(sender, message)
-        if isinstance(message, wire.Abort):
-            self._stopped.add(sender)
-        return asyncio.ensure_future(self._pipe.receive())
 
     def _take_abort(self, sender: PeerId, abort: wire.Abort) -> NoReturn:
         """Turn somebody's last words into this node's error; what they say of others is hearsay until seen."""
@@ -278,7 +275,7 @@ class Pump(Generic[T]):
         while True:
             closed = isinstance(heard[-1], InconsistentBroadcast)
             try:
-                sender, message = await self._pipe.receive()
+                sender, message = await self._hear()
             except ParticipantCheated:
                 raise
             except MpcError:

@@ -1,11 +1,16 @@
+"""The pump over real meshes in memory, in key generation: lies, silence, aborts and links; and over a pipe by hand."""
+
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import cast
+from typing import Any
 
+import msgspec
 import pytest
 
-from mpcnode.crypto.ciphersuite import DEFAULT_SUITES, SUITES
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
+from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import (
     InconsistentBroadcast,
     LinkFailed,
@@ -14,28 +19,19 @@ from mpcnode.errors import (
     ParticipantCheated,
     ParticipantSilent,
 )
-from mpcnode.status import WalletView
-from mpcnode.types import PeerId
-from mpcnode.wire.framing import FRAME_SIZE
-from mpcnode.wire.peer import (
-    Abort,
-    Commitment,
-    CommitmentDigest,
-    MeshReady,
-    PeerMessage,
-    Ready,
-    Share,
-    WalletCreated,
-    encode,
-)
+from mpcnode.protocols.descriptor import AGREED_SIZE
+from mpcnode.protocols.frost import broadcast
+from mpcnode.status import SessionEnded, Warned
+from mpcnode.types import Identifier, PeerId, SessionId
+from mpcnode.wire.framing import FRAME_SIZE, MAX_MESSAGE
+from mpcnode.wire.peer import Abort, MeshReady, PeerMessage, RoundMessage, encode
 from tests.helpers.cheat import (
     Change,
-    CheatingMesh,
     FalseDealer,
     Make,
+    Rule,
     Said,
     after,
-    cheat,
     drop,
     fewer_points,
     flip,
@@ -44,42 +40,65 @@ from tests.helpers.cheat import (
     more_points,
     on,
     one_for_all,
-    overhear,
     package,
     twice,
     with_fields,
     wrong_proof,
 )
+from tests.helpers.identities import identity, key_of
 from tests.helpers.meshes import FAST
-from tests.helpers.relays import ANA, BEN, CLEO, key_of
-from tests.helpers.sessions import HASTY, SESSION, STEADY, Table, for_ever
+from tests.helpers.table import ANA, BEN, CLEO, ED25519, HASTY, NAMES, STEADY, Seat, Table, table
 
-MAL = PeerId("mal")
+MAL = NAMES[3]
 HONEST = (ANA, BEN, CLEO)
-OTHER_SESSION = "0f" * 16
+OTHER_SESSION = SessionId(bytes.fromhex("0f" * 16))
 
-Ended = tuple[type[BaseException], tuple[str, ...]]
-CAUGHT: Ended = (ParticipantCheated, (MAL,))
-HEARSAY: Ended = (ParticipantCheated, ())
-SILENT: Ended = (ParticipantSilent, (MAL,))
+Ended = tuple[str, tuple[str, ...]]
+MADE: Ended = ("made", ())
+CAUGHT: Ended = (ParticipantCheated.code, (MAL,))
+HEARSAY: Ended = (ParticipantCheated.code, ())
+DIFFERENT: Ended = (InconsistentBroadcast.code, ())
+SILENT: Ended = (ParticipantSilent.code, (MAL,))
 
-ROUNDS: tuple[type[PeerMessage], ...] = (CommitmentDigest, Commitment, Share, Ready)
+ROUNDS = ("digest", "commitment", "share", "ready")
 
 
-def ended(table: Table, *names: PeerId) -> dict[PeerId, Ended]:
-    return {name: table[name].error for name in names or HONEST}
+def four(**options: Any) -> contextlib.AbstractAsyncContextManager[Table]:
+    """Ana, ben, cleo and mal, who are about to make a wallet."""
+    given = {"total": 4, "threshold": 2, "suites": (ED25519,), **options}
+    return table(given.pop("threshold"), given.pop("total"), wallets=False, **given)
+
+
+async def run(people: Table, *names: PeerId) -> dict[PeerId, Ended]:
+    """Let ana propose a wallet; give how it ended at these."""
+    with contextlib.suppress(MpcError):
+        await people.create_wallet(ANA)
+    return {name: how(await people[name].ended()) for name in names or HONEST}
+
+
+def how(ended: SessionEnded) -> Ended:
+    return (ended.error.code, ended.error.culprits) if ended.error else MADE
+
+
+def cheat(people: Table, *rules: Rule) -> None:
+    people[MAL].rules.extend(rules)
 
 
 def everywhere(outcome: Ended, **others: Ended) -> dict[PeerId, Ended]:
     return {name: others.get(name, outcome) for name in HONEST}
 
 
-def nothing_is_active(table: Table) -> bool:
-    return not any("active" in seat.home.states for seat in table.seats.values() if not seat.crooked)
+def message(seat: Seat) -> str:
+    """What its user is told of the first session that failed."""
+    return next(ended.error.message for ended in seat.of(SessionEnded) if ended.error)
 
 
-def nothing_is_stored(table: Table) -> bool:
-    return not any(seat.home.states for seat in table.seats.values() if not seat.crooked)
+def nothing_is_active(people: Table) -> bool:
+    return not any("active" in seat.states for seat in people.seats.values() if seat.name != MAL)
+
+
+def nothing_is_stored(people: Table) -> bool:
+    return not any(seat.states for seat in people.seats.values() if seat.name != MAL)
 
 
 # --- everybody is honest ---
@@ -87,26 +106,34 @@ def nothing_is_stored(table: Table) -> bool:
 
 @pytest.mark.parametrize(("total", "threshold"), [(2, 2), (3, 2), (5, 3)])
 async def test_everybody_has_the_same_wallet(total: int, threshold: int) -> None:
-    names = [PeerId(f"node{number}") for number in range(total)]
-    table = Table(*names, threshold=threshold, suites=DEFAULT_SUITES)
-    outcomes = await table.run()
-    views = [outcome for outcome in outcomes.values() if isinstance(outcome, WalletView)]
-    assert len(views) == total, outcomes
-    for view in views:
-        assert view.state == "active"
-        assert view.signatures == total
-        assert view.group_public_keys == views[0].group_public_keys
-        assert view.verifying_shares == views[0].verifying_shares
-    assert len({table[name].session.words for name in names}) == 1
-    assert {tuple(table[name].home.states) for name in names} == {("active",)}
-    assert {tuple(table[name].answers.asked) for name in names[1:]} == {("approve", "words")}
-    assert table[names[0]].answers.asked == ["words"]  # the proposer is not asked about its own proposal
+    async with table(threshold, total, wallets=False) as people:
+        names = NAMES[:total]
+        for name in names:
+            people[name].asks()
+        assert (await people.create_wallet(ANA)).state == "active"
+        views = [view for name in names if (view := (await people[name].ended()).wallet)]
+        assert len(views) == total
+        for view in views:
+            assert view.state == "active"
+            assert view.signatures == total
+            assert view.epoch_id == views[0].epoch_id
+            assert view.group_public_keys == views[0].group_public_keys
+            assert view.verifying_shares == views[0].verifying_shares
+        words = {(await people[name].ended()).words for name in names}
+        assert len(words) == 1
+        assert words != {None}
+        assert {tuple(people[name].states) for name in names} == {("active",)}
+        asked = {name: [type(one).__name__ for one in people[name].human.asked] for name in names}
+        # The proposer is not asked about its own proposal, but which peers are meant.
+        assert asked[ANA][-1] == "SafetyWords"
+        assert "Proposed" not in asked[ANA]
+        assert all(asked[name] == ["Proposed", "SafetyWords"] for name in names[1:])
 
 
 async def test_nobody_says_anything_that_warns_anybody() -> None:
-    table = Table(*HONEST)
-    await table.run()
-    assert not [event for seat in table.seats.values() for event in seat.events if type(event).__name__ == "Warned"]
+    async with four() as people:
+        assert await run(people, *NAMES[:4]) == dict.fromkeys(NAMES[:4], MADE)
+        assert not [event for seat in people.seats.values() for event in seat.of(Warned)]
 
 
 # --- commitments ---
@@ -115,61 +142,51 @@ async def test_nobody_says_anything_that_warns_anybody() -> None:
 @pytest.mark.parametrize("make", [more_points, fewer_points, identity_point, wrong_proof])
 @pytest.mark.parametrize("suite", DEFAULT_SUITES)
 async def test_a_commitment_that_is_none_names_its_dealer_everywhere(make: Callable[..., bytes], suite: str) -> None:
-    table = Table(*HONEST, MAL, threshold=3, suites=tuple(s for s in DEFAULT_SUITES if s == suite))
-    cheat(table, MAL, *FalseDealer(table[MAL], one_for_all(make)).rules)
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
-    assert nothing_is_stored(table)
+    async with four(threshold=3, suites=tuple(one for one in DEFAULT_SUITES if one == suite)) as people:
+        cheat(people, *FalseDealer(people, MAL, one_for_all(make)).rules)
+        assert await run(people) == everywhere(CAUGHT)
+        assert nothing_is_stored(people)
 
 
 async def test_only_one_suite_needs_to_be_wrong() -> None:
-    def wrong_in_one(suite: object, me: object, threshold: int) -> bytes:
-        made = package if suite is SUITES[DEFAULT_SUITES[0]] else wrong_proof
-        return made(suite, me, threshold)  # type: ignore[arg-type]
+    def wrong_in_one(suite: Any, me: Identifier, threshold: int) -> bytes:
+        return (package if suite is CIPHERSUITES[ED25519] else wrong_proof)(suite, me, threshold)
 
-    table = Table(*HONEST, MAL, suites=DEFAULT_SUITES)
-    cheat(table, MAL, *FalseDealer(table[MAL], one_for_all(wrong_in_one)).rules)
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+    async with four(suites=DEFAULT_SUITES) as people:
+        cheat(people, *FalseDealer(people, MAL, one_for_all(wrong_in_one)).rules)
+        assert await run(people) == everywhere(CAUGHT)
 
 
 @pytest.mark.parametrize("at", [0, 6, -1])
 async def test_a_commitment_that_does_not_fit_its_digest_names_its_dealer_everywhere(at: int) -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Commitment)(flip(at)))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+    async with four() as people:
+        cheat(people, on("commitment")(flip(at)))
+        assert await run(people) == everywhere(CAUGHT)
 
 
-@pytest.mark.parametrize("at", [-1, -64])
-async def test_a_digest_whose_signature_is_invalid_names_its_sender_everywhere(at: int) -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(CommitmentDigest)(flip(at)))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+@pytest.mark.parametrize("at", [-1, -64, AGREED_SIZE, AGREED_SIZE + 32])
+async def test_a_promise_whose_signature_is_invalid_names_its_sender_everywhere(at: int) -> None:
+    async with four() as people:
+        cheat(people, on("digest")(flip(at)))
+        assert await run(people) == everywhere(CAUGHT)
 
 
-@pytest.mark.parametrize("about", [CommitmentDigest, Commitment])
-async def test_another_peers_package_names_who_repeats_it(about: type[PeerMessage]) -> None:
-    """Whoever could repeat ana's commitment could cancel it in the sum."""
-    table = Table(*HONEST, MAL)
-    overheard: list[PeerMessage] = []
-    cheat(table, MAL, on(about)(lambda _to, _message: overheard[:1]))
-    liar = cast("CheatingMesh", table[MAL].session._mesh)
-    liar.may_begin.clear()
+@pytest.mark.parametrize("about", ["digest", "commitment"])
+async def test_a_repeated_commitment_of_another_names_the_one_that_repeats_it(about: str) -> None:
+    """A participant that could repeat ana's commitment could cancel it in the sum."""
+    async with four() as people:
+        overheard: list[PeerId] = []
 
-    def note(_to: PeerId, message: PeerMessage) -> Iterable[Said]:
-        overheard.append(message)
-        liar.may_begin.set()
-        return [message]
+        def repeat(to: PeerId, said: PeerMessage) -> Iterable[Said]:
+            overheard.append(to)
+            for one in HONEST if len(overheard) == 1 else ():
+                people[MAL].made[-1]._mesh.send(one, said)
+            return [said]
 
-    overhear(table, ANA, on(about)(note))
-    if about is Commitment:
-        liar.may_begin.set()  # its digest is honest; what it reveals is what ana revealed
-        table[MAL].answers.on_words = for_ever
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
-    assert nothing_is_stored(table)
+        people[ANA].rules.append(on(about)(repeat))
+        cheat(people, on(about)(drop))
+        assert await run(people) == everywhere(CAUGHT)
+        assert nothing_is_stored(people)
 
 
 # --- different things to different peers ---
@@ -181,66 +198,92 @@ def differently(*favoured: PeerId) -> Make:
 
 
 @pytest.mark.parametrize("favoured", [(ANA,), (CLEO,), (ANA, BEN)])
-async def test_different_commitments_to_different_peers_are_proved_by_signed_digests(
+async def test_different_commitments_to_different_peers_are_proved_by_signed_promises(
     favoured: tuple[PeerId, ...],
 ) -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, *FalseDealer(table[MAL], differently(*favoured)).rules)
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
-    for name in HONEST:
-        assert "signed two different values" in str(table[name].outcome)
-    assert nothing_is_stored(table)
+    async with four() as people:
+        cheat(people, *FalseDealer(people, MAL, differently(*favoured)).rules)
+        assert await run(people) == everywhere(CAUGHT)
+        for name in HONEST:
+            assert "signed two different values" in message(people[name])
+        assert nothing_is_stored(people)
 
 
 async def test_with_two_honest_participants_both_prove_the_lie() -> None:
-    table = Table(ANA, BEN, MAL, suites=DEFAULT_SUITES)
-    cheat(table, MAL, *FalseDealer(table[MAL], differently(ANA)).rules)
-    await table.run()
-    assert ended(table, ANA, BEN) == {ANA: CAUGHT, BEN: CAUGHT}
+    async with four(total=3, suites=DEFAULT_SUITES) as people:
+        people[CLEO].rules.extend(FalseDealer(people, CLEO, differently(ANA)).rules)
+        assert await run(people, ANA, BEN) == dict.fromkeys((ANA, BEN), (ParticipantCheated.code, (CLEO,)))
 
 
 async def test_with_four_honest_participants_all_prove_the_lie() -> None:
-    dora = PeerId("dora")
-    table = Table(*HONEST, dora, MAL)
-    cheat(table, MAL, *FalseDealer(table[MAL], differently(dora)).rules)
-    await table.run()
-    assert ended(table, *HONEST, dora) == {**everywhere(CAUGHT), dora: CAUGHT}
+    async with four(total=5) as people:
+        cheat(people, *FalseDealer(people, MAL, differently(NAMES[4])).rules)
+        assert await run(people, *HONEST, NAMES[4]) == dict.fromkeys((*HONEST, NAMES[4]), CAUGHT)
 
 
-async def test_a_digest_for_one_alone_is_proved_by_what_the_others_were_told() -> None:
-    table = Table(*HONEST, MAL)
-    promise, _ = FalseDealer(table[MAL], differently(ANA)).rules
-    promise.to = ANA  # the commitment is honest: it fits what ben and cleo were promised
-    cheat(table, MAL, promise)
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+async def test_a_promise_for_one_alone_is_proved_by_what_the_others_were_told() -> None:
+    async with four() as people:
+        promise, _ = FalseDealer(people, MAL, differently(ANA)).rules
+        promise.to = ANA  # the commitment is honest: it fits what ben and cleo were promised
+        cheat(people, promise)
+        assert await run(people) == everywhere(CAUGHT)
+
+
+async def test_different_fresh_bytes_for_different_peers_are_proved_by_signed_promises() -> None:
+    async with four() as people:
+
+        def refreshed(_to: PeerId, said: RoundMessage) -> Iterable[Said]:
+            agreed, honest = said.data[:AGREED_SIZE], broadcast.Promise.decode(2, said.data[AGREED_SIZE:])
+            other = broadcast.promise(identity(MAL), agreed, Identifier(4), b"\xab" * 32, honest.digests)
+            return [msgspec.structs.replace(said, data=agreed + other.encode())]
+
+        cheat(people, on("digest", to=ANA)(refreshed))
+        assert await run(people) == everywhere(CAUGHT)
+        assert nothing_is_stored(people)
 
 
 async def test_a_false_echo_names_nobody_because_either_may_lie() -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Commitment, to=ANA)(flip(0, "echo")))
-    await table.run()
-    # Ana says that she and mal heard different things; nobody can show a digest signed twice.
-    assert ended(table) == everywhere(HEARSAY, ana=(InconsistentBroadcast, ()))
-    assert nothing_is_stored(table)
+    async with four() as people:
+        cheat(people, on("commitment", to=ANA)(flip(0, "echo")))
+        # Ana says that she and mal heard different things; nobody can show a promise signed twice.
+        assert await run(people) == everywhere(HEARSAY, ana=DIFFERENT)
+        assert nothing_is_stored(people)
 
 
-async def test_different_fresh_bytes_for_different_peers_are_found_and_prove_nothing() -> None:
-    table = Table(*HONEST, MAL)
+async def test_a_session_that_was_agreed_on_differently_names_nobody() -> None:
+    """The proposer may have told two stories; what is in front of a promise is not signed by anybody."""
+    async with four() as people:
+        cheat(people, on("digest", to=ANA)(flip(0)))
+        assert await run(people) == everywhere(HEARSAY, ana=DIFFERENT)
+        assert "told different things about this session" in message(people[ANA])
+        assert nothing_is_stored(people)
 
-    def carry(sender: PeerId, to: PeerId, message: object) -> object:
-        import msgspec
 
-        if (sender, to) == (MAL, ANA) and hasattr(message, "fresh"):
-            return msgspec.structs.replace(message, fresh="ab" * 32)  # type: ignore[type-var]
-        return message
+async def test_between_two_nobody_is_named_for_a_session_agreed_on_differently() -> None:
+    async with four(total=2) as people:
+        people[BEN].rules.append(on("digest")(flip(0)))
+        assert await run(people, ANA) == {ANA: DIFFERENT}
+        assert not people[ANA].states
 
-    table.tamper = carry  # type: ignore[assignment]
-    await table.run()
-    assert {type(table[name].outcome) for name in HONEST} <= {InconsistentBroadcast, ParticipantCheated}
-    assert {culprits for _, culprits in ended(table).values()} == {()}
-    assert nothing_is_stored(table)
+
+@pytest.mark.parametrize("about", [("digest", 0, "data"), ("commitment", 0, "echo")])
+async def test_evidence_of_another_session_convicts_nobody(about: tuple[str, int, str]) -> None:
+    """Promises that were honestly signed for an earlier session are shown as if they were of this one."""
+    name, at, field = about
+    async with four(warm=0.0) as people:
+        assert await run(people) == everywhere(MADE)
+        shown = [m for _, m in people[MAL].made[-1].heard if isinstance(m, RoundMessage) and m.round == "digest"]
+        agreed = shown[0].data[:AGREED_SIZE]
+        old = agreed + b"".join(m.data[AGREED_SIZE:] for m in (*shown, shown[0]))
+
+        def accuse(_to: PeerId, said: Abort) -> Iterable[Said]:
+            return [msgspec.structs.replace(said, evidence=old)]
+
+        cheat(people, on(name, to=ANA)(flip(at, field)), on("abort")(accuse))
+        with pytest.raises(MpcError):
+            await people.create_wallet(ANA, name="another")
+        ended = [how(await people[one].ended(2)) for one in HONEST]
+        assert {culprits for _, culprits in ended} == {()}
 
 
 # --- shares ---
@@ -252,286 +295,272 @@ def another_scalar(plaintext: bytes) -> bytes:
 
 @pytest.mark.parametrize("change", [another_scalar, lambda _: b"", lambda plaintext: plaintext[:5] + b"\xff" * 32])
 async def test_a_bad_share_names_its_dealer_to_its_victim_alone(change: Callable[[bytes], bytes]) -> None:
-    table = Table(*HONEST, MAL)
-    lie_in_shares(table, MAL, key_of(BEN), change)
-    await table.run()
-    # Only ben saw it, and cannot show it: for the others one of the two is not honest.
-    assert ended(table) == everywhere(HEARSAY, ben=CAUGHT)
-    assert not table[BEN].home.states
-    assert nothing_is_active(table)
+    async with four() as people:
+        lie_in_shares(people[MAL], key_of(BEN), change)
+        # Only ben saw it, and cannot show it: for the others one of the two is not honest.
+        assert await run(people) == everywhere(HEARSAY, ben=CAUGHT)
+        assert not people[BEN].states
+        assert nothing_is_active(people)
 
 
 async def test_a_share_that_does_not_open_names_its_dealer() -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Share, to=CLEO)(flip(40)))
-    await table.run()
-    assert ended(table) == everywhere(HEARSAY, cleo=CAUGHT)
-    assert nothing_is_active(table)
+    async with four() as people:
+        cheat(people, on("share", to=CLEO)(flip(40)))
+        assert await run(people) == everywhere(HEARSAY, cleo=CAUGHT)
+        assert nothing_is_active(people)
 
 
 async def test_a_share_that_was_sealed_to_somebody_else_names_its_dealer() -> None:
-    table = Table(*HONEST, MAL)
-    kept: list[PeerMessage] = []
+    async with four() as people:
+        kept: list[PeerMessage] = []
 
-    def keep_the_first(_to: PeerId, message: PeerMessage) -> Iterable[Said]:
-        kept.append(message)
-        return [kept[0]]
+        def keep_the_first(_to: PeerId, said: PeerMessage) -> Iterable[Said]:
+            kept.append(said)
+            return [kept[0]]
 
-    cheat(table, MAL, on(Share)(keep_the_first))
-    await table.run()
-    assert ended(table, BEN, CLEO) == {BEN: CAUGHT, CLEO: CAUGHT}
-    assert table[ANA].error in (HEARSAY, CAUGHT)
-    assert nothing_is_active(table)
+        cheat(people, on("share")(keep_the_first))
+        ended = await run(people)
+        assert {name: ended[name] for name in (BEN, CLEO)} == {BEN: CAUGHT, CLEO: CAUGHT}
+        assert ended[ANA] in (HEARSAY, CAUGHT)
+        assert nothing_is_active(people)
 
 
 # --- ready ---
 
 
-@pytest.mark.parametrize("field", ["signature", "transcript"])
-async def test_a_wrong_ready_names_its_sender_everywhere_and_nothing_becomes_active(field: str) -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Ready)(flip(-1, field)))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
-    assert {tuple(table[name].home.states) for name in HONEST} == {("pending",)}
+@pytest.mark.parametrize("at", [-1, 0], ids=["signature", "epoch"])
+async def test_a_wrong_ready_names_its_sender_everywhere_and_nothing_becomes_active(at: int) -> None:
+    async with four() as people:
+        cheat(people, on("ready")(flip(at)))
+        assert await run(people) == everywhere(CAUGHT)
+        assert {tuple(people[name].states) for name in HONEST} == {("pending",)}
 
 
 async def test_a_wrong_ready_names_its_sender_also_where_the_disk_is_slower_than_the_news() -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Ready)(flip(-1, "signature")))
-    table[ANA].home.before_save = lambda _state: time.sleep(0.5)
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+    async with four() as people:
+        cheat(people, on("ready")(flip(-1)))
+        people[ANA].home.before_save = lambda _header: time.sleep(0.5)
+        assert await run(people) == everywhere(CAUGHT)
 
 
 async def test_a_wrong_ready_for_one_stays_pending_there_and_says_so() -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Ready, to=ANA)(flip(0, "signature")))
-    await table.run()
-    assert table[ANA].error == CAUGHT
-    assert table[ANA].home.states == ["pending"]
-    outcome = table[ANA].outcome
-    assert isinstance(outcome, MpcError)
-    assert outcome.saved is not None
-    assert "pending" in outcome.saved
+    async with four() as people:
+        cheat(people, on("ready", to=ANA)(flip(-1)))
+        with pytest.raises(ParticipantCheated) as caught:
+            await people.create_wallet(ANA)
+        assert caught.value.culprits == (MAL,)
+        assert people[ANA].states == ["pending"]
+        assert caught.value.saved is not None
+        assert "pending" in caught.value.saved
 
 
 # --- messages that fit nowhere ---
 
 
 @pytest.mark.parametrize("about", ROUNDS)
-async def test_a_message_twice_names_its_sender_everywhere(about: type[PeerMessage]) -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(about)(twice))
-    await table.run()
-    if about is Ready:  # whoever has all signatures is done; the second one comes too late to matter
-        unlucky = [name for name in HONEST if not isinstance(table[name].outcome, WalletView)]
-        assert {table[name].error for name in unlucky} <= {CAUGHT, HEARSAY}
-        return
-    assert ended(table) == everywhere(CAUGHT)
-    assert nothing_is_active(table)
+async def test_a_message_twice_names_its_sender_everywhere(about: str) -> None:
+    async with four() as people:
+        cheat(people, on(about)(twice))
+        ended = await run(people)
+        if about == "ready":  # a node that has all signatures is done; the second one comes too late to matter
+            assert set(ended.values()) <= {CAUGHT, HEARSAY, MADE}
+            return
+        assert ended == everywhere(CAUGHT)
+        assert nothing_is_active(people)
 
 
-EARLY: dict[str, tuple[type[PeerMessage], PeerMessage]] = {
-    "a share instead of a digest": (CommitmentDigest, Share(SESSION, DEFAULT_SUITES[0], "00")),
-    "a ready instead of a digest": (CommitmentDigest, Ready(SESSION, "00" * 32, "00" * 64)),
-    "a ready instead of a commitment": (Commitment, Ready(SESSION, "00" * 32, "00" * 64)),
-    "its last words before anything": (CommitmentDigest, WalletCreated(SESSION, "00", {})),
-    "its last words before its share": (Share, WalletCreated(SESSION, "00", {})),
+EARLY: dict[str, tuple[str, str, str | None]] = {
+    "a share instead of a promise": ("digest", "share", ED25519),
+    "a ready instead of a promise": ("digest", "ready", None),
+    "a ready instead of a commitment": ("commitment", "ready", None),
+    "its last words before anything": ("digest", "wallet_created", None),
+    "its last words before its share": ("share", "wallet_created", None),
+    "a round that no plan has": ("digest", "nonces", None),
+    "a round of a lane that it has not": ("commitment", "commitment", DEFAULT_SUITES[1]),
 }
 
 
 @pytest.mark.parametrize("what", EARLY)
-async def test_a_message_too_early_names_its_sender_everywhere(what: str) -> None:
-    about, early = EARLY[what]
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(about)(lambda _to, _message: [early]))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
-    assert nothing_is_active(table)
+async def test_a_message_that_cannot_come_yet_names_its_sender_everywhere(what: str) -> None:
+    about, name, lane = EARLY[what]
+    async with four() as people:
+        cheat(people, on(about)(with_fields(round=name, lane=lane, data=b"\x00", echo=None)))
+        assert await run(people) == everywhere(CAUGHT)
+        assert nothing_is_active(people)
 
 
-@pytest.mark.parametrize("about", [*ROUNDS, Abort])
-async def test_a_message_of_another_session_names_its_sender_everywhere(about: type[PeerMessage]) -> None:
-    table = Table(*HONEST, MAL)
-    other = Abort(OTHER_SESSION, "interrupted", "stopped") if about is Abort else None
-    change: Change = (lambda _to, _message: [other]) if other else with_fields(session_id=OTHER_SESSION)
-    cheat(table, MAL, on(Commitment if about is Abort else about)(change))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
-    assert nothing_is_active(table)
+@pytest.mark.parametrize("about", ROUNDS)
+async def test_a_message_of_another_session_is_not_one_of_this_session(about: str) -> None:
+    async with four(timeouts=HASTY) as people:
+        cheat(people, on(about)(with_fields(session_id=OTHER_SESSION)), on("abort")(drop))
+        assert await run(people) == everywhere(SILENT)
+        assert nothing_is_active(people)
 
 
-async def test_last_words_of_another_session_name_their_sender() -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Ready)(after(WalletCreated(OTHER_SESSION, "00", {}))))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+async def test_an_abort_and_last_words_of_another_session_end_nothing() -> None:
+    async with four() as people:
+        stop = Abort(OTHER_SESSION, "interrupted", "stopped")
+        last = RoundMessage(session_id=OTHER_SESSION, round="wallet_created", data=b"\x00")
+        cheat(people, on("commitment")(after(stop)), on("ready")(after(last)))
+        assert await run(people) == everywhere(MADE)
 
 
 @pytest.mark.parametrize("suite", ["FROST-secp256k1-SHA256-v1", "FROST-secp256k1-SHA256-TR-v1", "no-suite"])
 async def test_a_message_of_a_suite_that_nobody_asked_for_names_its_sender_everywhere(suite: str) -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(CommitmentDigest)(with_fields(suite=suite)))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+    async with four() as people:
+        cheat(people, on("commitment")(with_fields(lane=suite)))
+        assert await run(people) == everywhere(CAUGHT)
 
 
 @pytest.mark.parametrize(
     "frame",
     [
-        b"{" + b" " * 900_000 + b"}",
-        b"\x01" + (900_000).to_bytes(4, "big") + b"{" * (FRAME_SIZE - 5),
-        encode(CommitmentDigest(SESSION, DEFAULT_SUITES[0], "00"), "1")[:-1],
-        encode(MeshReady(SESSION), "7"),
+        b"{" + b" " * MAX_MESSAGE + b"}",
+        b"\x01" + (MAX_MESSAGE + 1).to_bytes(4, "big") + b"{" * (FRAME_SIZE - 5),
+        encode(RoundMessage(session_id=OTHER_SESSION, round="digest", data=b"\x00"), 1)[:-1],
+        encode(MeshReady(OTHER_SESSION), 7),
         b"\xff",
     ],
-    ids=["900 kB at once", "900 kB in pieces", "truncated", "out of order", "no message"],
+    ids=["more than allowed at once", "more than allowed in pieces", "truncated", "out of order", "not a message"],
 )
-async def test_what_is_no_message_names_its_sender_everywhere(frame: bytes) -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Commitment)(lambda _to, _message: [frame]))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
-    assert nothing_is_stored(table)
+async def test_bytes_that_are_not_a_message_name_their_sender_everywhere(frame: bytes) -> None:
+    async with four() as people:
+        cheat(people, on("commitment")(lambda _to, _message: [frame]))
+        assert await run(people) == everywhere(CAUGHT)
+        assert nothing_is_stored(people)
 
 
-async def test_too_long_a_payload_names_its_sender_everywhere() -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Commitment)(with_fields(data="00" * 30_000)))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+@pytest.mark.parametrize("field", [{"data": bytes(30_000)}, {"data": bytes(2_000_000)}])
+async def test_too_long_a_payload_names_its_sender_everywhere(field: dict[str, bytes]) -> None:
+    async with four() as people:
+        cheat(people, on("commitment")(with_fields(**field)))
+        assert await run(people) == everywhere(CAUGHT)
 
 
 async def test_mesh_messages_inside_the_protocol_name_their_sender() -> None:
-    table = Table(*HONEST, MAL)
-    cheat(table, MAL, on(Commitment)(after(MeshReady(SESSION))))
-    await table.run()
-    assert ended(table) == everywhere(CAUGHT)
+    async with four() as people:
+
+        def ready_again(_to: PeerId, said: RoundMessage) -> Iterable[Said]:
+            return [MeshReady(said.session_id), said]
+
+        cheat(people, on("commitment")(ready_again))
+        assert await run(people) == everywhere(CAUGHT)
 
 
 # --- aborts ---
 
 
+def stops_with(code: str, reason: str, *accused: PeerId, evidence: bytes | None = None) -> Change:
+    return lambda _to, said: [Abort(said.session_id, code, reason, accused, evidence)]
+
+
 async def test_an_abort_that_lies_about_another_is_hearsay_everywhere() -> None:
-    table = Table(*HONEST, MAL)
-    lie = Abort(SESSION, "participant_cheated", "ben sent rubbish", ("ben",))
-    cheat(table, MAL, on(Commitment)(lambda _to, _message: [lie]))
-    await table.run()
-    assert ended(table) == everywhere(HEARSAY)
-    for name in HONEST:
-        assert "mal stopped" in str(table[name].outcome)
-    assert nothing_is_stored(table)
+    async with four() as people:
+        cheat(people, on("commitment")(stops_with("participant_cheated", "ben sent rubbish", BEN)))
+        assert await run(people) == everywhere(HEARSAY)
+        for name in HONEST:
+            assert "dora stopped" in message(people[name])
+        assert nothing_is_stored(people)
 
 
-@pytest.mark.parametrize("evidence", ["00", "ab" * 96, "ab" * 96 * 4])
-async def test_evidence_that_proves_nothing_names_nobody(evidence: str) -> None:
-    table = Table(*HONEST, MAL)
-    lie = Abort(SESSION, "inconsistent_broadcast", "look at this", ("ben",), evidence)
-    cheat(table, MAL, on(Commitment)(lambda _to, _message: [lie]))
-    await table.run()
-    assert ended(table) == everywhere(HEARSAY)
+@pytest.mark.parametrize("evidence", [b"\x00", b"\xab" * 96, b"\xab" * 96 * 4, b"\xab" * (32 + 4 * 160)])
+async def test_evidence_that_proves_nothing_names_nobody(evidence: bytes) -> None:
+    async with four() as people:
+        lie = stops_with("inconsistent_broadcast", "look at this", BEN, evidence=evidence)
+        cheat(people, on("commitment")(lie))
+        assert await run(people) == everywhere(HEARSAY)
 
 
 async def test_an_abort_that_calls_a_living_peer_silent_is_its_senders_own_stop() -> None:
-    table = Table(*HONEST, MAL)
-    lie = Abort(SESSION, "participant_silent", "ben is dead", ("ben",))
-    # After its own commitment: ben's is on its way to everybody, but need not be there yet.
-    cheat(table, MAL, on(Share)(lambda _to, _message: [lie]))
-    await table.run()
-    for name in HONEST:
-        kind, culprits = table[name].error
-        assert kind in {ParticipantAborted, ParticipantSilent}
-        assert culprits in {(MAL,), (BEN,)}
-    assert nothing_is_active(table)
+    async with four() as people:
+        # After its own commitment: ben's is on its way to everybody, but need not be there yet.
+        cheat(people, on("share")(stops_with("participant_silent", "ben is dead", BEN)))
+        for code, culprits in (await run(people)).values():
+            assert code in {ParticipantAborted.code, ParticipantSilent.code}
+            assert culprits in {(MAL,), (BEN,)}
+        assert nothing_is_active(people)
 
 
 @pytest.mark.parametrize("code", ["interrupted", "unwritable", "refused", "internal", "some_future_word"])
-async def test_an_abort_names_who_stops_and_its_text_cannot_write_on_a_terminal(code: str) -> None:
-    table = Table(*HONEST, MAL)
-    stop = Abort(SESSION, code, "good \x1b[31mbye")
-    cheat(table, MAL, on(Commitment)(lambda _to, _message: [stop]))
-    await table.run()
-    assert ended(table) == everywhere((ParticipantAborted, (MAL,)))
-    for name in HONEST:
-        assert "good \\x1b[31mbye" in str(table[name].outcome)
+async def test_an_abort_names_the_one_that_stops_and_its_text_cannot_write_on_a_terminal(code: str) -> None:
+    async with four() as people:
+        cheat(people, on("commitment")(stops_with(code, "good \x1b[31mbye")))
+        assert await run(people) == everywhere((ParticipantAborted.code, (MAL,)))
+        for name in HONEST:
+            assert "good \\x1b[31mbye" in message(people[name])
 
 
 # --- silence ---
 
 
 @pytest.mark.parametrize("about", ROUNDS)
-async def test_silence_in_a_round_names_who_is_silent_everywhere(about: type[PeerMessage]) -> None:
-    table = Table(*HONEST, MAL, timeouts=HASTY)
-    cheat(table, MAL, on(about, Abort)(drop))
-    await table.run()
-    assert ended(table) == everywhere(SILENT)
-    assert nothing_is_active(table)
-    assert nothing_is_stored(table) or about in {Share, Ready}
+async def test_silence_in_a_round_names_the_silent_one_everywhere(about: str) -> None:
+    async with four(timeouts=HASTY) as people:
+        cheat(people, on(about, "abort")(drop))
+        assert await run(people) == everywhere(SILENT)
+        assert nothing_is_active(people)
+        assert nothing_is_stored(people) or about in {"share", "ready"}
 
 
 async def test_silence_towards_one_is_not_taken_for_the_silence_of_that_one() -> None:
     """Ana waits for mal while ben and cleo, who heard mal, wait for ana: she must be the first to lose patience."""
-    table = Table(*HONEST, MAL, timeouts=replace(HASTY, round=0.8, confirm=0.1))
-    cheat(table, MAL, on(Share, Abort, to=ANA)(drop))
-    await table.run()
-    assert ended(table) == everywhere((ParticipantAborted, (ANA,)), ana=SILENT)
-    assert nothing_is_active(table)
+    async with four(timeouts=replace(HASTY, round=0.8, confirm=0.1)) as people:
+        cheat(people, on("share", "abort", to=ANA)(drop))
+        assert await run(people) == everywhere((ParticipantAborted.code, (ANA,)), ana=SILENT)
+        assert nothing_is_active(people)
 
 
-async def test_who_was_left_out_is_heard_before_patience_with_it_ends() -> None:
+async def test_one_that_was_left_out_is_heard_before_patience_with_it_ends() -> None:
     patient = replace(STEADY, linger=1)  # long enough for the last words on such a network
-    table = Table(*HONEST, MAL, timeouts=replace(HASTY, round=2), mesh_timeouts=patient)
-    cheat(table, MAL, on(CommitmentDigest, Abort, to=ANA)(drop))
+    async with four(timeouts=replace(HASTY, round=2), mesh_timeouts=patient) as people:
+        cheat(people, on("digest", "abort", to=ANA)(drop))
 
-    def slow_down(_to: PeerId, message: PeerMessage) -> Iterable[Said]:
-        table.network.delay = 0.2  # for what ana says when she gives up, too
-        return [message]
+        def slow_down(_to: PeerId, said: PeerMessage) -> Iterable[Said]:
+            people.network.delay = 0.2  # for what ana says when she gives up, too
+            return [said]
 
-    overhear(table, BEN, on(Commitment)(slow_down))
-    await table.run()
-    assert ended(table) == everywhere((ParticipantAborted, (ANA,)), ana=SILENT)
+        people[BEN].rules.append(on("commitment")(slow_down))
+        assert await run(people) == everywhere((ParticipantAborted.code, (ANA,)), ana=SILENT)
 
 
 async def test_a_process_that_was_killed_is_named_everywhere() -> None:
-    table = Table(*HONEST, MAL, mesh_timeouts=replace(FAST, attempt=5))
+    async with four(mesh_timeouts=replace(FAST, attempt=5)) as people:
 
-    def die(_to: PeerId, _message: PeerMessage) -> Iterable[Said]:
-        table.network.silence(MAL, list(HONEST))
-        table.tamper = lambda sender, _, message: None if sender == MAL else message
-        return []
+        def die(_to: PeerId, _message: PeerMessage) -> Iterable[Said]:
+            people.network.silence(MAL, list(HONEST))
+            people.tamper = lambda sender, _, message: None if sender == MAL else message
+            return []
 
-    cheat(table, MAL, on(Commitment)(die))
-    await table.run()
-    assert ended(table) == everywhere(SILENT)
-    assert nothing_is_stored(table)
+        cheat(people, on("commitment")(die))
+        assert await run(people) == everywhere(SILENT)
+        assert nothing_is_stored(people)
 
 
 async def test_a_link_that_breaks_for_good_is_named_by_its_ends() -> None:
-    table = Table(*HONEST, mesh_timeouts=FAST)
+    async with four(total=3, mesh_timeouts=FAST) as people:
 
-    def cut(_to: PeerId, message: PeerMessage) -> Iterable[Said]:
-        table.network.refuse(ANA, BEN)
-        table.network.cut(ANA, BEN)
-        return [message]
+        def cut(_to: PeerId, said: PeerMessage) -> Iterable[Said]:
+            people.network.refuse(ANA, BEN)
+            people.network.cut(ANA, BEN)
+            return [said]
 
-    overhear(table, ANA, on(Share, to=BEN)(cut))
-    await table.run()
-    # The end that gives up first says so; the other may hear it from cleo before it gives up itself.
-    outcomes = {table[name].error for name in (ANA, BEN)}
-    assert outcomes & {(LinkFailed, (BEN,)), (LinkFailed, (ANA,))}
-    assert outcomes <= {(LinkFailed, (BEN,)), (LinkFailed, (ANA,)), (ParticipantAborted, (CLEO,))}
-    assert table[CLEO].error in ((ParticipantAborted, (ANA,)), (ParticipantAborted, (BEN,)))
-    assert nothing_is_active(table)
+        people[ANA].rules.append(on("share", to=BEN)(cut))
+        ended = await run(people)
+        # The end that gives up first says so; the other may hear it from cleo before it gives up itself.
+        ends = {ended[name] for name in (ANA, BEN)}
+        broken = {(LinkFailed.code, (BEN,)), (LinkFailed.code, (ANA,))}
+        assert ends & broken
+        assert ends <= {*broken, (ParticipantAborted.code, (CLEO,))}
+        assert ended[CLEO] in ((ParticipantAborted.code, (ANA,)), (ParticipantAborted.code, (BEN,)))
+        assert nothing_is_active(people)
 
 
 async def test_a_link_that_breaks_and_comes_back_is_nobodys_fault() -> None:
-    table = Table(*HONEST)
+    async with four(total=3) as people:
 
-    def cut(_to: PeerId, message: PeerMessage) -> Iterable[Said]:
-        table.network.cut(ANA, BEN)
-        return [message]
+        def cut(_to: PeerId, said: PeerMessage) -> Iterable[Said]:
+            people.network.cut(ANA, BEN)
+            return [said]
 
-    overhear(table, ANA, on(CommitmentDigest, Share, to=BEN)(cut))
-    outcomes = await table.run()
-    assert [type(outcome) for outcome in outcomes.values()] == [WalletView] * 3
+        people[ANA].rules.append(on("digest", "share", to=BEN)(cut))
+        assert await run(people) == everywhere(MADE)
