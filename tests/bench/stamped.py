@@ -47,16 +47,17 @@ def mark(name: str, module: str, function: str) -> None:
 
 def mark_mesh() -> None:
     """Print how long each mesh took to open, from "all accepted" to "all ``mesh_ready``"."""
-    from mpcnode.mesh.mesh import Mesh
+    from mpcnode.mesh.pool import Pool, SharedMesh
 
-    stock = Mesh.open
+    stock = Pool.open
 
-    async def opened(self: Mesh) -> None:
+    async def opened(self: Pool, mesh_id: bytes, *arguments: Any, **options: Any) -> SharedMesh:
         began, cpu = time.monotonic(), time.process_time()
-        await stock(self)
-        say(mark="mesh", session_id=self.session_id, began=began, spent=time.process_time() - cpu)
+        shared = await stock(self, mesh_id, *arguments, **options)  # type: ignore[arg-type] # a session id is bytes
+        say(mark="mesh", session_id=mesh_id.hex(), began=began, spent=time.process_time() - cpu)
+        return shared
 
-    Mesh.open = opened  # type: ignore[method-assign] # the clock is what this module is for
+    Pool.open = opened  # type: ignore[method-assign] # the clock is what this module is for
 
 
 def mark_echoes() -> None:
@@ -65,10 +66,14 @@ def mark_echoes() -> None:
 
     stock = Delivery.receive
 
-    def receive(self: Delivery, data: bytes, now: float) -> Taken:
-        taken = stock(self, data, now)
-        if taken.round_trip is not None:
-            say(mark="echo", seconds=taken.round_trip)
+    def receive(self: Delivery, frame: bytes, now: float) -> Taken:
+        before: float | None = self.outgoing.round_trip
+        self.outgoing.round_trip = None
+        taken = stock(self, frame, now)
+        measured = getattr(self.outgoing, "round_trip")  # noqa: B009 -- mypy takes it to be None still
+        if measured is not None:
+            say(mark="echo", seconds=measured)
+        self.outgoing.round_trip = before if measured is None else measured
         return taken
 
     Delivery.receive = receive  # type: ignore[method-assign] # as above
