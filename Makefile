@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check format bench sessions clean
+.PHONY: demo test slow check format bench sessions vectors vectors-js clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,5 +37,15 @@ sessions: $(STAMP)  ## every scenario, one table
 bench: $(STAMP)  ## medians and ratios; the tables of README come from here
 	$(BIN)/python -m tests.bench
 
+vectors: $(STAMP)  ## the golden vectors of PROTOCOL.md; CI fails where they differ from what is committed
+	$(BIN)/python -m tests.vectors
+
+JS := tests/javascript
+vectors-js: $(JS)/node_modules/.package-lock.json  ## what the second implementation needs; the default suite runs it then
+
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
+	cd $(JS) && npm ci --no-audit --no-fund
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(JS)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
