@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from mpcnode.crypto.ciphersuite import DEFAULT_SUITES, SUITES, AnySuite
+from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
+from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.identity.identity import Identity
+from mpcnode.protocols.checkpoints import KeyResult
 from mpcnode.protocols.execution import Execution, ProtocolMessage
 from mpcnode.protocols.frost import pedpop
-from mpcnode.protocols.frost.keygen import KeygenResult, keygen
+from mpcnode.protocols.frost.keygen import keygen
 from mpcnode.protocols.frost.packages import Round1Package
 from mpcnode.types import Identifier
 from tests.bench.report import Table, Target, median, ms, times, watched_load
@@ -26,8 +28,9 @@ except ImportError:
     binding = None
 
 ME = Identifier(1)
-ED25519, TAPROOT = (SUITES[suite] for suite in DEFAULT_SUITES)
-AAD = b"what a share is bound to is as long as this, near enough"
+ED25519, TAPROOT = (CIPHERSUITES[suite] for suite in DEFAULT_SUITES)
+BOUND: dict[str, Any] = {"purpose": "share", "topic": bytes(32), "aad": bytes(32)}
+"""What a share is sealed for."""
 
 
 def clocked(work: Callable[[], object]) -> float:
@@ -47,7 +50,7 @@ class Dealers:
         threshold, total: t and n.
     """
 
-    suite: AnySuite
+    suite: AnyCiphersuite
     threshold: int
     total: int
     packages: dict[Identifier, bytes] = field(default_factory=dict)
@@ -61,7 +64,7 @@ class Dealers:
             f_i, package = pedpop.commit(self.suite, i, self.threshold, os.urandom)
             self.packages[i] = bytes(package.encode())
             share = bytes(f_i.evaluate(ME).encode())
-            self.sealed[i] = dealer.seal(self.me.public_key, share, AAD, os.urandom)
+            self.sealed[i] = dealer.seal(self.me.public_key, share, rng=os.urandom, **BOUND)
 
     def mathematics(self) -> None:
         """Do what participant 1 does: commit, check everybody's proof, deal, check and add up the shares."""
@@ -70,11 +73,11 @@ class Dealers:
         assert all(pedpop.verify_proof_of_knowledge(i, theirs) for i, theirs in received.items())
         dealt = pedpop.deal(f, self.everybody)
         sealed = {
-            i: self.me.seal(other.public_key, bytes(dealt[i].encode()), AAD, os.urandom)
+            i: self.me.seal(other.public_key, bytes(dealt[i].encode()), rng=os.urandom, **BOUND)
             for i, other in self.others.items()
         }
         assert len(sealed) == self.total - 1
-        opened = {i: self.me.open(other.public_key, self.sealed[i], AAD) for i, other in self.others.items()}
+        opened = {i: self.me.open(other.public_key, self.sealed[i], **BOUND) for i, other in self.others.items()}
         shares = {i: self.suite.group.decode_scalar(data) for i, data in opened.items()}
         pedpop.finish(self.suite, ME, {**received, ME: package}, {**shares, ME: dealt[ME]})
 
@@ -98,7 +101,7 @@ def node_seconds(threshold: int, total: int) -> float:
         yield
         spent[i] += time.process_time() - began
 
-    executions: dict[Identifier, Execution[KeygenResult]] = {}
+    executions: dict[Identifier, Execution[KeyResult]] = {}
     for i, name in agreed.participants.items():
         # The descriptor's keys are made of the names in this way.
         signer = Identity.from_seed(bytearray(sha256(name.encode()).digest()))
@@ -112,7 +115,7 @@ def node_seconds(threshold: int, total: int) -> float:
 
 
 def _one_round(
-    executions: Mapping[Identifier, Execution[KeygenResult]],
+    executions: Mapping[Identifier, Execution[KeyResult]],
     clock: Callable[[Identifier], AbstractContextManager[None]],
 ) -> None:
     sent: list[tuple[Identifier, Identifier | None, ProtocolMessage]] = []

@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mpcnode.crypto.ciphersuite import DEFAULT_SUITES, SUITES
-from mpcnode.crypto.suites import verify
+from mpcnode.crypto.adjustment import default_adjustments
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
+from mpcnode.crypto.suites import DEFAULT_SUITES, verify
 from mpcnode.protocols.frost import round1, round2
+from mpcnode.protocols.frost.adjusting import adjust_key
 from mpcnode.protocols.frost.aggregation import aggregate
 from mpcnode.protocols.frost.binding import bind
-from mpcnode.protocols.frost.packages import PublicKeyPackage
+from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
+from mpcnode.protocols.frost.sign import nonce_randomness
 from mpcnode.protocols.frost.signing_packages import SignatureShare, SigningCommitments, SigningPackage
 from mpcnode.types import Identifier, SuiteId
 from tests.bench.report import Table, Target, median, ms, times
@@ -44,18 +47,18 @@ class Signers:
     sent: dict[Identifier, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.suite = SUITES[self.suite_id]
+        self.suite = CIPHERSUITES[self.suite_id]
         self.keys = wallet(self.suite_id, self.threshold, self.total)
-        self.others = [Identifier(i) for i in range(2, self.threshold + 1)]
-        self.nonces = {i: round1.commit(self.suite, self.keys[i].key.signing_share, os.urandom) for i in self.others}
+        self.others = {i: self._adjusted(i) for i in (Identifier(i) for i in range(2, self.threshold + 1))}
+        self.nonces = {i: round1.commit(self.suite, key.signing_share, os.urandom) for i, key in self.others.items()}
         self.sent = {i: bytes(pair.commitments.encode()) for i, pair in self.nonces.items()}
 
     def seconds(self) -> float:
         """Sign once; give what the first signer's part took."""
-        key = self.keys[ME].key
         gc.collect()
         began = time.process_time()
-        pair = round1.commit(self.suite, key.signing_share, os.urandom)
+        key = self._adjusted(ME)
+        pair = round1.commit(self.suite, key.signing_share, nonce_randomness(os.urandom, bytes(32), 0))
         theirs = {i: SigningCommitments.decode(self.suite, data) for i, data in self.sent.items()}
         everybody = {ME: pair.commitments, **theirs}
         bound = bind(SigningPackage(self.suite, everybody, MESSAGE), key.group_public_key)
@@ -68,10 +71,13 @@ class Signers:
         assert verify(self.suite_id, key.group_public_key.encode(), MESSAGE, signature)
         return spent + time.process_time() - began
 
+    def _adjusted(self, i: Identifier) -> KeyPackage:
+        """What a signature is made with: for Taproot, the key after its tweak."""
+        return adjust_key(self.keys[i].key, default_adjustments(self.suite_id))
+
     def _answers(self, everybody: dict[Identifier, SigningCommitments]) -> dict[Identifier, bytes]:
         answers = {}
-        for i in self.others:
-            key = self.keys[i].key
+        for i, key in self.others.items():
             package = SigningPackage(self.suite, everybody, MESSAGE)
             # Nonces are taken once: the others make new ones for the next run, and it does not count.
             share = round2.sign(bind(package, key.group_public_key), self.nonces[i], key)
@@ -89,7 +95,7 @@ class Oracle:
 
     def __init__(self, threshold: int, total: int) -> None:
         keys = wallet(ED25519, threshold, total)
-        suite = SUITES[ED25519]
+        suite = CIPHERSUITES[ED25519]
         names = {i: _text(suite.encode_identifier(i)) for i in (Identifier(i) for i in range(1, threshold + 1))}
         self._me = names[ME]
         self._keys = {name: _text(keys[i].key.encode()) for i, name in names.items()}
@@ -144,8 +150,8 @@ def table(*, quick: bool, load: Sequence[float]) -> Table:
     return Table(
         title="A signature, one signer's mathematics",
         conditions=(
-            "Make nonces, decode the others' commitments, bind, sign, decode their shares, aggregate and verify, in "
-            "one process; medians of " + ", ".join(f"{runs} ({t} of {n})" for (t, n), runs in sizes.items()) + " runs. "
+            "Tweak the key, make nonces, decode the others' commitments, bind, sign, decode their shares, aggregate and "
+            "verify, in one process; medians of " + ", ".join(f"{runs} ({t} of {n})" for (t, n), runs in sizes.items()) + " runs. "
             "frost_rs is the Zcash Foundation's Rust code."
         ),
         columns=("", "Ed25519", "frost_rs", "ratio", "Taproot"),
