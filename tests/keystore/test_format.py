@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpcnode.errors import DecodeError, KeystoreNewer
+from mpcnode.keystore import format as module
 from mpcnode.keystore.format import (
     MAX_FILE_SIZE,
     MAX_INTEGER,
@@ -235,8 +236,9 @@ def test_a_file_longer_than_its_bound_is_refused_before_it_is_parsed() -> None:
 
 
 def test_a_file_has_room_for_megabytes_of_shares() -> None:
-    file = replace(FILE, sealed=bytes(16 << 20))
+    file = replace(FILE, sealed=bytes(3 << 20))
     assert SealedFile.decode(file.encode(), "mpcnode-wallet") == file
+    assert MAX_FILE_SIZE == 2 * (16 << 20) + (8 << 20)
 
 
 def test_a_newer_file_is_told_from_a_damaged_one() -> None:
@@ -269,11 +271,12 @@ def test_a_header_that_would_not_come_back_the_same_cannot_be_written(header: di
         SealedFile(Preamble("mpcnode-wallet", FILE.preamble.kdf, bytes(16), header), bytes(24), bytes(16)).encode()
 
 
-def test_a_header_too_deep_or_a_file_too_long_cannot_be_written() -> None:
+def test_a_header_too_deep_or_a_file_too_long_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_FILE_SIZE", 1 << 16)
     deep: Any = 0
     for _ in range(20):
         deep = [deep]
-    for header, sealed in (({"a": deep}, bytes(16)), ({}, bytes(MAX_FILE_SIZE // 2))):
+    for header, sealed in (({"a": deep}, bytes(16)), ({}, bytes(1 << 15))):
         with pytest.raises(ValueError, match=r"nested deeper|at most"):
             SealedFile(Preamble("mpcnode-wallet", FILE.preamble.kdf, bytes(16), header), bytes(24), sealed).encode()
 
