@@ -55,7 +55,7 @@ UNSUPPORTED_A_PEER: Final = 8
 """Answers within ``WINDOW`` to what was not understood."""
 WINDOW: Final = 10_000
 KEPT_FOR_RESENDING: Final = 64
-PROPOSALS_REMEMBERED: Final = 256
+TAKEN_REMEMBERED: Final = 4 * KEPT_FOR_RESENDING
 REORDER_WINDOW: Final = 1024
 MAX_CONVERSATIONS: Final = 4096
 """A server can invent peers without end; the oldest conversation makes room and would introduce itself anew."""
@@ -152,8 +152,8 @@ class _Conversation:
     recent: deque[_Said] = field(default_factory=lambda: deque(maxlen=KEPT_FOR_RESENDING))
     spoken: set[tuple[IdentityKey, bytes]] = field(default_factory=set)
     """The topics of ``recent`` about which the holder of a key said something in its present life."""
-    proposals: deque[tuple[IdentityKey, bytes]] = field(default_factory=lambda: deque(maxlen=PROPOSALS_REMEMBERED))
-    """The hashes of proposals that were taken: a sender may seal one again for a new pair."""
+    taken: deque[tuple[bytes, bytes]] = field(default_factory=lambda: deque(maxlen=TAKEN_REMEMBERED))
+    """The hashes of what was taken, each with our nonce of the pair: its sender seals it again for another pair."""
     hellos: _Rate = field(default_factory=lambda: _Rate(HELLOS_A_PEER))
     resendings: _Rate = field(default_factory=lambda: _Rate(RESENDINGS_A_PEER))
     unsupported: _Rate = field(default_factory=lambda: _Rate(UNSUPPORTED_A_PEER))
@@ -410,15 +410,22 @@ class Conversations:
         if envelope.expires < self._now() - CLOCK_SKEW:
             _log.warning("a message from %s had expired; are the clocks right?", sender)
             return None
+        if self._is_copy(conversation, pair, envelope):
+            return None
         message = self._understand(sender, conversation, pair.key, envelope)
         conversation.spoken &= {(said.key, wire.topic_of(said.message)) for said in conversation.recent}
         conversation.spoken.add((pair.key, envelope.topic))
-        if isinstance(message, wire.SessionProposal):
-            known = (pair.key, sha256(envelope.message).digest())
-            if known in conversation.proposals:
-                return None
-            conversation.proposals.append(known)
         return Opened(sender, pair.key, message)
+
+    @staticmethod
+    def _is_copy(conversation: _Conversation, pair: _Pair, envelope: wire.Envelope) -> bool:
+        """Whether this was taken over an earlier pair; a message that is said anew has an expiry of its own."""
+        parts = (pair.key, envelope.topic, str(envelope.expires).encode(), bytes(envelope.message))
+        digest = sha256(b"|".join(parts)).digest()
+        if any(digest == known and ours != pair.ours for known, ours in conversation.taken):
+            return True
+        conversation.taken.append((digest, pair.ours))
+        return False
 
     def _understand(
         self, sender: PeerId, conversation: _Conversation, key: IdentityKey, envelope: wire.Envelope

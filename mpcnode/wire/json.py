@@ -23,6 +23,8 @@ _DIGITS: Final = len(str(MAX_INTEGER))
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"{}[]")
 
+_BYTES: Final = (bytes, bytearray, memoryview)
+
 T = TypeVar("T")
 
 
@@ -114,20 +116,18 @@ def encode(message: msgspec.Struct) -> bytes:
 
 def to_json(message: msgspec.Struct) -> dict[str, Any]:
     """Give ``message`` as what JSON knows: dictionaries, lists, strings, numbers, booleans."""
-    tree: dict[str, Any] = _hex(msgspec.to_builtins(message, builtin_types=(bytes, bytearray, memoryview)))
+    tree: dict[str, Any] = _hex(msgspec.to_builtins(message, builtin_types=_BYTES))
     return tree
 
 
 def _hex(tree: Any) -> Any:  # noqa: ANN401 -- any JSON value
-    match tree:
-        case bytes() | bytearray() | memoryview():
-            return tree.hex()
-        case dict():
-            return {key: _hex(value) for key, value in tree.items()}
-        case list() | tuple():
-            return [_hex(value) for value in tree]
-        case _:
-            return tree
+    if isinstance(tree, str | int):
+        return tree
+    if isinstance(tree, dict):
+        return {key: _hex(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_hex(value) for value in tree]
+    return tree.hex()
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

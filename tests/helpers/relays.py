@@ -1,4 +1,4 @@
-"""Sealed relays and the server between them, which does with every message what a test says; no socket, no clock."""
+"""Conversations and the server between them, which does with every message what a test says; no socket, no clock."""
 
 import random
 from collections import deque
@@ -8,10 +8,12 @@ from functools import cache
 from mpcnode.errors import MpcError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity
-from mpcnode.session.sealed_relay import Introduced, Opened, SealedRelay
+from mpcnode.peers.conversation import Conversations, Introduced, Opened
 from mpcnode.types import IdentityKey, PeerId
+from mpcnode.wire.relay import RelayMessage
 
-NOW = 1_800_000_000.0
+NOW = 1_800_000_000_000
+"""Unix milliseconds."""
 ANA, BEN, CLEO, EVE = PeerId("ana"), PeerId("ben"), PeerId("cleo"), PeerId("eve")
 
 
@@ -42,8 +44,8 @@ class Letter:
 class Post:
     """The nodes of one room; ``carry`` delivers everything, until nobody says anything any more."""
 
-    now: float = NOW
-    relays: dict[PeerId, SealedRelay] = field(default_factory=dict)
+    now: int = NOW
+    relays: dict[PeerId, Conversations] = field(default_factory=dict)
     contacts: dict[PeerId, Contacts] = field(default_factory=dict)
     waiting: deque[Letter] = field(default_factory=deque)
     carried: list[Letter] = field(default_factory=list)
@@ -55,7 +57,7 @@ class Post:
         """Start nodes, or start them anew: what a relay remembers does not outlive its process."""
         for name in names:
             self._lives += 1
-            self.relays[name] = SealedRelay(
+            self.relays[name] = Conversations(
                 identity=identity(identity_of or name),
                 peer_id=name,
                 contacts=lambda name=name: self.contacts.get(name, Contacts()),  # type: ignore[misc]
@@ -65,6 +67,10 @@ class Post:
             )
             self.got[name] = []
             self.errors[name] = []
+
+    def say(self, sender: PeerId, to: PeerId, message: RelayMessage, *, lasts: int = 60_000) -> None:
+        """Have ``sender`` say something to the node that has the name ``to`` and the key of that name."""
+        self.relays[sender].send(to, message, key=key_of(to), expires=self.now + lasts)
 
     def carry(self, *, most: int = 500) -> None:
         """Deliver what waits and what it leads to; a conversation without end is a failure."""
