@@ -1,9 +1,10 @@
 """The pump over real meshes in memory, in key generation: lies, silence, aborts and links; and over a pipe by hand."""
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import (
     InconsistentBroadcast,
+    KeystoreUnwritable,
     LinkFailed,
     MpcError,
     ParticipantAborted,
@@ -20,7 +22,12 @@ from mpcnode.errors import (
     ParticipantSilent,
 )
 from mpcnode.protocols.descriptor import AGREED_SIZE
+from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost import broadcast
+from mpcnode.protocols.rounds import Fault, Inconsistent, Plan, Round, Rounds, Witness, checkpoint, conclude
+from mpcnode.protocols.rounds import broadcast as broadcast_round
+from mpcnode.session.pump import Pump
+from mpcnode.session.services import SessionTimeouts
 from mpcnode.status import SessionEnded, Warned
 from mpcnode.types import Identifier, PeerId, SessionId
 from mpcnode.wire.framing import FRAME_SIZE, MAX_MESSAGE
@@ -47,7 +54,7 @@ from tests.helpers.cheat import (
 )
 from tests.helpers.identities import identity, key_of
 from tests.helpers.meshes import FAST
-from tests.helpers.table import ANA, BEN, CLEO, ED25519, HASTY, NAMES, STEADY, Seat, Table, table
+from tests.helpers.table import ANA, BEN, CLEO, DEADLINE, ED25519, HASTY, NAMES, STEADY, Seat, Table, table
 
 MAL = NAMES[3]
 HONEST = (ANA, BEN, CLEO)
@@ -564,3 +571,408 @@ async def test_a_link_that_breaks_and_comes_back_is_nobodys_fault() -> None:
 
         people[ANA].rules.append(on("digest", "share", to=BEN)(cut))
         assert await run(people) == everywhere(MADE)
+
+
+# --- by hand: what the plan says, and the end ---
+
+
+LANE = (None,)
+PLAN = Plan(
+    (
+        Round("one", LANE, 100, phase="committing", seconds=60),
+        Round("two", LANE, 100, phase="sharing", seconds=120, users=True, heard=True),
+        Round("bye", LANE, 100, phase="leaving", seconds=60, heard=True, last_words=True),
+    )
+)
+
+
+def script() -> Rounds[str]:
+    def accept(sender: Identifier, data: bytes, _echo: bytes | None) -> bytes:
+        if data == b"lie":
+            raise Fault("lied", [sender])
+        if data == b"differs":
+            raise Inconsistent("heard differently", [sender])
+        return data
+
+    yield PLAN
+    yield from broadcast_round("one", None, b"one", accept)
+    yield Witness(b"mine")
+    yield from checkpoint("ask")
+    yield from broadcast_round("two", None, b"two", accept)
+    yield from checkpoint("store")
+    yield from conclude("result")
+    yield from broadcast_round("bye", None, b"bye", accept)
+    return "result"
+
+
+@dataclass
+class Pipe:
+    """What the others say, by a test's hand; ``None`` is nothing for ever, an error is the end of the links."""
+
+    coming: asyncio.Queue[tuple[PeerId, PeerMessage] | MpcError] = field(default_factory=asyncio.Queue)
+    sent: list[tuple[PeerId, PeerMessage, bool]] = field(default_factory=list)
+
+    def send(self, to: PeerId, message: PeerMessage, *, heard: bool = False) -> None:
+        self.sent.append((to, message, heard))
+
+    async def receive(self) -> tuple[PeerId, PeerMessage]:
+        come = await self.coming.get()
+        if isinstance(come, MpcError):
+            raise come
+        return come
+
+    def say(self, sender: PeerId, name: str, data: bytes = b"") -> None:
+        self.coming.put_nowait((sender, RoundMessage(session_id=OTHER_SESSION, round=name, data=data)))
+
+    def stop(self, sender: PeerId, code: str = "interrupted", **more: Any) -> None:
+        self.coming.put_nowait((sender, Abort(OTHER_SESSION, code, "stopped", **more)))
+
+    @property
+    def aborts(self) -> list[Abort]:
+        return [message for _, message, _ in self.sent if isinstance(message, Abort)]
+
+
+@dataclass
+class ByHand:
+    """A host that notes everything; ``answers`` says what a checkpoint does."""
+
+    answers: Callable[[object], Awaitable[object]]
+    noted: list[Any] = field(default_factory=list)
+    proof: frozenset[PeerId] = frozenset()
+
+    async def checkpoint(self, record: object) -> object:
+        self.noted.append(record)
+        return await self.answers(record)
+
+    def waiting(self, planned: Round, missing: tuple[PeerId, ...]) -> None:
+        self.noted.append((planned.kind, missing))
+
+    def equivocators(self, mine: bytes, theirs: bytes) -> frozenset[PeerId]:
+        self.noted.append((mine, theirs))
+        return self.proof
+
+    def concluded(self) -> None:
+        self.noted.append("concluded")
+
+
+async def at_once(_record: object) -> None:
+    """Do it."""
+
+
+async def never(_record: object) -> None:
+    await asyncio.Event().wait()
+
+
+SHORT = replace(HASTY, round=0.1, confirm=0.3, leave=0.2, evidence=0.1)
+Steps = Callable[[Pipe], None]
+
+
+def pump(
+    pipe: Pipe, answers: Callable[[object], Awaitable[object]] = at_once, *, timeouts: SessionTimeouts = SHORT
+) -> tuple[Pump[str], ByHand]:
+    host = ByHand(answers)
+    execution = Execution(script(), me=Identifier(1), participants={Identifier(i): HONEST[i - 1] for i in (1, 2, 3)})
+    made = Pump(execution, pipe, session_id=OTHER_SESSION, me=ANA, host=host, timeouts=timeouts)
+    return made, host
+
+
+def everybody_says(pipe: Pipe, *rounds: str) -> None:
+    for name in rounds:
+        for sender in (BEN, CLEO):
+            pipe.say(sender, name)
+
+
+async def test_what_the_plan_says_is_what_the_pump_does() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one", "two", "bye")
+    made, host = pump(pipe)
+    assert await made.run() == "result"
+    said = [(to, message.round, heard) for to, message, heard in pipe.sent if isinstance(message, RoundMessage)]
+    assert said == [
+        (to, name, heard) for name, heard in (("one", False), ("two", True), ("bye", True)) for to in (BEN, CLEO)
+    ]
+    asked = [noted for noted in host.noted if isinstance(noted, str)]
+    assert asked == ["ask", "store", "concluded"]
+    assert ("one", (BEN, CLEO)) in host.noted
+    assert ("one", (CLEO,)) in host.noted
+    assert host.noted.index("store") < host.noted.index("concluded") < host.noted.index(("bye", (BEN, CLEO)))
+    assert not pipe.aborts
+
+
+async def test_patience_is_the_plan_s_and_grows_with_every_round_before() -> None:
+    made, _ = pump(pipe := Pipe(), timeouts=SessionTimeouts(round=6, confirm=30))
+    execution = made._execution
+    running = asyncio.create_task(made.run())
+    await asyncio.sleep(0)
+    assert made._patience() == 6  # a round of 60 seconds, by a tenth
+    everybody_says(pipe, "one")
+    async with asyncio.timeout(DEADLINE):
+        while execution.round is not PLAN.rounds[1]:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    # Twice as long by the plan, half as much again after one round; and somebody's user may still be asked.
+    assert made._patience() == 12 * 1.5 + 30
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.parametrize(("heard", "silent"), [((), "one"), (("one",), "two")])
+async def test_silence_names_those_whose_message_of_the_round_is_missing(heard: tuple[str, ...], silent: str) -> None:
+    pipe = Pipe()
+    everybody_says(pipe, *heard)
+    pipe.say(CLEO, silent)
+    made, _ = pump(pipe)
+    with pytest.raises(ParticipantSilent, match=f"no {silent} from ben") as caught:
+        await made.run()
+    assert caught.value.culprits == (BEN,)
+    assert {(abort.code, abort.culprits) for abort in pipe.aborts} == {("participant_silent", (BEN,))}
+    assert len(pipe.aborts) == 2
+
+
+async def test_while_the_host_is_busy_no_round_s_deadline_runs() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+
+    async def slowly(record: object) -> None:
+        if record == "ask":
+            await asyncio.sleep(0.4)  # longer than any round here may take
+            everybody_says(pipe, "two", "bye")
+
+    made, _ = pump(pipe, slowly)
+    assert await made.run() == "result"
+
+
+async def test_a_host_that_fails_is_an_error_of_this_node_and_says_no_more_to_the_others() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+
+    async def full(_record: object) -> None:
+        raise KeystoreUnwritable("no space on /home/ana/secret-place")
+
+    made, _ = pump(pipe, full)
+    with pytest.raises(KeystoreUnwritable):
+        await made.run()
+    assert {(abort.code, abort.reason, abort.evidence) for abort in pipe.aborts} == {
+        ("unwritable", "an error of its own", None)
+    }
+
+
+async def test_a_node_that_is_stopped_says_so_until_the_result_stands() -> None:
+    everybody_says(pipe := Pipe(), "one")
+    made, _ = pump(pipe, never)
+    running = asyncio.create_task(made.run())
+    await asyncio.sleep(0.05)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert {abort.code for abort in pipe.aborts} == {"interrupted"}
+    everybody_says(pipe := Pipe(), "one", "two")
+    made, host = pump(pipe, timeouts=replace(SHORT, leave=20))
+    running = asyncio.create_task(made.run())
+    async with asyncio.timeout(DEADLINE):
+        while "concluded" not in host.noted:
+            await asyncio.sleep(0.001)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not pipe.aborts
+
+
+LATE: dict[str, Steps] = {
+    "an abort": lambda pipe: pipe.stop(BEN),
+    "an accusation": lambda pipe: pipe.stop(BEN, "participant_cheated", culprits=(CLEO,)),
+    "a message twice": lambda pipe: pipe.say(BEN, "two"),
+    "a message of no round": lambda pipe: pipe.say(BEN, "three"),
+    "last words that lie": lambda pipe: pipe.say(BEN, "bye", b"lie"),
+    "the end of all links": lambda pipe: pipe.coming.put_nowait(LinkFailed("gone", peer=BEN)),
+    "a proposal": lambda pipe: pipe.coming.put_nowait((BEN, MeshReady(OTHER_SESSION))),
+}
+
+
+@pytest.mark.parametrize("what", LATE)
+@pytest.mark.parametrize("when", ["early", "in time", "after"])
+async def test_nothing_that_comes_when_all_is_heard_undoes_the_result(what: str, when: str) -> None:
+    """Early: all there is to hear came while the user was asked, and the wait for more had begun before."""
+    pipe = Pipe()
+    everybody_says(pipe, *(("one",) if when == "early" else ("one", "two")))
+
+    async def answers(record: object) -> None:
+        if record == "ask" and when == "early":
+            everybody_says(pipe, "two")
+        if record == "store" and when != "after":
+            LATE[what](pipe)
+        await asyncio.sleep(0.05)
+
+    made, host = pump(pipe, answers)
+    running = asyncio.create_task(made.run())
+    if when == "after":
+        async with asyncio.timeout(DEADLINE):
+            while "concluded" not in host.noted:
+                await asyncio.sleep(0.001)
+        LATE[what](pipe)
+    assert await running == "result"
+    assert not pipe.aborts
+    assert [noted for noted in host.noted if isinstance(noted, str)] == ["ask", "store", "concluded"]
+
+
+async def test_nobody_waits_for_the_last_words_of_one_that_stopped() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+
+    async def answers(record: object) -> None:
+        if record == "store":
+            pipe.stop(BEN, "unwritable")
+            pipe.say(CLEO, "bye")
+        else:
+            everybody_says(pipe, "two")
+
+    made, _ = pump(pipe, answers, timeouts=replace(SHORT, leave=20))
+    began = asyncio.get_running_loop().time()
+    assert await made.run() == "result"
+    assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_last_words_that_do_not_come_are_waited_for_only_a_while() -> None:
+    everybody_says(pipe := Pipe(), "one", "two")
+    pipe.say(CLEO, "bye")
+    made, _ = pump(pipe)
+    assert await made.run() == "result"
+    assert not pipe.aborts
+
+
+# --- by hand: who is believed ---
+
+
+async def fails(pipe: Pipe, answers: Callable[[object], Awaitable[object]] = at_once, *, proof: str = "") -> MpcError:
+    made, host = pump(pipe, answers)
+    host.proof = frozenset({PeerId(proof)} if proof else ())
+    with pytest.raises(MpcError) as caught:
+        await made.run()
+    return caught.value
+
+
+async def test_a_lie_that_this_node_sees_names_its_teller_at_once() -> None:
+    pipe = Pipe()
+    pipe.say(BEN, "one", b"lie")
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantCheated)
+    assert error.culprits == (BEN,)
+    assert {abort.culprits for abort in pipe.aborts} == {(BEN,)}
+
+
+async def test_a_difference_is_told_with_evidence_and_names_nobody_without_proof() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+    pipe.say(BEN, "two", b"differs")
+    error = await fails(pipe)
+    assert isinstance(error, InconsistentBroadcast)
+    assert error.culprits == ()
+    assert {(abort.code, abort.evidence, abort.culprits) for abort in pipe.aborts} == {
+        ("inconsistent_broadcast", b"mine", (BEN,))
+    }
+
+
+async def test_a_difference_is_resolved_by_what_another_shows() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+    pipe.say(BEN, "two", b"differs")
+    pipe.say(CLEO, "two")  # no message of the protocol counts any more
+    pipe.stop(CLEO, "inconsistent_broadcast", evidence=b"theirs")
+    error = await fails(pipe, proof=BEN)
+    assert isinstance(error, ParticipantCheated)
+    assert error.culprits == (BEN,)
+    assert "signed two different values" in error.message
+
+
+async def test_evidence_counts_only_with_this_node_s_own() -> None:
+    pipe = Pipe()
+    pipe.stop(CLEO, "inconsistent_broadcast", evidence=b"theirs")  # before this node holds any
+    error = await fails(pipe, proof=BEN)
+    assert error.culprits == ()
+
+
+async def test_an_accusation_of_cheating_is_hearsay_and_both_are_suspects() -> None:
+    pipe = Pipe()
+    pipe.stop(CLEO, "participant_cheated", culprits=(BEN, "nobody", CLEO))
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantCheated)
+    assert error.culprits == ()
+    assert error.suspects == {BEN, CLEO}
+    assert "no proof" in (error.hint or "")
+    assert {abort.culprits for abort in pipe.aborts} == {(BEN, CLEO)}
+
+
+async def test_after_hearsay_this_node_looks_for_itself_and_sends_no_more() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+    pipe.say(BEN, "two", b"lie")  # early, while this node's user is asked
+    pipe.stop(CLEO, "participant_cheated", culprits=(BEN,))
+    error = await fails(pipe, never)
+    assert isinstance(error, ParticipantCheated)
+    assert error.culprits == (BEN,)
+    assert not [m for _, m, _ in pipe.sent if isinstance(m, RoundMessage) and m.round == "two"]
+
+
+async def test_what_this_node_sees_itself_counts_more_than_hearsay() -> None:
+    pipe = Pipe()
+    pipe.stop(CLEO, "participant_cheated", culprits=(BEN,))
+    pipe.say(BEN, "one", b"differs")
+    error = await fails(pipe)
+    assert isinstance(error, InconsistentBroadcast)
+
+
+async def test_a_report_of_silence_counts_where_this_node_misses_the_same() -> None:
+    pipe = Pipe()
+    pipe.stop(CLEO, "participant_silent", culprits=(BEN,))
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantSilent)
+    assert error.culprits == (BEN,)
+    pipe = Pipe()
+    pipe.say(BEN, "one")
+    pipe.stop(CLEO, "participant_silent", culprits=(BEN,))
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantAborted)
+    assert (error.culprits, error.suspects) == ((CLEO,), {BEN, CLEO})
+
+
+@pytest.mark.parametrize(
+    ("code", "accused", "suspects"),
+    [
+        ("interrupted", (), set()),
+        ("link_failed", (), {CLEO}),
+        ("link_failed", (BEN,), {BEN, CLEO}),
+        ("participant_aborted", (BEN,), {BEN, CLEO}),
+        ("participant_aborted", ("nobody",), set()),
+    ],
+)
+async def test_a_stop_because_of_another_makes_suspects_of_both(
+    code: str, accused: tuple[PeerId, ...], suspects: set[PeerId]
+) -> None:
+    pipe = Pipe()
+    pipe.stop(CLEO, code, culprits=accused)
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantAborted)
+    assert (error.culprits, error.suspects) == ((CLEO,), suspects)
+
+
+async def test_what_has_no_place_in_a_protocol_names_its_sender() -> None:
+    pipe = Pipe()
+    pipe.coming.put_nowait((BEN, MeshReady(OTHER_SESSION)))
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantCheated)
+    assert error.culprits == (BEN,)
+    assert "a mesh_ready that has no place" in error.message
+
+
+@pytest.mark.parametrize("about", ["round", "abort"])
+async def test_a_message_under_another_session_id_has_no_place(about: str) -> None:
+    other = SessionId(bytes(16))
+    said = (
+        RoundMessage(session_id=other, round="one", data=b"") if about == "round" else Abort(other, "internal", "stop")
+    )
+    pipe = Pipe()
+    pipe.coming.put_nowait((BEN, said))
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantCheated)
+    assert error.culprits == (BEN,)
