@@ -10,9 +10,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from mpcnode.mesh import without_media
+from mpcnode.mesh import lean
 
-# aiortc comes after what makes it small
+# aiortc and aioice come after what makes them small
 # isort: split
 from aioice import Connection, ice
 from aiortc import (
@@ -42,7 +42,8 @@ def has(owner: object, name: str, *parameters: str) -> bool:
     return callable(part) and tuple(inspect.signature(part).parameters) == parameters
 
 
-MEDIA_LEFT_OUT: Final = without_media.MEDIA_LEFT_OUT
+MEDIA_LEFT_OUT: Final = lean.MEDIA_LEFT_OUT
+DNS_LEFT_OUT: Final = lean.DNS_LEFT_OUT
 CHECKS_AT_ONCE: Final = has(Connection, "_check_periodic", "self") and has(
     Connection, "_remote_candidates_expected", "self"
 )

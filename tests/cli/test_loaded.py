@@ -41,8 +41,11 @@ SIGNATURE = status.SignatureView(
     signers=("ana", "ben"),
 )
 
-NEVER = ("av", "pydantic", "rich", "aiortc.codecs", "aiortc.mediastreams", "aiortc.rtcpeerconnection")
-"""What no command loads: media, and what typer would read plain values with. A live table is for a terminal."""
+NEVER = (
+    *("pydantic", "rich", "av", "aiortc.codecs", "aiortc.mediastreams", "aiortc.rtcpeerconnection"),
+    *("dns.rdtypes", "dns.tokenizer", "dns.transaction"),
+)
+"""What no command loads: what typer would read plain values with, media, and DNS. A live table is for a terminal."""
 OF_LINKS = ("aiortc", "aioice", "OpenSSL", "cryptography", "dns")
 OF_A_SERVER = ("starlette", "uvicorn", "uvloop", "mpcnode.server")
 OF_A_NODE = (

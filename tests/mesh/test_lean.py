@@ -1,4 +1,4 @@
-"""aiortc is loaded without what plays sound and pictures; these tests fail when a release of aiortc prevents it."""
+"""aiortc is loaded without media and aioice without DNS; these tests fail when a release of either prevents it."""
 
 import subprocess
 import sys
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mpcnode.mesh import without_media
+from mpcnode.mesh import lean
 
+DNS = ("dns.edns", "dns.rdtypes", "dns.tokenizer", "dns.transaction", "dns.wire")
 MEDIA = ("av", "aiortc.codecs", "aiortc.mediastreams", "aiortc.rtcpeerconnection", "aiortc.rtcrtpreceiver")
 
 
@@ -19,18 +20,18 @@ def run(program: str, *path: Path) -> str:
     return done.stdout.decode().strip()
 
 
-def test_what_a_link_is_made_of_loads_no_media() -> None:
+def test_what_a_link_is_made_of_loads_neither_media_nor_dns() -> None:
     program = f"""
 import sys
 from mpcnode.mesh import tuning, webrtc
 webrtc.WebRtcConnector()
-print(tuning.MEDIA_LEFT_OUT, sorted(set({MEDIA!r}) & set(sys.modules)))
+print(tuning.MEDIA_LEFT_OUT, tuning.DNS_LEFT_OUT, sorted(set({MEDIA + DNS!r}) & set(sys.modules)))
 """
-    assert run(program) == "True []", "aiortc was loaded the stock way: look at what changed upstream"
+    assert run(program) == "True True []", "something was loaded the stock way: look at what changed upstream"
 
 
 @pytest.mark.webrtc
-def test_a_link_that_carries_messages_needs_no_media() -> None:
+def test_a_link_that_carries_messages_needs_neither() -> None:
     program = f"""
 import asyncio, sys
 from mpcnode.mesh import webrtc
@@ -55,7 +56,7 @@ async def main():
     await asyncio.gather(one.close(), two.close())
 
 asyncio.run(main())
-print(sorted(set({MEDIA!r}) & set(sys.modules)))
+print(sorted(set({MEDIA + DNS!r}) & set(sys.modules)))
 """
     assert run(program) == "[]"
 
@@ -76,10 +77,41 @@ print(tuning.MEDIA_LEFT_OUT, hasattr(aiortc, "__version__"), hasattr(aiortc, "No
     assert run(program) == "True True False True"
 
 
+def test_names_of_multicast_dns_are_still_understood() -> None:
+    program = f"""
+import asyncio, sys
+from mpcnode.mesh import lean
+from aioice import mdns
+before = sorted(set({DNS!r}) & set(sys.modules))
+
+async def main():
+    protocol = await mdns.create_mdns_protocol()
+    await protocol.publish("ana.local", "192.0.2.7")
+    protocol.datagram_received(b"nothing of DNS", ("192.0.2.1", 5353))
+    await protocol.close()
+
+print(lean.DNS_LEFT_OUT, before, mdns.is_mdns_hostname("ana.local"))
+asyncio.run(main())
+import dns.message, dns.name, dns.zone
+asked = dns.message.make_query("ana.local", "A").question[0].name
+print(type(dns.message).__name__, asked == dns.name.from_text("ana.local"))
+print(hasattr(dns.zone, "Zone"), hasattr(dns.zone, "NoSuchName"), hasattr(dns.zone, "__wrapped__"))
+"""
+    assert run(program).splitlines() == ["True [] True", "module True", "True False False"]
+
+
+def test_dns_that_is_there_already_or_is_not_there_is_left_as_it_is(tmp_path: Path) -> None:
+    program = "import dns.zone, sys; from mpcnode.mesh import lean; print(lean.DNS_LEFT_OUT, hasattr(dns.zone, 'Zone'))"
+    assert run(program) == "False True"
+    (tmp_path / "dns.py").write_text("")
+    program = "import sys; from mpcnode.mesh import lean; print(lean.DNS_LEFT_OUT, 'dns.zone' in sys.modules)"
+    assert run(program, tmp_path) == "False False"
+
+
 def test_aiortcs_own_settings_are_made() -> None:
     program = """
 import logging
-from mpcnode.mesh import without_media
+from mpcnode.mesh import lean
 print([type(each).__name__ for each in logging.getLogger("aiortc").handlers])
 """
     assert run(program) == "['NullHandler']"
@@ -108,8 +140,8 @@ def test_an_aiortc_of_another_form_is_loaded_the_stock_way(tmp_path: Path, packa
         (tmp_path / "aiortc" / "rtp.py").write_text(rtp)
     program = """
 import sys
-from mpcnode.mesh import without_media
-print(without_media.MEDIA_LEFT_OUT, sorted(name for name in sys.modules if name.split(".")[0] in {"av", "aiortc"}))
+from mpcnode.mesh import lean
+print(lean.MEDIA_LEFT_OUT, sorted(name for name in sys.modules if name.split(".")[0] in {"av", "aiortc"}))
 """
     assert run(program, tmp_path) == "False []"
 
@@ -117,9 +149,9 @@ print(without_media.MEDIA_LEFT_OUT, sorted(name for name in sys.modules if name.
 def test_an_aiortc_that_is_there_already_is_left_as_it_is() -> None:
     program = """
 import aiortc
-from mpcnode.mesh import without_media
+from mpcnode.mesh import lean
 import sys
-print(without_media.MEDIA_LEFT_OUT, sys.modules["aiortc"] is aiortc, type(aiortc).__name__)
+print(lean.MEDIA_LEFT_OUT, sys.modules["aiortc"] is aiortc, type(aiortc).__name__)
 """
     assert run(program) == "False True module"
 
@@ -127,6 +159,6 @@ print(without_media.MEDIA_LEFT_OUT, sys.modules["aiortc"] is aiortc, type(aiortc
 def test_without_aiortc_nothing_is_put_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] in {"aiortc", "av"}]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(without_media, "find_spec", lambda _name: None)
-    assert not without_media.leave_media_out()
+    monkeypatch.setattr(lean, "find_spec", lambda _name: None)
+    assert not lean.leave_media_out()
     assert "aiortc" not in sys.modules
