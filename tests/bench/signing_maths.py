@@ -150,9 +150,10 @@ def table(*, quick: bool, load: Sequence[float]) -> Table:
     return Table(
         title="A signature, one signer's mathematics",
         conditions=(
-            "Tweak the key, make nonces, decode the others' commitments, bind, sign, decode their shares, aggregate and "
-            "verify, in one process; medians of " + ", ".join(f"{runs} ({t} of {n})" for (t, n), runs in sizes.items()) + " runs. "
-            "frost_rs is the Zcash Foundation's Rust code."
+            "Tweak the key, make nonces, decode the others' commitments, bind, sign, decode their shares, aggregate "
+            "and verify, in one process; medians of "
+            + ", ".join(f"{runs} ({t} of {n})" for (t, n), runs in sizes.items())
+            + " runs. frost_rs is the Zcash Foundation's Rust code."
         ),
         columns=("", "Ed25519", "frost_rs", "ratio", "Taproot"),
         rows=[row for row, _ in rows],
