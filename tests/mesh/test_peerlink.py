@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mpcnode.errors import IdentityCheckFailed, LinkFailed, MpcError, ParticipantCheated, ParticipantSilent
+from mpcnode.mesh import channel
 from mpcnode.mesh.inbox import Inbox
 from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.transport import Answer, LinkState, MeshTimeouts, Offer, Signal
@@ -223,6 +224,19 @@ async def test_not_one_byte_is_taken_before_the_other_end_is_known(
         )
         refused_identity(await ended(made, ONE), TWO)
         assert not made[ONE].topology.ready
+
+
+async def test_an_introduction_has_no_number() -> None:
+    network = MemoryNetwork()
+    async with meshes([ONE, TWO], network.connector) as made:
+        theirs = link(made, TWO, ONE)
+
+        def numbered(_number: int) -> None:
+            introduction = channel.introduce(theirs.ends, theirs._present.fingerprints, signer(TWO))
+            inject(made, TWO, ONE, wire.encode(introduction, 1))
+
+        theirs._opened = numbered  # type: ignore[method-assign]
+        refused_identity(await ended(made, ONE), TWO)
 
 
 # What no honest node sends.

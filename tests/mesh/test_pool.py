@@ -357,6 +357,7 @@ async def test_an_unused_mesh_of_the_same_nodes_makes_room_for_the_next() -> Non
     async with pools([ONE, TWO], network) as made:
         first = await made.open()
         second = await made.open(OTHER)
+        await asyncio.sleep(0.05)
         assert first[ONE].usable, "it may just have been offered"
         for shared in first.values():
             shared.idle_since -= pool_module.UNUSED + 1
