@@ -5,15 +5,21 @@ from typing import Final
 
 from mpcnode.mesh.watch import Watch
 from mpcnode.types import PeerId
-from mpcnode.wire.peer import PeerMessage
+from mpcnode.wire.peer import Abort, PeerMessage, RoundMessage
 
 SMALL: Final = 1024
-"""What a message weighs beside its round data, in bytes, generously."""
+"""What a message weighs beside its long fields, in bytes, generously."""
 
 
 def weight(message: PeerMessage) -> int:
     """Say roughly how many bytes of memory ``message`` takes."""
-    return SMALL + len(getattr(message, "data", ""))
+    match message:
+        case RoundMessage():
+            return SMALL + len(message.data)
+        case Abort(evidence=bytes() as evidence):
+            return SMALL + len(evidence)
+        case _:
+            return SMALL
 
 
 class Inbox:

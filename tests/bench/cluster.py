@@ -147,8 +147,8 @@ def session_lines(lines: Sequence[Line]) -> list[Line]:
 
 
 @asynccontextmanager
-async def cluster(total: int) -> AsyncIterator[Cluster]:
-    """Run a server and ``total`` nodes for as long as the block lasts."""
+async def cluster(total: int, *more: str) -> AsyncIterator[Cluster]:
+    """Run a server and ``total`` nodes, with ``more`` options, for as long as the block lasts."""
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mpcnode-bench-")))
         (directory / "passphrase").write_text("of a throw-away home")
@@ -158,7 +158,7 @@ async def cluster(total: int) -> AsyncIterator[Cluster]:
         port = (await server.wait_for(lambda line: line.get("event") == "serving"))["port"]
         running = Cluster(directory, f"ws://127.0.0.1:{port}", server, {})
         for name in free_names("node", total):
-            command = ("register", "--accept", "auto", "--stop-with-stdin", *running.options(name))
+            command = ("register", "--accept", "auto", "--stop-with-stdin", *more, *running.options(name))
             running.nodes[name] = await stack.enter_async_context(Child.python("tests.bench.stamped", *command))
         for child in running.nodes.values():
             await child.wait_for(lambda line: line.get("event") == "registered")

@@ -58,7 +58,8 @@ async def compare(total: int, runs: int) -> tuple[list[Opened], list[Opened]]:
     """Measure both in turn, so that whatever else this machine does meets both."""
     ours: list[Opened] = []
     theirs: list[Opened] = []
-    async with cluster(total) as nodes, bare_mesh(total) as bare:
+    # Nodes that keep a mesh would make the next wallet over it.
+    async with cluster(total, "--warm-seconds", "0") as nodes, bare_mesh(total) as bare:
         for run in range(WARM_UP + runs):
             ours.append(await open_ours(nodes, run))
             await asyncio.sleep(PAUSE)

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from mpcnode.mesh.inbox import SMALL, Inbox, weight
-from mpcnode.wire.peer import Ping
-from tests.helpers.meshes import digest, names
+from mpcnode.wire.peer import Abort, Ping
+from tests.helpers.meshes import SESSION, digest, names
 
 ONE, TWO = names(2)
 
@@ -48,4 +48,6 @@ async def test_too_many_messages_or_too_long_ones_are_counted_for_their_sender_a
 
 def test_a_message_weighs_at_least_as_much_as_its_data() -> None:
     assert weight(digest(bytes(100_000))) >= 100_000
+    assert weight(Abort(SESSION, "x", "y", (), bytes(100_000))) >= 100_000
+    assert weight(Abort(SESSION, "x", "y")) > 0
     assert weight(Ping()) > 0
