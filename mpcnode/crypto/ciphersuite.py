@@ -12,6 +12,7 @@ from hashlib import sha256, sha512
 from types import MappingProxyType
 from typing import Any, Final, Generic, final
 
+from mpcnode.crypto import hashing
 from mpcnode.crypto.ed25519 import ED25519, Ed25519Element, Ed25519Scalar
 from mpcnode.crypto.group import SCALAR_SIZE, E, Group, Rng, S, exactly
 from mpcnode.crypto.secp256k1 import SECP256K1, Secp256k1Element, Secp256k1Scalar
@@ -42,12 +43,12 @@ class Ciphersuite(ABC, Generic[S, E]):
         return self.id.encode("ascii")
 
     @abstractmethod
-    def _hash(self, label: bytes, m: bytes | bytearray) -> bytes:
-        """Hash to bytes, under the context and a label; leaves no copy of ``m``."""
+    def _hash(self, label: bytes, m: bytes) -> bytes:
+        """Hash to bytes, under the context and a label."""
 
     @abstractmethod
-    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray) -> S:
-        """Hash to a scalar, under the context and a label; leaves no copy of ``m``."""
+    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray, *, secret: bool = False) -> S:
+        """Hash to a scalar, under the context and a label; of a secret no copy is left, nor of anything on the way."""
 
     def H1(self, m: bytes) -> S:
         """Hash to a scalar: binding factors."""
@@ -59,7 +60,7 @@ class Ciphersuite(ABC, Generic[S, E]):
 
     def H3(self, m: bytes | bytearray) -> S:
         """Hash to a scalar: nonces; ``m`` holds a secret, which the caller can wipe."""
-        return self._hash_to_scalar(b"nonce", m)
+        return self._hash_to_scalar(b"nonce", m, secret=True)
 
     def H4(self, m: bytes) -> bytes:
         """Hash the message."""
@@ -130,13 +131,16 @@ class Ed25519Sha512(Ciphersuite[Ed25519Scalar, Ed25519Element]):
     group = ED25519
     signature_size = 64
 
-    def _hash(self, label: bytes, m: bytes | bytearray) -> bytes:
-        hasher = sha512(self.context + label)
-        hasher.update(m)
-        return hasher.digest()
+    def _hash(self, label: bytes, m: bytes) -> bytes:
+        return sha512(self.context + label + m).digest()
 
-    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray) -> Ed25519Scalar:
-        return self.group.wide_reduce(self._hash(label, m))
+    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray, *, secret: bool = False) -> Ed25519Scalar:
+        if not secret:
+            return self.group.wide_reduce(sha512(self.context + label + m).digest())
+        digest = hashing.sha512(self.context, label, m)
+        scalar = self.group.wide_reduce(digest)
+        hashing.wipe(digest)
+        return scalar
 
     def H2(self, m: bytes) -> Ed25519Scalar:
         """Hash to a scalar without a context, as RFC 8032 does: what makes the signature an Ed25519 one."""
@@ -150,13 +154,16 @@ class Secp256k1Sha256(Ciphersuite[Secp256k1Scalar, Secp256k1Element]):
     group = SECP256K1
     signature_size = 65
 
-    def _hash(self, label: bytes, m: bytes | bytearray) -> bytes:
-        hasher = sha256(self.context + label)
-        hasher.update(m)
-        return hasher.digest()
+    def _hash(self, label: bytes, m: bytes) -> bytes:
+        return sha256(self.context + label + m).digest()
 
-    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray) -> Secp256k1Scalar:
-        return self.group.wide_reduce(expand_message_xmd(m, self.context + label, 48))
+    def _hash_to_scalar(self, label: bytes, m: bytes | bytearray, *, secret: bool = False) -> Secp256k1Scalar:
+        if not secret:
+            return self.group.wide_reduce(expand_message_xmd(m, self.context + label, 48))
+        uniform = expand_secret_xmd(m, self.context + label, 48)
+        scalar = self.group.wide_reduce(uniform)
+        hashing.wipe(uniform)
+        return scalar
 
     def H2(self, m: bytes) -> Secp256k1Scalar:
         """Hash to a scalar: the signature's challenge."""
@@ -209,10 +216,10 @@ class Secp256k1Sha256Taproot(Secp256k1Sha256):
 
 
 def expand_message_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytes:
-    """Expand ``msg`` to ``size`` uniform bytes with SHA-256 (RFC 9380, section 5.3.1).
+    """Expand ``msg``, which is public, to ``size`` uniform bytes with SHA-256 (RFC 9380, section 5.3.1).
 
     Args:
-        msg: what is hashed; no copy of it is left.
+        msg: what is hashed.
         dst: the domain separation tag, at most 255 bytes.
         size: how many bytes, at most 255 * 32.
 
@@ -223,17 +230,38 @@ def expand_message_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytes:
     if len(dst) > 255 or blocks > 255:
         raise ValueError("a tag is at most 255 bytes, an expansion at most 255 blocks")
     dst_prime = dst + bytes([len(dst)])
-    hasher = sha256(bytes(64))
-    hasher.update(msg)
-    hasher.update(size.to_bytes(2, "big") + b"\x00" + dst_prime)
-    b_0 = hasher.digest()
+    b_0 = sha256(bytes(64) + msg + size.to_bytes(2, "big") + b"\x00" + dst_prime).digest()
     b_i = sha256(b_0 + b"\x01" + dst_prime).digest()
     uniform = b_i
     for i in range(2, blocks + 1):
-        mixed = bytes(x ^ y for x, y in zip(b_0, b_i, strict=True))
+        mixed = (int.from_bytes(b_0, "big") ^ int.from_bytes(b_i, "big")).to_bytes(32, "big")
         b_i = sha256(mixed + bytes([i]) + dst_prime).digest()
         uniform += b_i
     return uniform[:size]
+
+
+def expand_secret_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytearray:
+    """Expand ``msg``, of which no copy is left, nor of anything on the way; the result is the caller's to wipe.
+
+    The same as ``expand_message_xmd``, slower; arguments and errors as there.
+    """
+    blocks = -(-size // 32)
+    if len(dst) > 255 or blocks > 255:
+        raise ValueError("a tag is at most 255 bytes, an expansion at most 255 blocks")
+    dst_prime = dst + bytes([len(dst)])
+    uniform = bytearray(32 * blocks)
+    b_0 = hashing.sha256(bytes(64), msg, size.to_bytes(2, "big") + b"\x00" + dst_prime)
+    b_i = hashing.sha256(b_0, b"\x01" + dst_prime)
+    uniform[:32] = b_i
+    for i in range(2, blocks + 1):
+        mixed = bytearray(x ^ y for x, y in zip(b_0, b_i, strict=True))
+        hashing.wipe(b_i)
+        b_i = hashing.sha256(mixed, bytes([i]) + dst_prime)
+        hashing.wipe(mixed)
+        uniform[32 * (i - 1) : 32 * i] = b_i
+    hashing.wipe(b_0, b_i)
+    del uniform[size:]
+    return uniform
 
 
 AnyCiphersuite = Ciphersuite[Any, Any]

@@ -143,7 +143,7 @@ class _Ed25519Group(Group[Ed25519Scalar, Ed25519Element]):
     def decode_scalar(self, data: bytes | bytearray | memoryview) -> Ed25519Scalar:
         exactly(data, SCALAR_SIZE, "a scalar")
         wide = bytearray(data) + bytearray(_WIDE - SCALAR_SIZE)
-        scalar = self._reduce(wide)
+        scalar = self.wide_reduce(wide)
         # A canonical scalar is its own remainder; compared without a branch on the secret's bytes.
         same = scalar.holds(wide[:SCALAR_SIZE])
         wide[:] = bytes(_WIDE)
@@ -159,13 +159,10 @@ class _Ed25519Group(Group[Ed25519Scalar, Ed25519Element]):
             raise DecodeError("not an element of the group's prime-order subgroup")
         return Ed25519Element(encoding)
 
-    def wide_reduce(self, data: bytes) -> Ed25519Scalar:
+    def wide_reduce(self, data: bytes | bytearray) -> Ed25519Scalar:
         exactly(data, _WIDE, "a hash to reduce")
-        return self._reduce(bytearray(data))
-
-    def _reduce(self, wide: bytearray) -> Ed25519Scalar:
         out = bytearray(SCALAR_SIZE)
-        lib.crypto_core_ed25519_scalar_reduce(ffi.from_buffer(out), ffi.from_buffer(wide))
+        lib.crypto_core_ed25519_scalar_reduce(ffi.from_buffer(out), ffi.from_buffer(data))
         return Ed25519Scalar(out)
 
     def random_scalar(self, rng: Rng) -> Ed25519Scalar:

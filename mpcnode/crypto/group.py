@@ -168,8 +168,8 @@ class Group(ABC, Generic[S, E]):
         """
 
     @abstractmethod
-    def wide_reduce(self, data: bytes) -> S:
-        """Reduce a uniform hash output modulo the order; what the suite's hash gives, without visible bias."""
+    def wide_reduce(self, data: bytes | bytearray) -> S:
+        """Reduce a uniform hash output modulo the order, without visible bias; leaves no copy of it."""
 
     @abstractmethod
     def random_scalar(self, rng: Rng) -> S:

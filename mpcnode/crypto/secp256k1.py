@@ -186,11 +186,13 @@ class _Secp256k1Group(Group[Secp256k1Scalar, Secp256k1Element]):
             raise DecodeError("not a compressed point of the curve")
         return Secp256k1Element(point)
 
-    def wide_reduce(self, data: bytes) -> Secp256k1Scalar:
+    def wide_reduce(self, data: bytes | bytearray) -> Secp256k1Scalar:
         exactly(data, _WIDE, "a hash to reduce")
         # Both halves are below the order, so that the reduction itself happens inside libsecp256k1.
-        high, low = (Secp256k1Scalar(bytearray(8) + data[i : i + 24]) for i in (0, 24))
-        return high * self.scalar(2**192) + low
+        high, low = bytearray(SCALAR_SIZE), bytearray(SCALAR_SIZE)
+        with memoryview(data) as view:
+            high[8:], low[8:] = view[:24], view[24:]
+        return Secp256k1Scalar(high) * self.scalar(2**192) + Secp256k1Scalar(low)
 
     def random_scalar(self, rng: Rng) -> Secp256k1Scalar:
         while not (scalar := Secp256k1Scalar(bytearray(rng(SCALAR_SIZE)))).is_secret_key():

@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 from btclib_secp256k1 import ssa
 
-from mpcnode.crypto import vss
-from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite, Signature, expand_message_xmd
+from mpcnode.crypto import ciphersuite, hashing, vss
+from mpcnode.crypto.ciphersuite import (
+    CIPHERSUITES,
+    AnyCiphersuite,
+    Signature,
+    expand_message_xmd,
+    expand_secret_xmd,
+)
 from mpcnode.crypto.polynomial import Polynomial, lagrange_coefficient
 from mpcnode.crypto.secp256k1 import SECP256K1
 from mpcnode.errors import DecodeError
@@ -140,13 +146,44 @@ def test_expand_message_is_that_of_rfc_9380() -> None:
     }
     for (message, size), uniform in expected.items():
         assert expand_message_xmd(message, dst, size).hex() == uniform
-    assert len(expand_message_xmd(b"abc", dst, 128)) == 128
+        assert expand_secret_xmd(message, dst, size).hex() == uniform
+    # RFC 9380, appendix K.1, len_in_bytes = 0x80, msg = abc.
+    long = expand_message_xmd(b"abc", dst, 128)
+    assert long.hex().startswith("abba86a6129e366fc877aab32fc4ffc7")
+    for size in (1, 31, 33, 48, 64, 100, 128):
+        assert expand_secret_xmd(b"abc", dst, size) == expand_message_xmd(b"abc", dst, size)
+        assert len(expand_secret_xmd(b"abc", dst, size)) == size
 
 
 @pytest.mark.parametrize(("dst", "size"), [(bytes(256), 32), (b"dst", 255 * 32 + 1)])
 def test_expand_message_refuses_what_it_cannot_say(dst: bytes, size: int) -> None:
     with pytest.raises(ValueError, match="at most"):
         expand_message_xmd(b"", dst, size)
+    with pytest.raises(ValueError, match="at most"):
+        expand_secret_xmd(b"", dst, size)
+
+
+@pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
+def test_a_nonce_leaves_no_copy_of_what_it_is_made_of(suite: AnyCiphersuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every buffer on the way is held here: it is a wipe that overwrites them, and not their end.
+    buffers: list[bytearray] = []
+    expand, digest = ciphersuite.expand_secret_xmd, hashing._hash
+
+    def watched_digest(function: Any, size: int, parts: Any) -> bytearray:
+        buffers.extend(part for part in parts if isinstance(part, bytearray))
+        buffers.append(digest(function, size, parts))
+        return buffers[-1]
+
+    def watched_expand(*arguments: Any) -> bytearray:
+        buffers.append(expand(*arguments))
+        return buffers[-1]
+
+    expected = suite.H3(b"secret" * 8)
+    monkeypatch.setattr(hashing, "_hash", watched_digest)
+    monkeypatch.setattr(ciphersuite, "expand_secret_xmd", watched_expand)
+    assert suite.H3(b"secret" * 8) == expected
+    assert buffers
+    assert not any(map(any, buffers))
 
 
 def test_every_ciphersuite_is_known_by_its_id() -> None:
