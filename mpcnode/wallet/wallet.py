@@ -240,10 +240,8 @@ class Wallet:
             certificate: this node's signature over it, and others' where they are known.
 
         Raises:
-            ValueError: it does not follow the active epoch, does not abandon the pending one, or is known already.
+            ValueError: no epoch is active, or it does not follow the active one, or does not abandon the pending one.
         """
-        if self.active is None:
-            raise ValueError("only an active epoch can be followed by another")
         superseded = tuple(
             replace(epoch, state=EpochState.SUPERSEDED) if epoch.state is EpochState.PENDING else epoch
             for epoch in self.epochs
@@ -374,8 +372,6 @@ class Wallet:
             raise ValueError(f"a wallet has at most {MAX_ABANDONED} superseded epochs")
         if not counts[EpochState.ACTIVE] and (len(self.epochs), counts[EpochState.PENDING]) != (1, 1):
             raise ValueError("a wallet without an active epoch has its pending first one alone")
-        if len({epoch.epoch_id for epoch in self.epochs}) != len(self.epochs):
-            raise ValueError("a wallet has each epoch once")
 
     def _check_chain(self) -> None:
         """Check that every epoch that was ever active follows the one before, with its full certificate."""
@@ -383,12 +379,9 @@ class Wallet:
         for epoch in self.epochs:
             if epoch.state in _UNFINISHED:
                 continue
-            if before is not None:
-                epoch.statement.check_follows(before)
-            elif epoch.number != FIRST:
-                raise ValueError("a wallet's epochs begin with its first")
+            # This also says that it follows the epoch before, or is a first one where there is none before.
             if not epoch.certificate.complete_for(epoch.statement, before):
-                raise ValueError("an active epoch has everybody's valid signature, and enough of the epoch before it")
+                raise ValueError("an active epoch has everybody's valid signature, and enough of the epoch it follows")
             before = epoch.statement
 
     def _check_unfinished(self) -> None:

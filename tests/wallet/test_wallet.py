@@ -13,6 +13,7 @@ from mpcnode.crypto import tags
 from mpcnode.errors import DecodeError, WalletPending
 from mpcnode.protocols.epoch import Certificate
 from mpcnode.types import EpochId, IdentityKey, PeerId, SuiteId, WalletId
+from mpcnode.wallet import wallet as module
 from mpcnode.wallet.secret import Share, WalletSecret
 from mpcnode.wallet.wallet import Epoch, EpochState, Wallet
 from tests.helpers.wallets import CHAIN_CODE, Made, Sharing, make_wallet, secret_of
@@ -186,6 +187,18 @@ def test_a_later_attempt_supersedes_the_pending_one_only_by_abandoning_it(made: 
     assert states(wallet.with_pending(third.statement, third.signed(ANA))) == [ACTIVE, SUPERSEDED, SUPERSEDED, PENDING]
 
 
+def test_superseded_epochs_do_not_pile_up_without_end(
+    made: Made, later: Sharing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ABANDONED", 2)
+    wallet, attempt = made.active, later
+    for seed in range(3, 6):
+        wallet = wallet.with_pending(attempt.statement, attempt.signed(ANA))
+        attempt = made.sharing.refreshed(attempt.epoch_id, seed=seed)
+    with pytest.raises(ValueError, match="at most 2 superseded"):
+        wallet.with_pending(attempt.statement, attempt.signed(ANA))
+
+
 def test_the_certificate_of_a_superseded_epoch_is_never_accepted(made: Made, later: Sharing) -> None:
     another = made.sharing.refreshed(later.epoch_id, seed=3)
     wallet = made.active.with_pending(later.statement, later.signed(ANA))
@@ -240,6 +253,9 @@ def test_chains_that_cannot_be_are_refused(made: Made, later: Sharing) -> None:
         (first, Epoch(after.statement, after.signed(), ACTIVE)),
         (first, second, Epoch(another.statement, another.signed(ANA), PENDING)),
         (first, second, Epoch(after.statement, after.signed(ANA), SUPERSEDED)),
+        (first, Epoch(after.statement, after.signed(ANA), PENDING), second),
+        (first, second, second),
+        (first, second, Epoch(after.statement, after.signed(ANA), PENDING), first),
         (replace(first, state=SUPERSEDED),),
         (replace(first, state=SUPERSEDED), replace(second, state=PENDING)),
         (replace(first, state=PENDING), replace(first, state=PENDING)),
