@@ -183,7 +183,7 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Line(_Body, frozen=True, forbid_unknown_fields=True):
-    """A line as it stands in the log; ``hash`` is over everything before it (PROTOCOL, Audit log)."""
+    """A line as it stands in the log; ``hash`` is over everything before it."""
 
     hash: Hex32
 

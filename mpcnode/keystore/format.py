@@ -15,7 +15,7 @@ A sealed file is JSON a person can read, whose secret part is encrypted::
 
 Its bytes are canonical: keys sorted, two spaces of indentation, ASCII, one newline at the end. What does not encode
 back to the very bytes that were read is refused, so other white space and other spellings of a number need no rule of
-their own. PROTOCOL, Sealed file, says every byte.
+their own. PROTOCOL, Wallet file, says every byte.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Reading ``file``: the content is the SHA-256 of a file (PROTOCOL, Readings)."""
+"""Reading ``file``: the content is the SHA-256 of a file (PROTOCOL, Signing)."""
 
 from hashlib import sha256
 from typing import Final, final

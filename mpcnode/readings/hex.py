@@ -1,4 +1,4 @@
-"""Reading ``hex``: the content is signed as it is (PROTOCOL, Readings)."""
+"""Reading ``hex``: the content is signed as it is (PROTOCOL, Signing)."""
 
 from typing import Final, final
 

@@ -1,4 +1,4 @@
-"""Reading ``text``: the content is text that a person reads (PROTOCOL, Readings)."""
+"""Reading ``text``: the content is text that a person reads (PROTOCOL, Signing)."""
 
 from typing import Final, final
 

@@ -127,7 +127,7 @@ class WalletSecret:
         self.shares = tuple(share for share in self.shares if share.epoch_id in epoch_ids)
 
     def encode(self) -> bytearray:
-        """Give the bytes that are sealed (PROTOCOL, Wallet file, Sealed body).
+        """Give the bytes that are sealed (PROTOCOL, Wallet file).
 
         Returns:
             A buffer for the caller to wipe.

@@ -17,7 +17,7 @@ from tests.helpers.audit import HEAD, LINES, WHOLE, chained, entry
 
 
 def hash_of(start: bytes) -> str:
-    """The tagged hash of one field, from its parts (PROTOCOL, Audit log)."""
+    """The tagged hash of one field, from its parts (PROTOCOL, Hashes)."""
     prefix = hashlib.sha256(b"mpcnode/audit/v1").digest()
     return hashlib.sha256(prefix + prefix + len(start).to_bytes(8, "big") + start).hexdigest()
 

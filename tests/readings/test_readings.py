@@ -13,7 +13,7 @@ from mpcnode.readings.registry import READINGS, check, signed_bytes
 
 
 def tagged(tag: bytes, content: bytes) -> bytes:
-    """The tagged hash of one field, from its parts (BIP-340, and PROTOCOL, Tagged hash)."""
+    """The tagged hash of one field, from its parts (BIP-340, and PROTOCOL, Hashes)."""
     prefix = sha256(tag).digest()
     return sha256(prefix + prefix + len(content).to_bytes(8, "big") + content).digest()
 
