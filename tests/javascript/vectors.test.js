@@ -120,6 +120,15 @@ subject("signaling", (v) => {
   for (const { code } of v.refused) assert.ok(codes.has(code.split(",")[0]), code);
   const untouched = v.talk.find((step) => step.what.startsWith("3 says") && step.what.includes('"relay"'));
   assert.deepEqual(untouched.heard, [{ connection: 1, frame: '{"type":"relay","from":"plain","data":{"n": 1.50,"n":2}}' }]);
+  const challenges = new Map();
+  for (const { what, heard } of v.talk) {
+    const [connection, , ...rest] = what.split(" ");
+    for (const { frame } of heard.filter((it) => it.frame.includes('"welcome"'))) challenges.set(connection, parse(frame).challenge);
+    const said = what.includes(" says ") && parse(rest.join(" ").replace(/"data":.*}$/, '"data":{}}'));
+    if (!said?.signature) continue;
+    const fields = ["ws://127.0.0.1:9000", unhex(challenges.get(connection)), "public", said.peer_id];
+    assert.ok(ed25519.verify(unhex(said.public_key), unhex(said.signature), "mpcnode/register/v1", ...fields));
+  }
   const welcome = parse(v.talk[0].heard[0].frame);
   assert.deepEqual(Object.keys(welcome).sort(), ["challenge", "ice_servers", "limits", "type", "version"]);
 });
@@ -191,11 +200,14 @@ function checkAgreement(v, people) {
     const name = proposal.participants.find((it) => it.identifier === one.identifier).peer_id;
     const response = relayMessage(parse(v.responses[name]));
     const signature = agreement.acceptance(byName[name].seed, hash, response.nonce, response.terms);
-    assert.deepEqual([response.proposal, response.signature], [hash, signature]);
+    assert.deepEqual(
+      [response.session_id, response.proposal, response.signature],
+      [proposal.session_id, hash, signature],
+    );
     assert.ok(agreement.isAccepted(byName[name].public_key, hash, response));
     return { identifier: one.identifier, nonce: response.nonce, terms: response.terms, signature };
   });
-  assert.deepEqual(begun.chosen, chosen);
+  assert.deepEqual([begun.session_id, begun.proposal, begun.chosen], [proposal.session_id, hash, chosen]);
   equal(agreement.start(proposer.seed, hash, begun.mesh, chosen), hex(begun.signature));
   equal(agreement.agreed(hash, chosen), v.agreed);
   return { proposal, chosen, agreed: unhex(v.agreed) };
@@ -364,12 +376,13 @@ function checkShares(result, shares) {
 }
 
 /** Compare messages with those of the vectors, as `{round, from, to, lane, data, echo}`. */
-function checkMessages(said, recorded) {
+function checkMessages(said, recorded, session) {
   const key = (it) => [it.round, it.from, it.to ?? 0, it.lane ?? ""].join(" ");
   const expected = Object.entries(recorded).flatMap(([round, all]) =>
     all.map(({ from, to, text }) => {
       const { type, payload } = peerMessage(parse(text));
       equal(type === "round" ? payload.round : type, round);
+      equal(payload.session_id, hex(session));
       return [key({ round, from, to, lane: payload.lane }), [hex(payload.data), payload.echo && hex(payload.echo)]];
     }),
   );
@@ -381,7 +394,7 @@ function checkMessages(said, recorded) {
 function checkKeygen(v) {
   const people = v.people.map(person);
   const { proposal, agreed } = checkAgreement(v.agreement, people);
-  const session = { kind: "keygen", suites: proposal.suites, threshold: proposal.threshold, agreed };
+  const session = { kind: "keygen", suites: proposal.suites, threshold: proposal.threshold, agreed, id: proposal.session_id };
   const result = keys.run(people, v.random.map((one) => one.drawn), session);
   checkEpoch(result, v);
   equal(result.echo, v.echo);
@@ -395,7 +408,7 @@ subject("keygen", (v) => {
   checkKeygen(v.three_of_five);
   const { people, session, result } = checkKeygen(v.two_of_three);
   checkShares(result, v.two_of_three.shares);
-  checkMessages(keys.messages(result, session, v.two_of_three.ephemerals), v.two_of_three.messages);
+  checkMessages(keys.messages(result, session, v.two_of_three.ephemerals), v.two_of_three.messages, session.id);
   const evidence = result.members.map((one) => join(one.fresh, ...one.digests, keys.promise(one, session.agreed)));
   equal(join(session.agreed, ...evidence), v.two_of_three.evidence);
   blame.readEvidence(unhex(v.two_of_three.evidence), people, 3);
@@ -405,6 +418,7 @@ subject("refresh", (v) => {
   const people = v.people.map(person);
   const { proposal, chosen, agreed } = checkAgreement(v.agreement, people);
   const statement = readStatement(v.previous.statement);
+  equal(keys.epochId(statement), v.previous.statement.epoch_id);
   const shares = v.previous.shares.map((one) =>
     Object.fromEntries(proposal.suites.map((suite) => [suite, unhex(one[suite])])),
   );
@@ -421,7 +435,7 @@ subject("refresh", (v) => {
   const result = keys.run(people, v.random.map((one) => one.drawn), session);
   checkEpoch(result, v);
   checkShares(result, v.shares);
-  checkMessages(keys.messages(result, session, v.ephemerals), v.messages);
+  checkMessages(keys.messages(result, session, v.ephemerals), v.messages, proposal.session_id);
 });
 
 subject("signing", (v) => {
@@ -456,7 +470,7 @@ subject("signing", (v) => {
     equal(result.context, it.context);
     equal(result.verifyingKey, it.verifying_key);
     assert.deepEqual(result.signatures.map(hex), it.signatures);
-    checkMessages(result.said, it.messages);
+    checkMessages(result.said, it.messages, proposal.session_id);
     for (const [k, signature] of result.signatures.entries()) {
       assert.ok(signing.isValid(suite, result.verifyingKey, unhex(it.signed[k]), signature));
       signature[40] ^= 1;

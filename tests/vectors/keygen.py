@@ -92,15 +92,9 @@ def show_certificate(certificate: Certificate) -> list[Json]:
     return [{"public_key": key, "signature": signature} for key, signature in certificate.signatures.items()]
 
 
-def show_random(random: dict[Identifier, Drawn], everybody: list[Person]) -> list[Json]:
-    """Give what everybody drew, in its order; and the ephemeral keys of their seals, in theirs."""
-    return [
-        {
-            "identifier": one.number,
-            "drawn": random[one.number].bytes,
-        }
-        for one in everybody
-    ]
+def show_random(random: dict[Identifier, Drawn], everybody: list[Person], count: int) -> list[Json]:
+    """Give what everybody drew, in its order; what comes after the first ``count`` went into ephemeral keys."""
+    return [{"identifier": one.number, "drawn": random[one.number].bytes[:count]} for one in everybody]
 
 
 def ephemerals(run_: Run, everybody: list[Person]) -> list[Json]:
@@ -123,7 +117,7 @@ def _hashes(made: Wallet) -> Json:
     return {
         "people": [one.show() for one in made.people],
         "agreement": made.agreement.show(),
-        "random": show_random(made.random, made.people),
+        "random": show_random(made.random, made.people, 2 + len(DEFAULT_SUITES) * (made.statement.threshold + 1)),
         "context": context(made.agreement.agreed, fresh),
         "echo": _echo(made.run),
         "words": words,

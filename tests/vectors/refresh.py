@@ -88,7 +88,7 @@ def make() -> Json:
             "shares": [{"identifier": i, **shares} for i, shares in before.shares.items()],
         },
         "agreement": agreed.show(),
-        "random": show_random(after.random, everybody),
+        "random": show_random(after.random, everybody, 1 + len(DEFAULT_SUITES)),
         "ephemerals": ephemerals(done, everybody),
         "messages": done.messages,
         "context": context(agreed.agreed, {i: drawn.bytes[0] for i, drawn in after.random.items()}),

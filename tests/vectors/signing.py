@@ -103,7 +103,7 @@ def _session(
         "descriptor": descriptor.hash,
         "signed": descriptor.messages,
         "verifying_key": descriptor.verifying_key,
-        "random": show_random(random, signers),
+        "random": show_random(random, signers, 1 + 2 * len(contents)),
         "context": context(descriptor.hash, {i: drawn.bytes[0] for i, drawn in random.items()}),
         "messages": done.messages,
         "signatures": signatures,

@@ -75,6 +75,7 @@ export function isAcceptable(it, { proposer, key, me, myKey, now }) {
   const keyOf = (name) => keys[names.indexOf(name)];
   return (
     it.kind === "keygen" &&
+    same(it.session_id, sessionId(key, it.salt)) &&
     names.includes(me) &&
     names.includes(proposer) &&
     keyOf(proposer) === hex(key) &&
