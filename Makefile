@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check format bench sessions vectors vectors-js clean
+.PHONY: demo test slow check format bench sessions vectors vectors-js ci-tools clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,11 +34,14 @@ format: $(STAMP)
 sessions: $(STAMP)  ## every scenario, one table
 	$(BIN)/mpcnode run sessions
 
-bench: $(STAMP)  ## medians and ratios; the tables of README come from here
+bench: $(STAMP)  ## medians and ratios; the tables of BENCHMARKS.md come from here
 	$(BIN)/python -m tests.bench
 
 vectors: $(STAMP)  ## the golden vectors of PROTOCOL.md; CI fails where they differ from what is committed
 	$(BIN)/python -m tests.vectors
+
+ci-tools:  ## what tests need beside Python; CI installs it, and elsewhere such tests skip with a reason
+	command -v node >/dev/null || (apt-get update -qq && apt-get install -y -qq nodejs npm)
 
 JS := tests/javascript
 vectors-js: $(JS)/node_modules/.package-lock.json  ## what the second implementation needs; the default suite runs it then
