@@ -1,7 +1,9 @@
 """Refresh as a kind of session: new shares of the same key for the same participants, all of whom are needed.
 
 The terms of a proposal (PROTOCOL, Refresh): wallet id, and the id of the epoch whose shares are replaced. With its yes
-each participant names the pending epochs it holds that grew out of the same one: the new epoch abandons all of them.
+each participant names the pending epoch that it holds, which grew out of the same one: the new epoch abandons it. That
+is safe only where somebody holds no share of it, and so never signed for it: else any node could complete its
+certificate at any time, and would be left alone with it. What everybody holds is completed, and not abandoned.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -11,6 +13,7 @@ from typing import Final
 from mpcnode.errors import Refused
 from mpcnode.protocols.checkpoints import KeyResult, StoreActive, StorePending
 from mpcnode.protocols.descriptor import Descriptor
+from mpcnode.protocols.epoch import EPOCH_ID_SIZE
 from mpcnode.protocols.frost.keygen import equivocators
 from mpcnode.protocols.frost.pedpop import KeyShare
 from mpcnode.protocols.frost.refresh import refresh
@@ -20,7 +23,7 @@ from mpcnode.session.services import Services
 from mpcnode.session.stage import Stage
 from mpcnode.status import WalletChanged, WalletView
 from mpcnode.types import EpochId, SuiteId, WalletId
-from mpcnode.wallet.wallet import EpochState, Wallet
+from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire.relay import SessionProposal
 
 OpenShares = Callable[[], Awaitable[Mapping[SuiteId, KeyShare]]]
@@ -47,9 +50,9 @@ class RefreshMatter(Matter[WalletView]):
         return new_shares_of(self._wallet.wallet_id)
 
     def said_with_yes(self) -> tuple[bytes, ...]:
-        """Name the epochs beside the active one of which this node holds no full certificate.
+        """Name the pending epoch beside the active one: this node holds no full certificate of it.
 
-        From here on it takes none of them, see ``makes``; what became of the wallet before is looked at once more.
+        From here on it takes none, see ``makes``; what became of the wallet before is looked at once more.
 
         Raises:
             Refused: another epoch is active by now.
@@ -58,8 +61,7 @@ class RefreshMatter(Matter[WalletView]):
         if known is None or known.active is None or known.active.epoch_id != self._wallet.require_active().epoch_id:
             raise Refused(f"wallet {self._wallet.name} changed while this was proposed; propose again")
         self._wallet = known
-        unfinished = {EpochState.PENDING, EpochState.SUPERSEDED}
-        return tuple(sorted(epoch.epoch_id for epoch in self._wallet.epochs if epoch.state in unfinished))
+        return () if known.pending is None else (known.pending.epoch_id,)
 
     @asynccontextmanager
     async def prepared(self, _stage: Stage) -> AsyncIterator[OpenShares]:
@@ -68,11 +70,23 @@ class RefreshMatter(Matter[WalletView]):
             yield shares
 
     async def script(self, agreed: Agreed, prepared: OpenShares, _stage: Stage) -> Script:
-        """Make the script; the new epoch abandons every unfinished one that a participant named."""
+        """Make the script; the new epoch abandons every pending one that a participant named.
+
+        Raises:
+            Refused: everybody named the same one, or somebody what cannot be one.
+        """
         previous = self._wallet.require_active().statement
         abandoned = sorted({EpochId(one) for terms in agreed.terms.values() for one in terms})
-        if any(len(one) != 32 for one in abandoned) or previous.epoch_id in abandoned:
+        if any(len(terms) > 1 or set(map(len, terms)) - {EPOCH_ID_SIZE} for terms in agreed.terms.values()):
             raise Refused("a participant names an epoch to be abandoned that cannot be one")
+        if previous.epoch_id in abandoned:
+            raise Refused("a participant would abandon the epoch that is active here")
+        if abandoned and all(terms == (abandoned[0],) for terms in agreed.terms.values()):
+            raise Refused(
+                f"every participant of wallet {self._wallet.name} has a new share already, of epoch "
+                f"{previous.number + 1}: it becomes active as soon as the nodes have told each other",
+                hint="leave the nodes on for a moment; see `mpcnode wallets list`",
+            )
         descriptor = Descriptor(
             agreed=agreed.digest,
             session_id=agreed.session_id,
