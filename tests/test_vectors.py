@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from mpcnode.consent import limits as consent
 from mpcnode.crypto import tags
+from mpcnode.mesh import delivery, negotiation, pool, sdp
+from mpcnode.mesh.transport import MeshTimeouts
+from mpcnode.peers import conversation, room
+from mpcnode.server.limits import Limits
+from mpcnode.session import attempt, catch_up
+from mpcnode.session.kinds import sign as kind
+from mpcnode.session.services import SessionTimeouts
+from mpcnode.session.state import TRANSITIONS, State
+from mpcnode.types import MAX_PARTICIPANTS
+from mpcnode.wire import fields, framing, relay
 from tests.vectors.__main__ import SUBJECTS, made
 from tests.vectors.made import FOLDER
 
@@ -38,6 +49,98 @@ def test_the_protocol_lists_every_tag_of_the_package_once() -> None:
 def test_the_protocol_names_no_tag_that_the_package_does_not_have() -> None:
     known = {value for name, value in vars(tags).items() if name.isupper()}
     assert set(re.findall(r"mpcnode/[a-z-]+/v1", PROTOCOL)) == known
+
+
+def test_every_section_that_a_docstring_names_is_in_the_protocol() -> None:
+    headings = set(re.findall(r"^##+ (.+)$", PROTOCOL, re.MULTILINE))
+    for path in (ROOT / "mpcnode").rglob("*.py"):
+        text = re.sub(r"\s+", " ", path.read_text("utf-8"))
+        for named in re.findall(r"PROTOCOL(?:,| section) ([A-Z][a-z]+(?: [a-z]+)*)", text):
+            words = named.split()
+            assert any(" ".join(words[:count]) in headings for count in range(1, len(words) + 1)), (path.name, named)
+
+
+TIMEOUTS, MESH, SERVER = SessionTimeouts(), MeshTimeouts(), Limits()
+LIMITS = {
+    "hello unanswered: said again / given up": f"{room.HELLO_AGAIN:.0f} s / {TIMEOUTS.introduce:.0f} s",
+    "hellos, resendings, `unsupported` answers to one peer": f"{conversation.HELLOS_A_PEER} each in "
+    f"{conversation.WINDOW // 1000} s",
+    "clocks may differ": f"{conversation.CLOCK_SKEW // 1000} s",
+    "relayed message: reorder window, kept for resending, remembered": f"{conversation.REORDER_WINDOW}, "
+    f"{conversation.KEPT_FOR_RESENDING}, {conversation.TAKEN_REMEMBERED}",
+    "conversations": f"{conversation.MAX_CONVERSATIONS}",
+    "answers to a proposal": f"`answer_within`, {TIMEOUTS.negotiate:.0f} s where nobody says otherwise, at most a day; "
+    f"then {attempt.GRACE:.0f} s for the start",
+    "asked again by the server": f"{attempt.ASK_AGAIN} s",
+    "sessions proposed by one known participant, one stranger, all strangers, at once": f"{consent.MAX_KNOWN}, "
+    f"{consent.MAX_STRANGER}, {consent.MAX_STRANGERS}",
+    "session ids remembered when over": f"{consent.MAX_REMEMBERED} that ran, {consent.MAX_REMEMBERED} refused",
+    "messages that wait for their proposal": f"{consent.MAX_EARLY} a sender, {consent.MAX_EARLY_SENDERS} senders",
+    "link: one try, tries, all of a mesh": f"{MESH.attempt:.0f} s, {MESH.tries}, {MESH.all_tries + MESH.grace:.0f} s",
+    "link: answering side gives up": f"{MESH.all_tries + MESH.attempt:.0f} s",
+    "pause between tries that are lost": f"{negotiation.RETRY_PAUSE} s times the tries",
+    "ping, quiet, silent, announce": f"{MESH.ping:.0f} s, {MESH.quiet} s, {MESH.dead:.0f} s, {MESH.announce} s",
+    "words compared": f"{TIMEOUTS.confirm:.0f} s",
+    "listening for evidence": f"{TIMEOUTS.evidence:.0f} s",
+    "last words, and acknowledgement of what must be heard": f"{TIMEOUTS.leave:.0f} s",
+    "sessions go on after `idle`": f"{pool.GRACE:.0f} s",
+    "certificates asked for": f"every {catch_up.ASK_EVERY:.0f} s",
+    "server: frame, rate, burst": f"{SERVER.message_bytes:,} bytes, {SERVER.messages_per_second:.0f} a second, "
+    f"{SERVER.burst}",
+    "server: register within, ping after silence, twice": f"{SERVER.register_seconds:.0f} s, "
+    f"{SERVER.ping_seconds:.0f} s",
+    "server: connections of one address (IPv6: /64), in all": f"{SERVER.connections_per_address}, "
+    f"{SERVER.connections:,}",
+    "server: what waits for a slow reader": f"{SERVER.outbox_bytes // 1024} KiB",
+    "SDP, its lines, candidates used": f"{sdp.MAX_SDP:,}, {sdp.MAX_LINE}, {sdp.MAX_CANDIDATES}",
+    "frame, message, round data": f"{framing.FRAME_SIZE:,}, {framing.MAX_MESSAGE:,}, {fields.MAX_DATA_BYTES:,} bytes",
+    "unacknowledged for one peer": f"{delivery.MAX_UNACKED:,} bytes",
+    "messages waiting for one session, from one peer": f"{pool.MAX_WAITING}, {pool.MAX_WAITING_BYTES:,} bytes",
+    "participants, suites of a proposal, contents": f"{MAX_PARTICIPANTS}, 4, {kind.MAX_BATCH}",
+    "contents of a session: one, all": f"{kind.MAX_CONTENT_SIZE:,}, {kind.MAX_CONTENTS_SIZE:,} bytes",
+    "terms of a proposal: how many, all": f"{relay.MAX_TERMS}, {fields.MAX_TERMS_BYTES:,} bytes",
+    "terms of an acceptance: how many, all": f"{relay.MAX_ACCEPTANCE_TERMS}, {relay.MAX_ACCEPTANCE_TERMS_BYTES} bytes",
+    "a seal through the server": f"{fields.MAX_BODY_BYTES:,} bytes",
+}
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_the_protocol_says_the_limits_and_timers_of_the_package(what: str) -> None:
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", PROTOCOL.partition("## Timers and limits")[2], re.MULTILINE))
+    assert rows[what] == LIMITS[what]
+
+
+def _section(name: str) -> str:
+    return PROTOCOL.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_the_protocol_has_the_table_of_a_link() -> None:
+    rows = re.findall(r"^\| (\w+)(?: \([a-z ]+\))? \| (.*?) ?\|$", _section("Link"), re.MULTILINE)
+    told = {
+        state: dict(step.split(": ") for step in steps.split("; ") if step)
+        for state, steps in rows
+        if state.upper() in negotiation.State.__members__
+    }
+    assert told == {
+        state.name.lower(): {event.name.lower().replace("_", " "): after.name.lower() for event, after in steps.items()}
+        for state, steps in negotiation.TRANSITIONS.items()
+    }
+
+
+def test_the_protocol_has_the_table_of_an_attempt() -> None:
+    words = {"the result stands": "result", "a failure": "fail"}
+    rows = re.findall(r"^\| ([a-z, ]+) \| ([a-z ]+) \| ([a-z]+) \|$", _section("Agreement"), re.MULTILINE)
+    told = {
+        (state, words.get(event, event), after)
+        for states, event, after in rows
+        for state in states.split(", ")
+        if state.upper() in State.__members__
+    }
+    assert told == {
+        (state.name.lower(), event.name.lower().replace("_", " "), after.name.lower())
+        for state, steps in TRANSITIONS.items()
+        for event, after in steps.items()
+    }
 
 
 def test_an_implementation_in_javascript_computes_the_same_vectors() -> None:

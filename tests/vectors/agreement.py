@@ -1,8 +1,8 @@
 """Vectors of PROTOCOL, Agreement."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -81,12 +81,13 @@ def agree(
     chosen: Sequence[Person],
     rng: Drawn,
     *,
-    terms: tuple[bytes, ...] = (),
+    terms: Mapping[str, tuple[bytes, ...]] = MappingProxyType({}),
     mesh: SessionId | None = None,
 ) -> Agreement:
-    """Have everybody of ``chosen`` accept, and the proposer say so."""
+    """Have everybody of ``chosen`` accept, each with its ``terms``, and the proposer say so."""
     responses = {
-        one.name: answers.accept(proposal, one.identity, nonce=rng(16), terms=terms, meshes=()) for one in chosen
+        one.name: answers.accept(proposal, one.identity, nonce=rng(16), terms=terms.get(one.name, ()), meshes=())
+        for one in chosen
     }
     start = answers.start(proposal, responses, proposer.identity, mesh=mesh or proposal.session_id)
     return Agreement(proposal, responses, start, agreement.agreed(start.proposal, start.chosen))
@@ -117,7 +118,7 @@ def make() -> Json:
         carol,
         everybody,
         rng,
-        terms=(b"\x22" * 32, b"\x33" * 32),
+        terms={"alice": (b"\x22" * 32,), "bob": (b"\x33" * 32,)},
     )
     refusal = answers.refuse(keygen.proposal, "not today")
     cancel = wire.SessionCancel(keygen.proposal.session_id, "not_needed", "others take part")

@@ -15,7 +15,7 @@ from tests.vectors.made import Drawn, Json
 from tests.vectors.run import Run, run
 
 ABANDONED = EpochId(b"\x22" * 32)
-"""An epoch that everybody holds without its full certificate."""
+"""An epoch that alice and carol hold without its full certificate; bob never signed for it."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ def refreshed() -> Refreshed:
     rng = Drawn("refresh")
     terms = (before.statement.wallet_id, before.statement.epoch_id)
     proposal = propose(bob, everybody, rng, kind="refresh", threshold=2, terms=terms)
-    agreed = agree(proposal, bob, everybody, rng, terms=(ABANDONED,))
+    agreed = agree(proposal, bob, everybody, rng, terms={"alice": (ABANDONED,), "carol": (ABANDONED,)})
     descriptor = Descriptor(
         agreed=agreed.agreed,
         session_id=proposal.session_id,
