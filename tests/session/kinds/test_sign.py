@@ -2,29 +2,36 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
 
+from mpcnode.crypto import tags
 from mpcnode.errors import (
     IdentityCheckFailed,
+    KeystoreUnwritable,
     MpcError,
     ParticipantRefused,
     ParticipantSilent,
     UsageError,
     WalletPending,
 )
-from mpcnode.session.proposal import proposal_hash, session_id_of
+from mpcnode.identity.contacts import Contact, Contacts
+from mpcnode.session.answers import accept
+from mpcnode.session.kinds.sign import SignTerms
 from mpcnode.status import Proposed
-from mpcnode.types import PeerId, SuiteId
-from mpcnode.wallet.wallet import State
+from mpcnode.types import EpochId, PeerId, SuiteId, WalletId
+from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
-from mpcnode.wire.relay import RelayMessage, SessionResponse, SessionStart
-from tests.helpers.quorums import ED25519, NAMES, TAPROOT, Table, asked, hello, table
-from tests.helpers.relays import key_of
-from tests.helpers.sessions import HASTY
+from mpcnode.wire.peer import RoundMessage
+from mpcnode.wire.relay import Acceptance, RelayMessage, SessionResponse, SessionStart
+from tests.helpers.identities import identity, key_of
+from tests.helpers.table import ED25519, HASTY, NAMES, TAPROOT, asked, hello, table
 
-ANA, BEN, CLEO, DORA, ELI = NAMES[:5]
+ANA, BEN, CLEO, DORA = NAMES[:4]
+ANOTHER = EpochId(bytes(32))
 
 
 @pytest.mark.parametrize("suite", [ED25519, TAPROOT])
@@ -40,7 +47,7 @@ async def test_each_pair_of_three_signs(proposer: PeerId, other: PeerId, suite: 
 
 async def test_a_signer_shows_the_message_of_its_own_copy() -> None:
     async with table(2, 3) as made:
-        await made.sign(ANA, hello(BEN, messages=(b"\x1b[2Jpay mallory",)))
+        await made.sign(ANA, hello(BEN, contents=(b"\x1b[2Jpay mallory",)))
         await made[BEN].ended()
         (shown,) = made[BEN].of(Proposed)
         assert shown.sign is not None
@@ -51,7 +58,7 @@ async def test_a_signer_shows_the_message_of_its_own_copy() -> None:
 async def test_many_messages_are_signed_in_several_sessions_on_one_mesh() -> None:
     messages = tuple(b"%d" % number for number in range(300))
     async with table(2, 2) as made:
-        view = await made.sign(ANA, hello(messages=messages))
+        view = await made.sign(ANA, hello(contents=messages))
         assert len(view.signatures) == 300
         assert len(made.of(wire.SessionProposal, ANA, BEN)) == 1  # the second went over the mesh
         assert len(made[BEN].of(Proposed)) == 2
@@ -76,7 +83,7 @@ async def test_a_refusal_is_told_apart_from_silence() -> None:
         assert (silent.value.exit_code, silent.value.culprits) == (6, (BEN,))
 
 
-async def test_a_human_who_does_not_answer_in_time_is_this_node_s_refusal() -> None:
+async def test_a_human_that_does_not_answer_in_time_is_this_node_s_refusal() -> None:
     async with table(2, 2) as made:
 
         async def dawdle(_proposal: Proposed) -> bool:
@@ -85,17 +92,17 @@ async def test_a_human_who_does_not_answer_in_time_is_this_node_s_refusal() -> N
 
         made[BEN].asks(says=dawdle)
         with pytest.raises((ParticipantRefused, ParticipantSilent)) as caught:
-            await made.sign(ANA, negotiate=0.3)
+            await made.sign(ANA, answer_within=300)
         assert caught.value.culprits == (BEN,)
         # It gave up itself, or heard from the proposer that it did, whichever came first.
         assert await made[BEN].error() in [("refused", ()), ("participant_aborted", (ANA,))]
 
 
-async def test_who_accepted_and_hears_no_more_blames_the_proposer() -> None:
+async def test_one_that_accepted_and_hears_no_more_blames_the_proposer() -> None:
     async with table(2, 2, timeouts=HASTY) as made:
         made.tamper = _without(SessionStart)
         with pytest.raises(MpcError):
-            await made.sign(ANA, hello(BEN), negotiate=0.5)
+            await made.sign(ANA, hello(BEN), answer_within=500)
         assert await made[BEN].error() == ("participant_silent", (ANA,))
 
 
@@ -107,7 +114,7 @@ async def test_as_long_as_enough_agree_a_refusal_stops_nothing() -> None:
         assert view.attempts == 1
 
 
-async def test_who_accepted_and_is_not_needed_ends_with_neither_signature_nor_error() -> None:
+async def test_one_that_accepted_and_is_not_needed_ends_with_neither_signature_nor_error() -> None:
     async with table(2, 3) as made:
         view = await made.sign(ANA)
         (idle,) = {ANA, BEN, CLEO} - set(view.signers)
@@ -116,14 +123,13 @@ async def test_who_accepted_and_is_not_needed_ends_with_neither_signature_nor_er
         assert ended.error is None
 
 
-async def test_too_many_refusals_name_who_refused_and_why() -> None:
+async def test_too_many_refusals_name_those_that_refused_and_why() -> None:
     async with table(3, 3) as made:
         made[BEN].asks(says=False)
         with pytest.raises(ParticipantRefused) as caught:
             await made.sign(ANA)
         assert caught.value.culprits == (BEN,)
-        code, culprits = await made[CLEO].error()
-        assert (code, culprits) == ("participant_aborted", (ANA,))
+        assert await made[CLEO].error() == ("participant_refused", (BEN,))  # by the word of ana
 
 
 # --- what cannot be signed ---
@@ -131,8 +137,10 @@ async def test_too_many_refusals_name_who_refused_and_why() -> None:
 
 async def test_a_pending_wallet_signs_nothing() -> None:
     async with table(2, 2) as made:
-        wallet = made[ANA].wallet
-        object.__setattr__(wallet, "state", State.PENDING)
+        (stored,) = made[ANA].home.files
+        header, sealed = made[ANA].home.files[stored]
+        (epoch,) = header["epochs"]
+        made[ANA].home.files[stored] = ({**header, "epochs": [{**epoch, "state": "pending"}]}, sealed)
         with pytest.raises(WalletPending) as caught:
             await made.sign(ANA)
         assert caught.value.exit_code == 10
@@ -141,16 +149,13 @@ async def test_a_pending_wallet_signs_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [
-        ({"epoch": 1}, "epoch"),
-        ({"wallet_id": "00" * 16}, "wallet"),
-    ],
+    [({"epoch_id": ANOTHER}, "not of an epoch that is unknown"), ({"wallet_id": WalletId(bytes(16))}, "no wallet")],
 )
-async def test_another_epoch_or_wallet_is_refused_by_every_signer(change: dict[str, object], reason: str) -> None:
+async def test_another_epoch_or_wallet_is_refused_by_every_signer(change: dict[str, Any], reason: str) -> None:
     async with table(2, 2) as made:
-        made.tamper = _asking(lambda request: msgspec.structs.replace(request, **change))
+        made.tamper = _asking(**change)
         with pytest.raises((ParticipantRefused, ParticipantSilent)):
-            await made.sign(ANA, negotiate=1)
+            await made.sign(ANA, answer_within=1000)
         error = (await made[BEN].ended()).error
         assert error is not None
         assert error.code == "refused"
@@ -175,70 +180,120 @@ async def test_a_ciphersuite_the_wallet_has_no_key_for_is_refused_with_those_it_
         assert ED25519 in (caught.value.hint or "")
 
 
+async def test_nothing_leaves_before_the_audit_log_says_that_this_node_signs() -> None:
+    async with table(2, 3, timeouts=HASTY) as made:
+
+        async def then_the_disk_is_full(_proposal: Proposed) -> bool:
+            made[BEN].journal.refuses = KeystoreUnwritable("no space on /home/ben/secret-place")
+            return True
+
+        made[BEN].asks(says=then_the_disk_is_full)
+        made[CLEO].asks(says=_slowly)
+        view = await made.sign(ANA)
+        assert view.signers == (ANA, CLEO)
+        assert await made[BEN].error() == ("unwritable", ())
+        assert [(failure.code, failure.culprits) for failure in view.failures] == [("participant_aborted", (BEN,))]
+        heard = [message for mesh in made[ANA].made for sender, message in mesh.heard if sender == BEN]
+        assert not [message for message in heard if isinstance(message, RoundMessage)]
+        assert "secret-place" not in repr(heard)
+
+
+async def test_the_audit_log_says_that_this_node_signs_before_it_asks_others() -> None:
+    async with table(2, 2) as made:
+        made[ANA].journal.refuses = KeystoreUnwritable("no space left")
+        with pytest.raises(KeystoreUnwritable):
+            await made.sign(ANA)
+        assert not made.relayed
+
+
+async def test_what_was_signed_with_whom_is_written_down_at_each_signer() -> None:
+    async with table(2, 3) as made:
+        view = await made.sign(ANA, hello(BEN))
+        await made.settled()
+        for name, approved_by in ((ANA, "user"), (BEN, "policy")):
+            ((shown, told, error),) = made[name].journal.told
+            assert error is None
+            assert shown.sign is not None
+            assert shown.sign.signed == view.signed
+            assert (told.signers, told.approved_by, told.accepted) == ((ANA, BEN), approved_by, True)
+            assert told.signature is not None
+            assert told.signature.signatures == view.signatures
+            assert [one.session_id for one in made[name].journal.accepted] == [shown.session_id]
+
+
 # --- a proposer that cheats ---
 
 
-def _start(change: Callable[[SessionStart, Table], SessionStart]) -> Callable[[Table], None]:
-    def install(made: Table) -> None:
+Lie = Callable[[SessionStart], tuple[Acceptance, ...]]
+
+LIES: dict[str, Lie] = {
+    "too-few": lambda begun: begun.chosen[:2],
+    "without-me": lambda begun: tuple(one for one in begun.chosen if one.identifier != 2),
+    "another-s-acceptance": lambda begun: (
+        *begun.chosen[:2],
+        msgspec.structs.replace(begun.chosen[2], signature=begun.chosen[0].signature),
+    ),
+    "other-terms": lambda begun: (*begun.chosen[:2], msgspec.structs.replace(begun.chosen[2], terms=(b"more",))),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_choice_that_no_honest_proposer_makes_names_it_and_gives_no_share(lie: str) -> None:
+    async with table(3, 4, timeouts=HASTY) as made:
+
         def tamper(_sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage:
-            return change(message, made) if isinstance(message, SessionStart) and to == BEN else message
+            if not isinstance(message, SessionStart) or to != BEN:
+                return message
+            chosen = LIES[lie](message)
+            fields = agreement.start_fields(message.proposal, message.mesh, chosen)
+            return msgspec.structs.replace(message, chosen=chosen, signature=identity(ANA).sign(tags.START, *fields))
 
         made.tamper = tamper
-
-    return install
-
-
-@pytest.mark.parametrize(
-    "lie",
-    [
-        _start(lambda start, _: msgspec.structs.replace(start, signers=(ANA, BEN))),
-        _start(lambda start, _: msgspec.structs.replace(start, signers=(*start.signers, "zoe"))),
-        _start(lambda start, _: msgspec.structs.replace(start, signers=tuple(reversed(start.signers)))),
-        _start(lambda start, _: msgspec.structs.replace(start, signers=(ANA, CLEO, DORA))),
-        _start(lambda start, _: msgspec.structs.replace(start, fresh={**start.fresh, BEN: "00" * 32})),
-        _start(lambda start, _: msgspec.structs.replace(start, fresh={ANA: start.fresh[ANA]})),
-    ],
-    ids=["too-few", "stranger", "unsorted", "without-me", "other-fresh-bytes", "missing-fresh-bytes"],
-)
-async def test_a_choice_that_no_honest_proposer_makes_names_it_and_gives_no_share(lie: Callable[[Table], None]) -> None:
-    async with table(3, 4, timeouts=HASTY) as made:
-        lie(made)
         with pytest.raises(MpcError):
-            await made.sign(ANA, hello(BEN, CLEO))
+            await made.sign(ANA, hello(BEN, CLEO, DORA))
         assert await made[BEN].error() == ("participant_cheated", (ANA,))
         assert not made[BEN].made
 
 
-async def test_a_message_switched_after_the_approval_gives_no_signature() -> None:
-    """Ben approves another message than ana signs: the context of everything they sign differs."""
+async def test_a_choice_that_is_not_the_proposer_s_names_it_and_gives_no_share() -> None:
     async with table(2, 2, timeouts=HASTY) as made:
-        made.tamper = _asking(lambda request: msgspec.structs.replace(request, messages=(b"another".hex(),)))
+        made.tamper = lambda _sender, _to, message: (
+            msgspec.structs.replace(message, signature=bytes(64)) if isinstance(message, SessionStart) else message
+        )
+        with pytest.raises(MpcError):
+            await made.sign(ANA)
+        assert (await made[BEN].failure()).code == "participant_cheated"
+        assert not made[BEN].made
+
+
+async def test_a_content_switched_after_the_approval_gives_no_signature() -> None:
+    """Ben approves another content than ana signs: what ben accepts is not what ana proposed."""
+    async with table(2, 2, timeouts=HASTY) as made:
+        made.tamper = _asking(contents=(b"another",))
         with pytest.raises(MpcError) as caught:
             await made.sign(ANA, hello(BEN))
-        # What ben accepted is not what ana proposed: its answer says the hash of what it was shown.
         assert caught.value.code == "participant_cheated"
         assert caught.value.culprits == (BEN,)
         assert not made[BEN].made
 
 
-async def test_a_message_switched_behind_a_true_hash_gives_no_share() -> None:
-    """The proposer itself shows ben one message, and signs another with what ben sends."""
+async def test_a_content_switched_behind_a_true_acceptance_gives_no_share() -> None:
+    """The proposer itself shows ben one content, and signs another with what ben sends."""
     async with table(2, 2, timeouts=HASTY) as made:
-        shown = _asking(lambda request: msgspec.structs.replace(request, messages=(b"harmless".hex(),)))
+        shown = _asking(contents=(b"harmless",))
 
         def tamper(sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage:
-            if isinstance(message, SessionResponse) and sender == BEN:
-                (proposal,) = made.of(wire.SessionProposal, ANA, BEN)
-                return msgspec.structs.replace(message, proposal=proposal_hash(proposal).hex())
+            if isinstance(message, SessionResponse) and sender == BEN and message.nonce is not None:
+                proposal = made.of(wire.SessionProposal, ANA, BEN)[0]
+                return accept(proposal, identity(BEN), nonce=message.nonce, terms=(), meshes=())
             return shown(sender, to, message)
 
         made.tamper = tamper
         with pytest.raises(MpcError) as caught:
             await made.sign(ANA, hello(BEN))
         assert caught.value.exit_code in {6, 7}
-        ended = await made[BEN].ended()
-        assert ended.signature is None
-        assert ended.error is not None
+        assert await made[BEN].error() == ("participant_cheated", (ANA,))
+        assert not made[BEN].made
 
 
 async def test_a_session_id_used_before_starts_nothing() -> None:
@@ -255,13 +310,13 @@ async def test_the_proposal_of_a_key_that_is_not_the_proposer_s_is_not_shown() -
     async with table(2, 3) as made:
         await made.sign(ANA)
         (proposal,) = made.of(wire.SessionProposal, ANA, CLEO)
-        mallory = session_id_of(key_of("mallory"), bytes(16))
-        again = msgspec.structs.replace(proposal, session_id=mallory, salt="00" * 16)
+        mallory = agreement.session_id_of(key_of("mallory"), bytes(16))
+        again = msgspec.structs.replace(proposal, session_id=mallory, salt=bytes(16))
         made.say(ANA, CLEO, again, key_as="mallory")
         assert await made[CLEO].error(2) == ("identity_check_failed", (ANA,))
 
 
-async def test_who_races_the_proposer_with_its_own_session_takes_nothing_away() -> None:
+async def test_one_that_races_the_proposer_with_its_own_session_takes_nothing_away() -> None:
     """Dora is asked like the others, and proposes the very same session before the proposer is heard."""
     async with table(3, 4) as made:
 
@@ -286,9 +341,11 @@ async def test_who_races_the_proposer_with_its_own_session_takes_nothing_away() 
 # --- somebody else under a participant's name ---
 
 
-async def test_who_goes_by_a_participant_s_name_gets_no_message_and_stops_nothing() -> None:
+async def test_one_that_goes_by_a_participant_s_name_gets_no_message_and_stops_nothing() -> None:
     async with table(2, 3) as made:
         made.keys[BEN] = key_of("mallory")
+        # Cleo knows ben, as everybody does that made a wallet with him.
+        made[CLEO].services.trusts.contacts = Contacts([Contact(BEN, key_of(BEN), "words", 0)])
         view = await made.sign(ANA)
         assert view.signers == (ANA, CLEO)
         assert not [to for _, to, _ in made.relayed if to == BEN]
@@ -324,7 +381,7 @@ async def test_an_introduction_during_the_negotiation_counts_as_one_before_it() 
         made.deaf.add(BEN)
 
         async def meanwhile(_proposal: Proposed) -> bool:
-            made[ANA].sessions.introduced(BEN, key_of("mallory"))
+            made[ANA].agenda.introduced(BEN, key_of("mallory"))
             return True
 
         made[CLEO].asks(says=meanwhile)
@@ -342,13 +399,12 @@ def _without(*kinds: type[RelayMessage]) -> Callable[[PeerId, PeerId, RelayMessa
     return lambda _sender, _to, message: None if isinstance(message, kinds) else message
 
 
-def _asking(
-    change: Callable[[wire.SignRequest], wire.SignRequest],
-) -> Callable[[PeerId, PeerId, RelayMessage], RelayMessage]:
+def _asking(**changes: Any) -> Callable[[PeerId, PeerId, RelayMessage], RelayMessage]:
+    """Have everybody be asked for something else than what is proposed."""
+
     def tamper(_sender: PeerId, _to: PeerId, message: RelayMessage) -> RelayMessage:
         if not isinstance(message, wire.SessionProposal):
             return message
-        assert message.sign is not None
-        return msgspec.structs.replace(message, sign=change(message.sign))
+        return msgspec.structs.replace(message, terms=replace(SignTerms.decode(message.terms), **changes).encode())
 
     return tamper
