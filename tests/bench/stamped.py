@@ -7,22 +7,19 @@ files, Python objects, resident memory.
 
 import asyncio
 import gc
-import importlib
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 BORN: Final = time.monotonic()
-
-MARKED: Final = {
-    "argon2id": ("mpcnode.keystore.keyring", "_argon2id"),
-    "aiortc": ("mpcnode.node", "_connector"),
-}
 
 
 def say(**line: Any) -> None:
@@ -30,9 +27,31 @@ def say(**line: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def mark(name: str, module: str, function: str) -> None:
+class Marking(MetaPathFinder):
+    """Marks functions of a module when that module is loaded: loading it here would change what is measured."""
+
+    def __init__(self, marks: Mapping[str, Callable[[ModuleType], None]]) -> None:
+        self.marks = dict(marks)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        marks = self.marks.pop(fullname, None)
+        spec = PathFinder.find_spec(fullname, path, target) if marks is not None else None
+        if marks is None or spec is None or spec.loader is None:
+            return None
+        stock = spec.loader.exec_module
+
+        def load(module: ModuleType) -> None:
+            stock(module)
+            marks(module)
+
+        spec.loader.exec_module = load  # type: ignore[method-assign] # the clock is what this module is for
+        return spec
+
+
+def mark(name: str, owner: Any, function: str) -> None:
     """Print when a function is entered and when it is left."""
-    owner = importlib.import_module(module)
     stock: Callable[..., Any] = getattr(owner, function)
 
     def marked(*arguments: Any, **options: Any) -> Any:
@@ -45,38 +64,41 @@ def mark(name: str, module: str, function: str) -> None:
     setattr(owner, function, marked)
 
 
-def mark_mesh() -> None:
+def mark_mesh(pool: Any) -> None:
     """Print how long each mesh took to open, from "all accepted" to "all ``mesh_ready``"."""
-    from mpcnode.mesh.pool import Pool, SharedMesh
+    stock = pool.Pool.open
 
-    stock = Pool.open
-
-    async def opened(self: Pool, mesh_id: bytes, *arguments: Any, **options: Any) -> SharedMesh:
+    async def opened(self: Any, mesh_id: bytes, *arguments: Any, **options: Any) -> Any:
         began, cpu = time.monotonic(), time.process_time()
-        shared = await stock(self, mesh_id, *arguments, **options)  # type: ignore[arg-type] # a session id is bytes
+        shared = await stock(self, mesh_id, *arguments, **options)
         say(mark="mesh", session_id=mesh_id.hex(), began=began, spent=time.process_time() - cpu)
         return shared
 
-    Pool.open = opened  # type: ignore[method-assign] # the clock is what this module is for
+    pool.Pool.open = opened
 
 
-def mark_echoes() -> None:
+def mark_echoes(delivery: Any) -> None:
     """Print each round trip that a link measures."""
-    from mpcnode.mesh.delivery import Delivery, Taken
+    stock = delivery.Delivery.receive
 
-    stock = Delivery.receive
-
-    def receive(self: Delivery, frame: bytes, now: float) -> Taken:
-        before: float | None = self.outgoing.round_trip
-        self.outgoing.round_trip = None
+    def receive(self: Any, frame: bytes, now: float) -> Any:
+        before, self.outgoing.round_trip = self.outgoing.round_trip, None
         taken = stock(self, frame, now)
-        measured = getattr(self.outgoing, "round_trip")  # noqa: B009 -- mypy takes it to be None still
-        if measured is not None:
-            say(mark="echo", seconds=measured)
-        self.outgoing.round_trip = before if measured is None else measured
+        if self.outgoing.round_trip is None:
+            self.outgoing.round_trip = before
+        else:
+            say(mark="echo", seconds=self.outgoing.round_trip)
         return taken
 
-    Delivery.receive = receive  # type: ignore[method-assign] # as above
+    delivery.Delivery.receive = receive
+
+
+MARKS: Final[Mapping[str, Callable[[Any], None]]] = {
+    "mpcnode.keystore.keyring": lambda keyring: mark("argon2id", keyring, "_argon2id"),
+    "mpcnode.node": lambda node: mark("aiortc", node, "_connector"),
+    "mpcnode.mesh.pool": mark_mesh,
+    "mpcnode.mesh.delivery": mark_echoes,
+}
 
 
 def probe(_number: int, _frame: object) -> None:
@@ -100,14 +122,11 @@ def main() -> None:
     output.print_json_line = lambda line: stock(b'{"at":%.6f,' % time.monotonic() + line[1:])
     if arguments[0] != "serve":
         say(mark="python runs", born=BORN)
-        for name, (module, function) in MARKED.items():
-            mark(name, module, function)
-        mark_mesh()
-        mark_echoes()
-        say(mark="modules loaded")
-    from mpcnode.cli.app import main as mpcnode
+        sys.meta_path.insert(0, Marking(MARKS))
+    from mpcnode.__main__ import main as mpcnode
 
-    mpcnode(arguments)
+    sys.argv = ["mpcnode", *arguments]
+    mpcnode()
 
 
 if __name__ == "__main__":
