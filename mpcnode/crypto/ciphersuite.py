@@ -183,7 +183,7 @@ class Secp256k1Sha256Taproot(Secp256k1Sha256):
         return self.group.scalar(int.from_bytes(sha256(prefix + prefix + m).digest(), "big"))
 
     def challenge(self, R: Secp256k1Element, group_public_key: Secp256k1Element, message: bytes) -> Secp256k1Scalar:
-        """Give the challenge as BIP-340 has it: of x coordinates, whatever the y."""
+        """Give the challenge as BIP-340 has it: of x coordinates alone."""
         return self.H2(R.encode()[1:] + group_public_key.encode()[1:] + message)
 
     def negates(self, element: Secp256k1Element) -> bool:

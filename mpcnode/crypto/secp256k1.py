@@ -65,7 +65,7 @@ class Secp256k1Scalar(Scalar):
         """Give the point of this non-zero scalar times the generator, in constant time."""
         point = ffi.new(_PUBKEY)
         if not lib.secp256k1_ec_pubkey_create(ctx, point, ffi.from_buffer(self._buffer)):
-            raise ValueError("0 times the generator is no public key")
+            raise ValueError("0 times the generator is not a public key")
         return point
 
 

@@ -1,8 +1,8 @@
 """What is taken from the linked libsodium on trust, tried once at the start of a node.
 
 Old versions accept Ed25519 points outside the prime-order subgroup. With one of them a dishonest dealer makes a wallet
-that signs only sometimes; so a library that accepts one is refused, whatever version it says it is: the system's own
-may be linked in place of the one that PyNaCl brings.
+that signs only sometimes; so a library that accepts one is refused. Its version number does not settle it: the system's
+own library may be linked in place of the one that PyNaCl brings.
 """
 
 from typing import Any, Final

@@ -22,7 +22,7 @@ AGREED: Final = "mpcnode/agreed/v1"
 # Key generation, refresh and signing
 
 CONTEXT: Final = "mpcnode/context/v1"
-"""Hash: what was agreed on and everybody's fresh bytes; whatever comes after is bound to it."""
+"""Hash: what was agreed on and everybody's fresh bytes; everything after is bound to it."""
 WALLET_ID: Final = "mpcnode/wallet-id/v1"
 """Hash: a wallet's id, of the context of its key generation."""
 COMMITMENT_DIGEST: Final = "mpcnode/commitment-digest/v1"

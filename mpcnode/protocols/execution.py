@@ -35,7 +35,7 @@ __all__ = ["ECHO_SIZE", "Execution", "ProtocolMessage"]
 class Execution(Generic[T]):
     """A running script.
 
-    After an error nothing can be done with it: secrets are wiped, and the error said who is to blame.
+    After an error nothing can be done with it: its secrets are wiped, and the error names the participants to blame.
 
     Args:
         script: a script just made, not yet started.
@@ -148,7 +148,7 @@ class Execution(Generic[T]):
     def concluded(self) -> bool:
         """Whether there is a ``result``, which stands; rounds after it are last words.
 
-        Whatever ends the execution from here on, an error included, undoes nothing and takes nothing from the result.
+        An error, or anything else that ends the execution from here on, takes nothing from the result.
         """
         return bool(self._result)
 
@@ -188,7 +188,7 @@ class Execution(Generic[T]):
 
     @property
     def evidence(self) -> bytes | None:
-        """What this participant was told, signed by those who told it, to compare with what another was told.
+        """What this participant was told, signed by its senders, to compare with what another was told.
 
         None until there is any; it outlives ``close``.
         """

@@ -150,7 +150,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What this participant was told so far, signed by those who told it; the host may need it to name a liar."""
+    """What this participant was told so far, signed by its senders; the host may need it to name a liar."""
 
     evidence: bytes
 

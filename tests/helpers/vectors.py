@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-VECTORS: Final = Path(os.environ.get("MPCNODE_VECTORS", "/work/shared/vectors"))
+VECTORS: Final = Path(os.environ.get("MPCNODE_VECTORS", Path(__file__).resolve().parents[3] / "shared" / "vectors"))
+"""Where they are: as the environment says, else in ``shared/vectors`` beside the project."""
 
 
 def load_vectors(name: str) -> Any:

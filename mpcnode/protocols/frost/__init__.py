@@ -1,1 +1,1 @@
-"""FROST (RFC 9591): messages, key generation, signing."""
+"""FROST (RFC 9591): messages, key generation, refresh, signing."""

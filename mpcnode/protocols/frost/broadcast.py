@@ -70,7 +70,7 @@ class Promise:
         return verify(key, self.signature, tags.SIGNED_DIGEST, *_signed(bound, dealer, self.fresh, self.digests))
 
     def says(self, other: "Promise") -> bool:
-        """Say whether both promise the same, whatever their signatures are."""
+        """Say whether both promise the same; their signatures may differ."""
         return (self.fresh, self.digests) == (other.fresh, other.digests)
 
 
@@ -143,7 +143,7 @@ def decode_evidence(
 def equivocators(
     mine: bytes, theirs: bytes, *, bound: bytes, keys: Mapping[Identifier, IdentityKey], count: int
 ) -> frozenset[Identifier]:
-    """Name the dealers that validly signed two different promises: proof against them, whoever shows it.
+    """Name the dealers that validly signed two different promises: proof against them, from anybody's hand.
 
     Nobody is named where nobody did: then one of the two who compare told a wrong echo, and it is not known which. What
     was signed in another session proves nothing.

@@ -29,7 +29,7 @@ def varint(number: int) -> bytes:
 
 
 class Reader:
-    """Takes a package apart; whatever does not fit is a ``DecodeError``.
+    """Takes a package apart; what does not fit is a ``DecodeError``.
 
     Args:
         suite: whose package it has to be.
@@ -72,7 +72,7 @@ class Reader:
         return scalar
 
     def element(self) -> Element:
-        """Take an element of the group; the identity is none here."""
+        """Take an element of the group; the identity is refused."""
         element: Element = self._suite.group.decode_element(self.take(self._suite.group.element_size))
         return element
 

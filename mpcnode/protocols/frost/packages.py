@@ -45,7 +45,7 @@ class Round1Package:
         """Take the bytes of a package with exactly ``threshold`` elements.
 
         Raises:
-            DecodeError: wrong length, version, suite or number of elements, or an element or scalar that is none.
+            DecodeError: wrong length, version, suite or number of elements, or bytes of another kind.
         """
         reader = Reader(suite, data)
         if reader.number() != threshold:

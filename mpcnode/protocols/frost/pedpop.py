@@ -86,7 +86,7 @@ def finish(
     """Check all dealers' shares at once, and add them up (figure 1, round 2, 2 to 4).
 
     That the sum of the shares fits the sum of the commitments is all the key needs: two dealers whose errors cancel
-    have harmed nobody. Only where it does not fit is each dealer's share checked, to name who is wrong.
+    have harmed nobody. Only where it does not fit is each dealer's share checked, to name the dealers that are wrong.
 
     Args:
         suite: the ciphersuite.

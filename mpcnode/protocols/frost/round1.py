@@ -33,7 +33,7 @@ class SigningNonces:
         raise TypeError("nonces are not pickled or copied: they are used once")
 
     def take(self) -> tuple[Scalar, Scalar]:
-        """Give (d_i, e_i) to the caller, who wipes them; nothing of them is left here, whatever the caller does next.
+        """Give (d_i, e_i) to the caller, who wipes them; nothing of them is left here.
 
         Raises:
             ValueError: they were taken or wiped before.

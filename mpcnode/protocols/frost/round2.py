@@ -12,7 +12,7 @@ from mpcnode.types import Identifier
 def sign(binding: Binding, nonces: SigningNonces, key: KeyPackage) -> SignatureShare:
     """Answer a signing package with this signer's share (RFC 9591, section 5.2, sign).
 
-    The nonces are used up whatever happens: not even a refused package can be answered twice with them.
+    The nonces are used up in every case: not even a refused package can be answered twice with them.
 
     Args:
         binding: the package everybody agreed on, bound to the key.

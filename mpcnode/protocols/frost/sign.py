@@ -134,7 +134,7 @@ def nonce_randomness(rng: Rng, bound: bytes, index: int) -> Rng:
 
 
 def equivocators(mine: bytes, theirs: bytes, descriptor: SigningDescriptor) -> frozenset[Identifier]:
-    """Name the signers that signed two different sets of commitments: proof against them, whoever shows it.
+    """Name the signers that signed two different sets of commitments: proof against them, from anybody's hand.
 
     Nobody is named where nobody did: then one of the two who compare told a wrong hash, and it is not known which.
 
@@ -250,7 +250,7 @@ def _decode_commitments(session: _Session, sender: Identifier, listed: bytes) ->
 
 
 def _agree(session: _Session, everybody: Mapping[Identifier, _Committed]) -> Rounds[None]:
-    """Compare what was heard; who told two things is found by comparing evidence."""
+    """Compare what was heard; a signer that told two things is found by comparing evidence."""
     said = {i: committed.promise for i, committed in everybody.items()}
     yield Witness(encode_evidence(session.bound, said))
     heard = echo_of(context(session.bound, {i: one.fresh for i, one in said.items()}), said)

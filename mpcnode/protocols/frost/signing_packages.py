@@ -42,7 +42,7 @@ class SigningCommitments:
         """Take the bytes of commitments.
 
         Raises:
-            DecodeError: wrong length, version or suite, or an element that is none; the identity is none.
+            DecodeError: wrong length, version or suite, or bytes that are not an element; the identity is not one.
         """
         reader = Reader(suite, data)
         commitments = cls._read(reader, suite)

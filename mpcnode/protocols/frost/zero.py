@@ -26,7 +26,7 @@ def commit(suite: AnyCiphersuite, threshold: int, rng: Rng) -> tuple[Polynomial[
         rng: fresh randomness.
     """
     group = suite.group
-    # g_i(x) = b_i1 x + ... + b_i(t-1) x^(t-1): whatever is dealt of it, the shared secret stays what it is.
+    # g_i(x) = b_i1 x + ... + b_i(t-1) x^(t-1): its shares change the others and never the secret.
     g_i = Polynomial(group, [group.scalar(0), *(group.random_scalar(rng) for _ in range(threshold - 1))])
     return g_i, RefreshPackage(suite, g_i.commit()[1:])
 

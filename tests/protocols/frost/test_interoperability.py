@@ -101,7 +101,7 @@ def test_frost_rs_ends_with_the_same_key_in_the_same_bytes(suite: AnyCiphersuite
 
 
 def sign(suite: AnyCiphersuite, keys: dict[Identifier, bytes], public: bytes, message: bytes) -> bytes:
-    """Have frost_rs sign with key packages, whoever made them."""
+    """Have frost_rs sign with key packages of either side."""
     binding = BINDINGS[suite.id]
     packages = {name(suite, i): text(key) for i, key in keys.items()}
     prepared = {i: binding.preprocess(key) for i, key in packages.items()}

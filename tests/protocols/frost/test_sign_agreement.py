@@ -41,7 +41,7 @@ def test_two_sets_of_commitments_show_and_evidence_convicts_who_signed_them(suit
     heard = Heard(Equivocation(descriptor))
     simulation = run(descriptor, heard, seed)
     errors = [simulation.errors[i] for i in HONEST if i in simulation.errors]
-    # Whoever sees the difference first stops, and shows its evidence; the other may still wait for its hash.
+    # The first to see the difference stops, and shows its evidence; the other may still wait for its hash.
     assert errors
     for error in errors:
         assert isinstance(error, InconsistentBroadcast)

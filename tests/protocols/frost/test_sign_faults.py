@@ -241,7 +241,7 @@ def test_who_copies_anothers_commitments_cannot_answer_for_them(monkeypatch: pyt
 def test_a_share_that_is_none_names_its_sender(lie: Change, match: str) -> None:
     simulation = run(session(), Rule(SIGNATURE_SHARE, LIAR, None, lie))
     if match == "twice":
-        # Whoever finished before the second copy has its signature, and it is right.
+        # A signer that finished before the second copy has its signature, and it is right.
         assert set(accused(simulation).values()) <= {("cli03",)}
     else:
         expect_named(simulation, match)
