@@ -2,22 +2,23 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from mpcnode.commands import Sign
+from mpcnode.consent.policy import policy_path
 from mpcnode.errors import KeystoreUnwritable, MpcError, ParticipantRefused
 from mpcnode.keystore.audit import AUDIT_LOG, AuditLog, read_log
 from mpcnode.keystore.audit_chain import Entry
-from mpcnode.node import Sign
-from mpcnode.session.policy import policy_path
 from mpcnode.types import PeerId, WalletId
-from tests.helpers.nodes import TREASURY3, WALLET, Human, Nodes, Running, making, nodes, soon, why
+from tests.helpers.nodes import TREASURY3, WALLET, Nodes, Running, making, nodes, soon, why
 from tests.helpers.server import running_server
+from tests.helpers.table import Human
 
-HELLO = Sign(wallet="treasury", messages=(b"hello",))
+HELLO = Sign(wallet="treasury", contents=(b"hello",))
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def outcomes(running: Running) -> list[tuple[str, str, str | None, str]]:
 
 def write_policy(running: Running, text: str) -> Path:
     (wallet,) = running.node.wallets()
-    path = policy_path(running.config.home, WalletId(getattr(wallet, "wallet_id", "")))
+    path = policy_path(running.config.home, WalletId(bytes.fromhex(getattr(wallet, "wallet_id", ""))))
     path.write_text(text)
     path.chmod(0o600)
     return path
@@ -87,7 +88,7 @@ async def test_what_is_refused_before_anybody_was_asked_has_a_line_too(place: No
     cleo = await place.start("cleo")
     await cleo.knows("ben")
     with pytest.raises(ParticipantRefused):  # ben has a wallet of that name
-        await soon(making(cleo, replace(WALLET, with_peers=(PeerId("ben"),))))
+        await soon(making(cleo, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),))))
     await ben.end_of_session(2)
     assert outcomes(ben)[1] == ("keygen", "cleo", None, "refused")
 
@@ -101,7 +102,7 @@ async def test_a_policy_answers_in_place_of_the_options_and_can_be_changed_at_an
     path = write_policy(ben, "ask: never\nreadings: [text]\n")
     await soon(ana.node.sign(HELLO))
     assert len(ben.human.asked) == asked
-    error = await failing_to_sign(ana, replace(HELLO, reading="hex"))
+    error = await failing_to_sign(ana, msgspec.structs.replace(HELLO, reading="hex"))
     assert (type(error), error.culprits) == (ParticipantRefused, ("ben",))
     assert why(await ben.end_of_session(3)) == ("refused", 8)
     write_policy(ben, "ask: always\n")
@@ -121,11 +122,11 @@ async def test_the_rate_of_a_policy_holds_over_a_restart(place: Nodes) -> None:
     ana, ben = await place.all("ana", "ben")
     await soon(making(ana))
     write_policy(ben, "ask: never\nrate-per-hour: 3\n")
-    await soon(ana.node.sign(replace(HELLO, messages=(b"1", b"2"))))
+    await soon(ana.node.sign(msgspec.structs.replace(HELLO, contents=(b"1", b"2"))))
     await ben.stop()
     ben = await place.start("ben")
     await ana.knows("ben")
-    error = await failing_to_sign(ana, replace(HELLO, messages=(b"3", b"4")))
+    error = await failing_to_sign(ana, msgspec.structs.replace(HELLO, contents=(b"3", b"4")))
     assert "3 messages an hour" in error.message
     await soon(ana.node.sign(HELLO))
     assert isinstance(await failing_to_sign(ana), ParticipantRefused)

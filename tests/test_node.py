@@ -3,9 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mpcnode import status
+from mpcnode.commands import CreateWallet, Refresh, Sign
 from mpcnode.errors import (
     NoTerminal,
     ParticipantAborted,
@@ -16,10 +18,10 @@ from mpcnode.errors import (
 )
 from mpcnode.identity.contacts import Contacts
 from mpcnode.keystore.store import Home
-from mpcnode.node import Sign
 from mpcnode.types import PeerId
-from tests.helpers.nodes import QUICKLY, TREASURY3, WALLET, Human, Nodes, failing, for_ever, making, nodes, soon, why
+from tests.helpers.nodes import QUICKLY, TREASURY3, WALLET, Nodes, failing, for_ever, making, nodes, soon, why
 from tests.helpers.server import running_server
+from tests.helpers.table import Human
 
 
 @pytest.fixture
@@ -56,17 +58,17 @@ async def test_words_are_not_asked_again_among_those_who_compared_them(place: No
     await soon(making(ana))
     await ben.end_of_session()
     asked = [running.human.was_asked(status.SafetyWords) for running in (ana, ben)]
-    view = await soon(making(ben, replace(WALLET, name="second")))
+    view = await soon(making(ben, msgspec.structs.replace(WALLET, name="second")))
     await ana.end_of_session(2)
     assert asked == [running.human.was_asked(status.SafetyWords) for running in (ana, ben)] == [1, 1]
-    assert view.words_compared
+    assert view.verified == "contacts"
 
 
 async def test_yes_pins_without_calling_anybody_verified_and_the_wallet_says_so(place: Nodes) -> None:
     ana, ben = await place.all("ana", "ben", yes=True)
     view = await soon(making(ana))
     await ben.end_of_session()
-    assert not view.words_compared
+    assert view.verified == "nobody"
     assert [contact.verified for contact in (*ana.contacts, *ben.contacts)] == [False, False]
     assert ana.human.asked == ben.human.asked == []
 
@@ -91,11 +93,11 @@ async def test_create_wallet_waits_for_peers_and_says_for_how_many(place: Nodes)
 
 async def test_create_wallet_does_not_wait_for_ever(place: Nodes) -> None:
     ana, _ = await place.all("ana", "ben")
-    error = await failing(ana, replace(TREASURY3, with_peers=(PeerId("ben"), PeerId("cleo")), wait=0.1))
+    error = await failing(ana, msgspec.structs.replace(TREASURY3, with_peers=(PeerId("ben"), PeerId("cleo")), wait=100))
     assert isinstance(error, ParticipantSilent)
     assert error.culprits == ("cleo",)
     assert "cleo" in error.message
-    error = await failing(ana, replace(TREASURY3, wait=0.1))
+    error = await failing(ana, msgspec.structs.replace(TREASURY3, wait=100))
     assert isinstance(error, ParticipantSilent)
     assert error.culprits == ()
     assert "1 more" in error.message
@@ -103,7 +105,7 @@ async def test_create_wallet_does_not_wait_for_ever(place: Nodes) -> None:
 
 async def test_those_named_are_taken_and_nobody_is_asked(place: Nodes) -> None:
     ana, _, cleo = await place.all("ana", "ben", "cleo")
-    view = await soon(making(ana, replace(WALLET, with_peers=(PeerId("cleo"),))))
+    view = await soon(making(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("cleo"),))))
     assert view.participants == ("ana", "cleo")
     assert not [question for question in ana.human.asked if isinstance(question, tuple)]
     assert cleo.of(status.Proposed)
@@ -161,7 +163,7 @@ def pin(place: Nodes, name: str, *others: str, verified: bool = True) -> None:
     contacts = Contacts()
     for other in others:
         key = Home.open(place.home(other), create=False).identity_public_key()
-        contacts = contacts.pin(PeerId(other), key, verified=verified, now=0)
+        contacts = contacts.pin(PeerId(other), key, how="words" if verified else "introduced", now=0)
     Home.open(place.home(name), create=False).save_contacts(contacts)
 
 
@@ -186,12 +188,12 @@ async def test_contacts_only_holds_for_the_proposer_too(place: Nodes) -> None:
     pin(place, "ana", "ben")
     ana = await place.start("ana", contacts_only=True)
     ben, cleo = await place.all("ben", "cleo")
-    error = await failing(ana, replace(WALLET, with_peers=(PeerId("cleo"),)))
+    error = await failing(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("cleo"),)))
     assert isinstance(error, Refused)
     assert "cleo" in error.message
     assert not cleo.of(status.Proposed)
-    view = await soon(making(ana, replace(WALLET, with_peers=(PeerId("ben"),))))
-    assert view.words_compared
+    view = await soon(making(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),))))
+    assert view.verified == "contacts"
     assert ben.states == ["active"]
     assert ana.human.asked == []
 
@@ -236,22 +238,23 @@ async def test_a_request_can_say_that_nobody_compares_the_words_and_how_long_ans
     place: Nodes,
 ) -> None:
     ana, ben = await place.all("ana", "ben")
-    view = await soon(making(ana, replace(WALLET, yes=True)))
+    view = await soon(making(ana, msgspec.structs.replace(WALLET, yes=True)))
     assert ana.human.was_asked(status.SafetyWords) == 0
-    assert (ben.human.was_asked(status.SafetyWords), view.words_compared) == (1, False)
+    assert (ben.human.was_asked(status.SafetyWords), view.verified) == (1, "nobody")
     await ben.stop()
     ben = await place.start("ben", Human(approves=for_ever), accept="ask")
     await ana.knows("ben")
-    error = await failing(ana, replace(WALLET, name="second", answer_within=0.5))
+    error = await failing(ana, msgspec.structs.replace(WALLET, name="second", answer_within=500))
     assert (type(error), error.culprits) == (ParticipantSilent, ("ben",))
     assert why(await ben.end_of_session()) in {("refused", 8), ("participant_aborted", 6)}  # whoever notices first
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 86401, float("nan")])
-def test_answers_are_waited_for_some_time_and_at_most_a_day(seconds: float) -> None:
+@pytest.mark.parametrize("milliseconds", [0, -1, 86_400_001])
+def test_answers_are_waited_for_some_time_and_at_most_a_day(milliseconds: int) -> None:
     for make in (
-        lambda: replace(WALLET, answer_within=seconds),
-        lambda: Sign(wallet="treasury", messages=(b"",), answer_within=seconds),
+        lambda: CreateWallet(threshold=2, total=2, answer_within=milliseconds),
+        lambda: Sign(wallet="treasury", contents=(b"",), answer_within=milliseconds),
+        lambda: Refresh(wallet="treasury", answer_within=milliseconds),
     ):
         with pytest.raises(UsageError, match="at most 86400 seconds"):
             make()

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mpcnode import status
@@ -21,13 +22,12 @@ from mpcnode.errors import (
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.node import Node
-from mpcnode.session.trust import Trusts
+from mpcnode.peers.trust import Trusts
 from mpcnode.types import PeerId
 from tests.helpers.nodes import (
     PASSPHRASE,
     QUICKLY,
     WALLET,
-    Human,
     Nodes,
     failing,
     for_ever,
@@ -37,6 +37,7 @@ from tests.helpers.nodes import (
     why,
 )
 from tests.helpers.server import running_server
+from tests.helpers.table import Human
 
 
 @pytest.fixture
@@ -55,10 +56,10 @@ async def test_a_contact_that_comes_with_another_key_is_an_error_that_names_it(p
     await ben.stop()
     imposter = await place.start("ben", home="another ben", timeouts=replace(QUICKLY, introduce=0.3))
     await ana.knows("ben")
-    error = await failing(ana, replace(WALLET, name="second"))
+    error = await failing(ana, msgspec.structs.replace(WALLET, name="second", answer_within=500))
     assert isinstance(error, ContactChanged)
     assert (error.culprits, error.exit_code) == (("ben",), 4)
-    error = await failing(imposter, replace(WALLET, name="third"))
+    error = await failing(imposter, msgspec.structs.replace(WALLET, name="third"))
     assert isinstance(error, ParticipantSilent)  # ana does not even say hello to it
     assert "another identity key" in ana.warnings[-1]
     assert ana.states == ["active"]
@@ -120,11 +121,11 @@ async def test_a_new_home_is_made_with_an_identity(place: Nodes) -> None:
 
 async def test_the_name_of_a_wallet_is_taken_once(place: Nodes) -> None:
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
-    await soon(making(ana, replace(WALLET, with_peers=(PeerId("ben"),))))
+    await soon(making(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),))))
     await ben.end_of_session()
-    for request in (WALLET, replace(WALLET, total=4)):  # at once, whoever is not there yet
+    for request in (WALLET, msgspec.structs.replace(WALLET, total=4)):  # at once, whoever is not there yet
         assert isinstance(await failing(ana, request), UsageError)
-    error = await failing(cleo, replace(WALLET, with_peers=(PeerId("ben"),)))
+    error = await failing(cleo, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),)))
     assert isinstance(error, ParticipantRefused)
     assert "wallet named treasury already" in error.message
     assert why(await ben.end_of_session(2)) == ("refused", 8)
@@ -133,22 +134,22 @@ async def test_the_name_of_a_wallet_is_taken_once(place: Nodes) -> None:
 async def test_two_sessions_at_once_do_not_make_two_wallets_of_one_name(place: Nodes) -> None:
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
     ben.human.finds_words = for_ever
-    first = making(ana, replace(WALLET, with_peers=(PeerId("ben"),)))
+    first = making(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),)))
     await ben.in_phase("confirming")
-    error = await failing(cleo, replace(WALLET, with_peers=(PeerId("ben"),)))
+    error = await failing(cleo, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),)))
     assert isinstance(error, ParticipantRefused)
-    assert "making a wallet named treasury" in error.message
-    assert isinstance(await failing(ana, replace(WALLET, with_peers=(PeerId("cleo"),))), UsageError)
+    assert "makes a wallet named treasury already" in error.message
+    assert isinstance(await failing(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("cleo"),))), UsageError)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     await ben.end_of_session(2)
     ben.human.finds_words = True
-    assert (await soon(making(cleo, replace(WALLET, with_peers=(PeerId("ben"),))))).state == "active"
+    assert (await soon(making(cleo, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),))))).state == "active"
 
 
 async def test_a_node_is_no_peer_of_its_own(place: Nodes) -> None:
     ana = await place.start("ana")
-    assert isinstance(await failing(ana, replace(WALLET, with_peers=(PeerId("ana"),))), UsageError)
+    assert isinstance(await failing(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("ana"),))), UsageError)
 
 
 async def test_an_address_book_that_cannot_be_written_is_a_warning_beside_an_active_wallet(

@@ -7,25 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from nacl.signing import VerifyKey
 
 from mpcnode import status
-from mpcnode.errors import ParticipantRefused, ParticipantSilent, ServerUnreachable
+from mpcnode.commands import Sign
+from mpcnode.consent.policy import policy_path
+from mpcnode.errors import ParticipantAborted, ParticipantRefused, ParticipantSilent, ServerUnreachable
 from mpcnode.keystore.audit import AUDIT_LOG, read_log
 from mpcnode.keystore.audit_chain import GENESIS, Entry, Line
-from mpcnode.node import Node, Sign
-from mpcnode.session.policy import policy_path
+from mpcnode.node import Node, _Router
+from mpcnode.peers.conversation import Opened
+from mpcnode.readings import registry as readings
 from mpcnode.session.quorum import Quorum
-from mpcnode.session.sealed_relay import Opened
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.signaling.events import Relayed
-from mpcnode.types import PeerId, WalletId
+from mpcnode.types import PeerId, WalletId, parse_session_id
 from mpcnode.wire.relay import SessionCancel, SessionProposal, SessionResponse, SessionStart
 from tests.helpers.nodes import DEADLINE, TREASURY3, Nodes, Running, making, nodes, soon, why
 from tests.helpers.server import RunningServer, running_server
 
-HELLO = Sign(wallet="treasury", messages=(b"hello",))
+HELLO = Sign(wallet="treasury", contents=(b"hello",))
 
 
 @pytest.fixture
@@ -41,11 +44,16 @@ async def place(tmp_path: Path, server: RunningServer) -> AsyncIterator[Nodes]:
 
 
 async def with_a_wallet(place: Nodes, *names: str, **config: Any) -> list[Running]:
-    """These nodes, and a wallet of theirs of which any two can sign; what was said until then is forgotten."""
+    """These nodes, and a wallet of theirs of which any two can sign; what was said until then is forgotten.
+
+    The mesh of the key generation is closed as well.
+    """
     everybody = await place.all(*names, **config)
-    await soon(making(everybody[0], replace(TREASURY3, total=len(names))))
+    await soon(making(everybody[0], msgspec.structs.replace(TREASURY3, total=len(names))))
     for running in everybody:
         await running.end_of_session()
+    for running in everybody:
+        await running.node._parts.services.pool.close()
         running.events.clear()
     return everybody
 
@@ -53,8 +61,9 @@ async def with_a_wallet(place: Nodes, *names: str, **config: Any) -> list[Runnin
 async def signing(proposer: Running, *others: Running, message: bytes = b"hello") -> tuple[bool, status.SignatureView]:
     """Sign with ``others``, by default whoever accepts first; say whether a mesh had to be opened for it."""
     chosen = tuple(PeerId(other.config.home.name) for other in others)
-    view = await soon(proposer.node.sign(replace(HELLO, messages=(message,), with_peers=chosen)))
-    VerifyKey(bytes.fromhex(view.public_key)).verify(message, bytes.fromhex(view.signatures[0]))
+    view = await soon(proposer.node.sign(msgspec.structs.replace(HELLO, contents=(message,), with_peers=chosen)))
+    signed = readings.signed_bytes("text", message)
+    VerifyKey(bytes.fromhex(view.public_key)).verify(signed, bytes.fromhex(view.signatures[0]))
     ended = [one for one in proposer.of(status.SessionEnded) if one.signature]
     return "connecting" in ended[-1].seconds, view
 
@@ -107,7 +116,7 @@ async def test_a_node_that_keeps_no_mesh_signs_with_one_that_does(place: Nodes, 
     ana, ben = [await place.start(name, warm=60 if name == keeper else 0) for name in ("ana", "ben")]
     await ana.knows("ben")
     await ben.knows("ana")
-    await soon(making(ana, replace(TREASURY3, total=2)))
+    await soon(making(ana, msgspec.structs.replace(TREASURY3, total=2)))
     for running in (ana, ben):
         await running.end_of_session()
         running.events.clear()
@@ -115,7 +124,7 @@ async def test_a_node_that_keeps_no_mesh_signs_with_one_that_does(place: Nodes, 
         opened, view = await signing(proposer)
         assert (opened, view.attempts) == (True, 1)
         await until(lambda: not place.network.links)  # the other one closes it for both
-        await until(lambda: not ana.node._sessions.busy and not ben.node._sessions.busy)
+        await until(lambda: not ana.node.busy and not ben.node.busy)
 
 
 async def test_without_a_server_a_warm_pair_goes_on_signing_and_a_cold_one_blames_nobody(
@@ -133,7 +142,7 @@ async def test_without_a_server_a_warm_pair_goes_on_signing_and_a_cold_one_blame
         assert (opened, view.signers) == (False, ("ana", "ben"))
         await other.end_of_session()
         other.events.clear()
-    cold = replace(HELLO, with_peers=(PeerId("cleo"),), answer_within=0.3)
+    cold = msgspec.structs.replace(HELLO, with_peers=(PeerId("cleo"),), answer_within=300)
     with pytest.raises(ServerUnreachable) as caught:
         await soon(ana.node.sign(cold))
     assert caught.value.culprits == ()
@@ -170,9 +179,11 @@ async def test_who_takes_its_yes_back_as_soon_as_it_is_chosen_is_named(
         found = choose(quorum, *arguments, **options)
         if found:  # between this and whoever waits for it
             session_id = ana.of(status.Proposed)[-1].session_id
-            cancel = SessionCancel(session_id, "interrupted", "an error of its own")
-            opened = Opened(PeerId("ben"), ben.node._identity.public_key, cancel)
-            asyncio.get_running_loop().call_soon(ana.node._handle, opened)
+            cancel = SessionCancel(
+                session_id=parse_session_id(session_id), code="interrupted", reason="an error of its own"
+            )
+            opened = Opened(PeerId("ben"), ben.node._parts.services.identity.public_key, cancel)
+            asyncio.get_running_loop().call_soon(ana.node._parts.router.opened, opened)
         return found
 
     with monkeypatch.context() as patch:
@@ -191,7 +202,7 @@ async def test_who_takes_its_yes_back_as_soon_as_it_is_chosen_is_named(
 def may_sign(running: Running, messages: int) -> None:
     """Let others have this many messages signed here in an hour."""
     (wallet,) = running.node.wallets()
-    path = policy_path(running.config.home, WalletId(getattr(wallet, "wallet_id", "")))
+    path = policy_path(running.config.home, WalletId(bytes.fromhex(getattr(wallet, "wallet_id", ""))))
     path.write_text(f"ask: never\nrate-per-hour: {messages}\n")
     path.chmod(0o600)
 
@@ -209,7 +220,7 @@ async def test_who_has_reached_its_rate_is_passed_over_and_with_too_few_left_the
     ana, ben, cleo = await with_a_wallet(place, "ana", "ben", "cleo", accept="ask")
     may_sign(ben, 1)
     may_sign(cleo, 2)
-    both = replace(HELLO, messages=(b"1", b"2"))
+    both = msgspec.structs.replace(HELLO, contents=(b"1", b"2"))
     view = await soon(ana.node.sign(both))  # more than ben gives at all
     assert view.signers == ("ana", "cleo")
     assert why(await ben.end_of_session()) == ("refused", 8)
@@ -233,7 +244,7 @@ async def test_the_three_logs_tell_of_the_same_sessions_each_as_its_node_saw_the
     for running in everybody:
         await running.end_of_session()
     with pytest.raises(ParticipantRefused):
-        await soon(ana.node.sign(replace(HELLO, messages=(b"a", b"b"))))
+        await soon(ana.node.sign(msgspec.structs.replace(HELLO, contents=(b"a", b"b"))))
     for running in everybody:
         await running.end_of_session(2)
     logs = {
@@ -266,25 +277,26 @@ async def test_what_was_said_in_a_session_that_is_over_does_nothing_however_it_c
     opened: list[tuple[Running, Opened]] = []
     ana, ben = await with_a_wallet(place, "ana", "ben", warm=0)
     by_node = {running.node: running for running in (ana, ben)}
-    receive, handle = Node._on_event, Node._handle
+    by_router = {running.node._parts.router: running for running in (ana, ben)}
+    receive, handle = Node._on_event, _Router.opened
 
     def note_event(node: Node, event: Any) -> None:
         if isinstance(event, Relayed):
             relayed.append((by_node[node], event))
         receive(node, event)
 
-    def note_opened(node: Node, one: Opened) -> None:
-        opened.append((by_node[node], one))
-        handle(node, one)
+    def note_opened(router: _Router, one: Opened) -> None:
+        opened.append((by_router[router], one))
+        handle(router, one)
 
     for running in (ana, ben):
         client: Any = running.node._client
         monkeypatch.setattr(client, "_on_event", functools.partial(note_event, running.node))
     with monkeypatch.context() as patch:
-        patch.setattr(Node, "_handle", note_opened)
+        patch.setattr(_Router, "opened", note_opened)
         await signing(ana)
         await ben.end_of_session()
-        await until(lambda: not ana.node._sessions.busy and not ben.node._sessions.busy and not place.network.links)
+        await until(lambda: not ana.node.busy and not ben.node.busy and not place.network.links)
     assert {type(one.message) for _, one in opened} > {SessionProposal, SessionResponse, SessionStart}
     assert relayed
     before = [(entries(running), len(running.events)) for running in (ana, ben)]
@@ -294,11 +306,30 @@ async def test_what_was_said_in_a_session_that_is_over_does_nothing_however_it_c
         for running, event in relayed:  # by the server
             running.node._on_event(event)
         for running, one in opened:  # and by the participant that said it
-            running.node._handle(one)
-            running.node._handle(replace(one, by_mesh=True))
+            running.node._parts.router.opened(one)
+            running.node._parts.router.opened(replace(one, by_mesh=True))
     await asyncio.sleep(0.2)
-    assert not any(running.node._answering or running.node._sessions.busy for running in (ana, ben))
+    assert not any(running.node.busy for running in (ana, ben))
     assert [(entries(running), len(running.events)) for running in (ana, ben)] == before
     assert not place.network.links
     monkeypatch.undo()
     assert (await signing(ana))[1].attempts == 1
+
+
+# --- the mesh of another kind of session ---
+
+
+async def test_the_first_signature_is_made_on_the_mesh_of_the_key_generation(place: Nodes) -> None:
+    ana, ben = await place.all("ana", "ben")
+    await soon(making(ana, msgspec.structs.replace(TREASURY3, total=2)))
+    await ben.end_of_session()
+    assert not (await signing(ana))[0]
+
+
+async def test_no_mesh_is_kept_with_somebody_after_a_key_generation_that_came_to_nothing(place: Nodes) -> None:
+    ana, ben = await place.all("ana", "ben")
+    ben.human.finds_words = False
+    with pytest.raises(ParticipantAborted):
+        await soon(making(ana, msgspec.structs.replace(TREASURY3, total=2)))
+    await ben.end_of_session()
+    await until(lambda: not place.network.links)

@@ -11,8 +11,8 @@ from unittest import mock
 import pytest
 
 from mpcnode import node as node_module
+from mpcnode.commands import Sign
 from mpcnode.mesh.transport import MeshTimeouts
-from mpcnode.node import Sign
 from mpcnode.types import PeerId
 from tests.bench.child import Line
 from tests.bench.cluster import cluster
@@ -69,7 +69,7 @@ async def one_after_the_other(everybody: Sequence[Running], first: int, count: i
     """Sign; each proposes in turn, and whoever accepts first signs."""
     for number in range(first, first + count):
         proposer = everybody[number % len(everybody)]
-        await soon(proposer.node.sign(Sign(wallet="treasury", messages=(b"%d" % number,))))
+        await soon(proposer.node.sign(Sign(wallet="treasury", contents=(b"%d" % number,))))
         for running in everybody:
             await running.end_of_session()
             running.events.clear()
@@ -83,7 +83,7 @@ async def warmed_up(place: Nodes) -> list[Running]:
         await running.end_of_session()
         running.events.clear()
     for proposer, other in ((0, 1), (0, 2), (1, 2)):
-        chosen = Sign(wallet="treasury", messages=(b"warm",), with_peers=(PeerId(NAMES[other]),))
+        chosen = Sign(wallet="treasury", contents=(b"warm",), with_peers=(PeerId(NAMES[other]),))
         await soon(everybody[proposer].node.sign(chosen))
         await everybody[other].end_of_session()
     for running in everybody:
@@ -95,11 +95,11 @@ async def warmed_up(place: Nodes) -> list[Running]:
 async def test_sixty_signatures_on_warm_meshes_leave_nothing_behind(place: Nodes) -> None:
     everybody = await warmed_up(place)
     await one_after_the_other(everybody, 0, WARM_UP)
-    meshes = [set(running.node._sessions.meshes._meshes) for running in everybody]
+    meshes = [set(running.node._parts.services.pool._meshes) for running in everybody]
     before = held()
     await one_after_the_other(everybody, WARM_UP, SIGNATURES)
     after = await settled(before)
-    assert [set(running.node._sessions.meshes._meshes) for running in everybody] == meshes, "a mesh was not kept"
+    assert [set(running.node._parts.services.pool._meshes) for running in everybody] == meshes, "a mesh was not kept"
     assert after.tasks <= before.tasks
     assert after.files <= before.files
     assert after.objects - before.objects < OBJECTS_A_SIGNATURE * SIGNATURES

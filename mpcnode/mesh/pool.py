@@ -332,7 +332,7 @@ class Pool:
         if self._meshes.get(shared.id) is shared:
             del self._meshes[shared.id]
 
-    async def released(self, shared: SharedMesh, *, deadline: float) -> None:
+    async def released(self, shared: SharedMesh, *, deadline: float, keep: bool = True) -> None:
         """Say that a session is done with ``shared``: a mesh that is not kept is closed once its last words were heard.
 
         A signer must not leave before its share was heard: the others cannot finish without it. On a mesh that stays
@@ -341,8 +341,9 @@ class Pool:
         Args:
             shared: the mesh.
             deadline: seconds to wait for that at most.
+            keep: whether the mesh may stay open: not after a session of strangers that came to nothing.
         """
-        if self._idle <= 0 and not shared.sessions:
+        if (self._idle <= 0 or not keep) and not shared.sessions:
             if shared.opened and shared.failure is None:
                 await shared.mesh.flush(deadline)
             await self._close(shared.id)

@@ -35,7 +35,14 @@ import msgspec
 from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
 from mpcnode.crypto.transcript import listed, tagged_hash, u64
-from mpcnode.errors import AuthenticationError, DecodeError, IdentityCheckFailed, PeerIncompatible, TransportError
+from mpcnode.errors import (
+    AuthenticationError,
+    DecodeError,
+    IdentityCheckFailed,
+    MpcError,
+    PeerIncompatible,
+    TransportError,
+)
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity, check_identity_key
 from mpcnode.types import IdentityKey, PeerId, SessionId
@@ -72,6 +79,14 @@ class Introduced:
     peer_id: PeerId
     public_key: IdentityKey
     capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A hello in the name of ``peer_id``, which proved another key before, is refused; nothing of it has any effect."""
+
+    peer_id: PeerId
+    error: MpcError
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +238,12 @@ class Conversations:
         if pair is None:
             self._greet(to)
 
-    def receive(self, sender: PeerId, data: bytes) -> Introduced | Opened | None:
+    def receive(self, sender: PeerId, data: bytes) -> Introduced | Opened | Doubted | None:
         """Take what the server says comes from ``sender``.
 
         Returns:
-            An introduction, an opened message, or ``None`` for what says nothing (a copy, a seal of an earlier life, a
-            bad hello in the name of a peer that proved its key).
+            An introduction, an opened message, a bad hello in the name of a peer that proved its key, or ``None`` for
+            what says nothing (a copy, a seal of an earlier life).
 
         Raises:
             ContactChanged: a hello with another key than the contact's.
@@ -247,7 +262,7 @@ class Conversations:
             # The server can make such a hello in anybody's name. It must not end what was begun with the right key.
             if self.key_of(sender) is None:
                 raise
-            _log.warning("a hello in the name of %s was ignored: %s", sender, error)
+            return Doubted(sender, error)
         return None
 
     def rejoined(self, peer: PeerId) -> None:

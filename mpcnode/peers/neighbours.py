@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from mpcnode.errors import AuthenticationError, DecodeError, MpcError, PeerIncompatible
-from mpcnode.peers.conversation import Conversations, Opened
+from mpcnode.peers.conversation import Conversations, Doubted, Introduced, Opened
 from mpcnode.peers.room import Room
 from mpcnode.peers.trust import Trusts, fingerprint
 from mpcnode.signaling import events
@@ -115,8 +115,14 @@ class Neighbours:
             self._listener.failed(sender, error)
             self._emit(Warned(error.message))
             return
-        self._room.stir(sender)
-        if isinstance(taken, Opened):
-            self._listener.opened(taken)
-        elif taken is not None:
-            self._listener.introduced(taken.peer_id, taken.public_key)
+        match taken:
+            case Doubted(error=problem):
+                # It ends nothing: the server can make such a hello. It explains why the peer may not answer.
+                self._room.stir(sender, problem)
+                self._emit(Warned(problem.message))
+            case Opened():
+                self._room.stir(sender)
+                self._listener.opened(taken)
+            case Introduced():
+                self._room.stir(sender)
+                self._listener.introduced(taken.peer_id, taken.public_key)

@@ -53,7 +53,13 @@ class Room:
         """Note that ``peer`` said something; ``problem`` where it is not the node it should be."""
         if problem is not None:
             self._problems[peer] = problem
+        else:
+            self._problems.pop(peer, None)
         self._news.set()
+
+    def problem_of(self, peer: PeerId) -> MpcError | None:
+        """Why nothing that came as from ``peer`` could be taken of late; None where it could."""
+        return self._problems.get(peer)
 
     async def changed(self) -> None:
         """Wait for any news."""
@@ -118,7 +124,8 @@ class Room:
         """
         peers = tuple(peers)
         for name in peers:
-            self._problems.pop(name, None)
+            if conversations.key_of(name) is None:
+                self._problems.pop(name, None)
             conversations.introduce(name)
         missing = peers
         try:

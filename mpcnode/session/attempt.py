@@ -364,7 +364,9 @@ class Attempt(Generic[R]):
             self.state.on(Event.LEFT)
             return result
         finally:
-            await self._services.pool.released(shared, deadline=self._services.timeouts.leave)
+            # A link to somebody that this node has no wallet with is not kept when nothing came of the session.
+            keep = self.matter.wallet is not None or self.state.state is State.DONE
+            await self._services.pool.released(shared, deadline=self._services.timeouts.leave, keep=keep)
 
     async def _script(self, channel: Channel, agreed: Agreed, prepared: Any) -> Script:  # noqa: ANN401 (the kind's own)
         try:

@@ -73,9 +73,14 @@ class Services:
     timeouts: SessionTimeouts
 
     def explained(self, error: MpcError) -> MpcError:
-        """Give the true reason of what failed before there was a mesh: where the server is away, nobody is silent."""
+        """Give the true reason of what failed before there was a mesh.
+
+        Where the server is away, nobody is silent; and a peer under whose name another key came cannot answer.
+        """
         if isinstance(error, ParticipantSilent | LinkFailed) and self.room.away:
             return server_away()
+        if isinstance(error, ParticipantSilent) and error.culprits:
+            return self.room.problem_of(error.culprits[0]) or error
         return error
 
     def present(self) -> Collection[PeerId]:

@@ -131,7 +131,7 @@ class Case:
             assert held.state == ("active" if active else "pending"), str(self)
             assert active or not held.group_public_keys
             with Keyring(bytearray(PASSPHRASE)) as keyring:
-                header, encoded = home.load_wallet(WalletId(held.wallet_id), PeerId(name), keyring)
+                header, encoded = home.load_wallet(WalletId(bytes.fromhex(held.wallet_id)), PeerId(name), keyring)
             wallet, secret = Wallet.from_header(header), WalletSecret.decode(encoded)
             wallet.check_secret(secret)  # its shares are those that everybody's verifying shares stand for
             keys.add(tuple((suite.suite, suite.group_public_key, suite.verifying_shares) for suite in wallet.suites))

@@ -1,7 +1,6 @@
 """A signaling server that lies on command: the real hub, and between it and the sockets whatever a test wants."""
 
 import asyncio
-import base64
 import contextlib
 import itertools
 import json
@@ -18,15 +17,16 @@ from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from mpcnode.crypto import tags
 from mpcnode.identity.contacts import Contacts
+from mpcnode.peers.conversation import Conversations, Opened, hello_fields
 from mpcnode.server.limits import Limits
 from mpcnode.server.relay.hub import Action, Close, Hub
-from mpcnode.session.proposal import proposal_hash, session_id_of
-from mpcnode.session.sealed_relay import HELLO, Opened, SealedRelay, _hello_input
-from mpcnode.types import PeerId
+from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
 from mpcnode.wire.signaling import SUBPROTOCOL
-from tests.helpers.relays import identity, key_of
+from tests.helpers.identities import identity, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +226,9 @@ def tamper(when: When = seals, at: int = 40) -> Lie:
     def change(passing: Passing) -> Iterable[Passing]:
         if passing.is_hello or not when(passing):
             return [passing]
-        body = bytearray(base64.b64decode(passing.data["body"]))
+        body = bytearray.fromhex(passing.data["body"])
         body[at] ^= 1
-        return [replace(passing, data={**passing.data, "body": base64.b64encode(body).decode()})]
+        return [replace(passing, data={**passing.data, "body": body.hex()})]
 
     return change
 
@@ -249,10 +249,11 @@ def swap_identity(of: str, eve: str = "eve") -> Lie:
     def swap(passing: Passing) -> Iterable[Passing]:
         if not passing.is_hello or passing.sender != of:
             return [passing]
-        hello = passing.data
-        signed = _hello_input(PeerId(of), PeerId(passing.to), hello["nonce"], hello["answering"], hello["version"])
-        own = {"public_key": key_of(eve).hex(), "signature": identity(eve).sign(HELLO, signed).hex()}
-        return [replace(passing, data={**hello, **own})]
+        hello = wire.decode(json.dumps(passing.data).encode())
+        assert isinstance(hello, wire.Hello)
+        signed = hello_fields(hello, PeerId(of), PeerId(passing.to))
+        own = {"public_key": key_of(eve).hex(), "signature": identity(eve).sign(tags.HELLO, *signed).hex()}
+        return [replace(passing, data={**passing.data, **own})]
 
     return swap
 
@@ -283,11 +284,12 @@ class GoBetween:
         self._change = change
         self._masks = {name: f"mask of {name}" for name in self._ends}
         """Whose identity each is shown for the other: the mask of ana is what ben takes for ana."""
-        self._keys: dict[str, str] = {}
+        self._keys: dict[str, IdentityKey] = {}
         self._waiting: list[tuple[PeerId, PeerId, wire.RelayMessage]] = []
         """What came before both were heard: what is said of their keys must be true for each."""
-        self._hashes: dict[str, str] = {}
-        self._ids: dict[str, str] = {}
+        self._hashes: dict[bytes, bytes] = {}
+        self._ids: dict[SessionId, SessionId] = {}
+        self._acceptances: dict[bytes, wire.SessionResponse] = {}
         self._relays = {mask_of: self._relay(server, mask_of) for mask_of in self._ends}
 
     def __call__(self, passing: Passing) -> Iterable[Passing]:
@@ -297,7 +299,7 @@ class GoBetween:
         sender, to = PeerId(passing.sender), PeerId(passing.to)
         taken = self._relays[to].receive(sender, json.dumps(passing.data).encode())
         if passing.is_hello:
-            self._keys[passing.sender] = passing.data["public_key"]
+            self._keys[passing.sender] = IdentityKey(bytes.fromhex(passing.data["public_key"]))
             self._relays[sender].introduce(to)
         if isinstance(taken, Opened):
             self.opened.append(taken)
@@ -309,35 +311,73 @@ class GoBetween:
     def _hand_on(self, sender: PeerId, to: PeerId, message: wire.RelayMessage) -> None:
         changed = self._change(self._translated(sender, to, message))
         if changed is not None:
-            self._relays[sender].send(to, changed, expires=2**40)
+            self._relays[sender].send(to, changed, key=self._keys[to], expires=2**50)
 
-    def _relay(self, server: LyingServer, mask_of: PeerId) -> SealedRelay:
-        return SealedRelay(
+    def _relay(self, server: LyingServer, mask_of: PeerId) -> Conversations:
+        return Conversations(
             identity=identity(self._masks[mask_of]),
             peer_id=mask_of,
             contacts=Contacts,
             send=lambda to, data: server.say(mask_of, to, json.loads(data)),
-            now=lambda: 0.0,
+            now=lambda: 0,
             rng=os.urandom,
         )
 
     def _translated(self, sender: PeerId, to: PeerId, message: wire.RelayMessage) -> wire.RelayMessage:
-        """Name the keys that the recipient knows, and the sessions and proposals that it saw."""
-        if not isinstance(message, wire.SessionProposal):
-            here = self._ids.get(message.session_id, message.session_id)
-            message = msgspec.structs.replace(message, session_id=here)
-        if isinstance(message, wire.SessionProposal):
-            keys = dict(zip(message.participants, message.public_keys, strict=True))
-            keys[sender], keys[to] = key_of(self._masks[sender]).hex(), self._keys[to]
-            proposed = session_id_of(key_of(self._masks[sender]), bytes.fromhex(message.salt))
-            self._ids |= {message.session_id: proposed, proposed: message.session_id}
-            changed = msgspec.structs.replace(message, public_keys=tuple(keys.values()), session_id=proposed)
-            self._hashes[proposal_hash(message).hex()] = proposal_hash(changed).hex()
-            self._hashes[proposal_hash(changed).hex()] = proposal_hash(message).hex()
-            return changed
-        if isinstance(message, wire.SessionResponse):
-            return msgspec.structs.replace(message, proposal=self._hashes.get(message.proposal, message.proposal))
-        return message
+        """Name the keys that the recipient knows, and the sessions and proposals that it saw; sign with the masks."""
+        mask = identity(self._masks[sender])
+        match message:
+            case wire.SessionProposal():
+                keys = {sender: mask.public_key, to: self._keys[to]}
+                roster = tuple(
+                    msgspec.structs.replace(one, public_key=keys.get(one.peer_id, one.public_key))
+                    for one in message.participants
+                )
+                proposed = agreement.session_id_of(mask.public_key, message.salt)
+                self._ids |= {message.session_id: proposed, proposed: message.session_id}
+                changed = msgspec.structs.replace(message, participants=roster, session_id=proposed)
+                here, there = agreement.proposal_hash(message), agreement.proposal_hash(changed)
+                self._hashes |= {here: there, there: here}
+                return changed
+            case wire.SessionResponse(accepted=True, nonce=nonce) if nonce is not None:
+                self._acceptances[nonce] = message
+                hashed = self._hashes.get(message.proposal, message.proposal)
+                fields = agreement.acceptance_fields(hashed, nonce, message.terms)
+                signature = mask.sign(tags.ACCEPTANCE, *fields)
+                session_id = self._ids.get(message.session_id, message.session_id)
+                return msgspec.structs.replace(message, session_id=session_id, proposal=hashed, signature=signature)
+            case wire.SessionStart():
+                return self._start(sender, message)
+            case wire.SessionResponse() | wire.SessionCancel():
+                return msgspec.structs.replace(
+                    message, session_id=self._ids.get(message.session_id, message.session_id)
+                )
+            case wire.Offer() | wire.Answer() | wire.IceCandidate():
+                mesh = self._ids.get(SessionId(message.mesh), SessionId(message.mesh))
+                return msgspec.structs.replace(message, mesh=mesh)
+            case _:
+                return message
+
+    def _start(self, sender: PeerId, start: wire.SessionStart) -> wire.SessionStart:
+        """Say who takes part with the acceptances that the recipient knows: its own, and the mask's."""
+        mask = identity(self._masks[sender])
+        hashed = self._hashes.get(start.proposal, start.proposal)
+        chosen = []
+        for one in start.chosen:
+            fields = agreement.acceptance_fields(hashed, one.nonce, one.terms)
+            known = self._acceptances.get(one.nonce)
+            signature = known.signature if known else mask.sign(tags.ACCEPTANCE, *fields)
+            assert signature is not None
+            chosen.append(msgspec.structs.replace(one, signature=signature))
+        mesh = self._ids.get(SessionId(start.mesh), SessionId(start.mesh))
+        return msgspec.structs.replace(
+            start,
+            session_id=self._ids.get(start.session_id, start.session_id),
+            proposal=hashed,
+            mesh=mesh,
+            chosen=tuple(chosen),
+            signature=mask.sign(tags.START, *agreement.start_fields(hashed, mesh, chosen)),
+        )
 
 
 def without_fingerprint(message: wire.RelayMessage) -> wire.RelayMessage:

@@ -4,17 +4,16 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 from unittest import mock
 
 import pytest
-from mpcnode.session.sealed_relay import Introduced, Opened, SealedRelay
-from mpcnode.session.timeouts import SessionTimeouts
 
 from mpcnode import node as node_module
 from mpcnode import status
+from mpcnode.commands import CreateWallet
+from mpcnode.consent.approval import Options
 from mpcnode.errors import MpcError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity
@@ -22,15 +21,17 @@ from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.memory import MemoryConnector, MemoryNetwork
-from mpcnode.node import CreateWallet, Node, NodeConfig
+from mpcnode.node import Node, NodeConfig
+from mpcnode.peers.conversation import Conversations, Introduced, Opened
+from mpcnode.session.services import SessionTimeouts
 from mpcnode.signaling import events
 from mpcnode.signaling.client import SignalingClient
-from mpcnode.types import PeerId
+from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wallet.store import list_wallets
 from mpcnode.wire.relay import RelayMessage
 from tests.helpers.filesystem import QuickFileSystem
-from tests.helpers.relays import identity
-from tests.helpers.sessions import STEADY
+from tests.helpers.identities import identity
+from tests.helpers.table import STEADY, Human
 
 T = TypeVar("T")
 EventT = TypeVar("EventT")
@@ -39,6 +40,7 @@ PASSPHRASE: Final = b"correct horse"
 QUICK: Final = KdfPolicy(8 << 20, 1)
 DEADLINE: Final = 20.0
 QUICKLY: Final = SessionTimeouts(introduce=5, negotiate=15, round=10, confirm=10, evidence=0.15, leave=3)
+_OPTIONS: Final = {"accept", "yes", "contacts_only"}
 WALLET: Final = CreateWallet(threshold=2, total=2, name="treasury")
 TREASURY3: Final = CreateWallet(threshold=2, total=3, name="treasury")
 
@@ -47,34 +49,6 @@ async def soon(work: Awaitable[T]) -> T:
     """Await ``work``; a test that waits longer is wrong."""
     async with asyncio.timeout(DEADLINE):
         return await work
-
-
-@dataclass
-class Human:
-    """The user of one node: says yes to everything, unless a test says otherwise."""
-
-    approves: Callable[[status.Proposed], Awaitable[bool]] | bool = True
-    finds_words: Callable[[status.SafetyWords], Awaitable[bool]] | bool = True
-    chooses: Callable[[tuple[status.PeerView, ...], int], tuple[str, ...]] = lambda peers, count: tuple(
-        peer.peer_id for peer in peers[:count]
-    )
-    asked: list[Any] = field(default_factory=list)
-
-    async def approve(self, proposal: status.Proposed) -> bool:
-        self.asked.append(proposal)
-        return self.approves if isinstance(self.approves, bool) else await self.approves(proposal)
-
-    async def confirm_words(self, words: status.SafetyWords) -> bool:
-        self.asked.append(words)
-        return self.finds_words if isinstance(self.finds_words, bool) else await self.finds_words(words)
-
-    async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
-        self.asked.append(candidates)
-        return cast("tuple[PeerId, ...]", self.chooses(candidates, count))
-
-    def was_asked(self, kind: type) -> int:
-        """How many questions of this kind there were."""
-        return sum(isinstance(question, kind) for question in self.asked)
 
 
 class Running:
@@ -205,7 +179,7 @@ class Nodes:
             "home": self.home(home or name),
             "server": self.url,
             "peer_id": PeerId(name),
-            "accept": "auto",
+            "options": Options(**{"accept": "auto", **{name: config.pop(name) for name in _OPTIONS & config.keys()}}),
             "loopback": True,
             "timeouts": QUICKLY,
             "mesh_timeouts": STEADY,
@@ -271,12 +245,12 @@ class Stranger:
             rng=random.Random(name).randbytes,
             on_event=self._on_event,
         )
-        self.relay = SealedRelay(
+        self.conversations = Conversations(
             identity=self.identity,
             peer_id=self.name,
             contacts=Contacts,
             send=self.client.relay,
-            now=lambda: 0.0,
+            now=lambda: 0,
             rng=random.Random(name).randbytes,
         )
 
@@ -294,8 +268,8 @@ class Stranger:
             await stranger.client.close()
             await task
 
-    def say(self, to: str, message: RelayMessage) -> None:
-        self.relay.send(PeerId(to), message, expires=2**40)
+    def say(self, to: str, message: RelayMessage, *, key: IdentityKey) -> None:
+        self.conversations.send(PeerId(to), message, key=key, expires=2**50)
 
     async def hears(self, kind: type[T], count: int = 1) -> T:
         """Wait for the ``count``-th sealed message of this kind."""
@@ -310,7 +284,7 @@ class Stranger:
 
     def _on_event(self, event: events.ClientEvent) -> None:
         if isinstance(event, events.Relayed):
-            taken = self.relay.receive(event.sender, event.data)
+            taken = self.conversations.receive(event.sender, event.data)
             if taken is not None:
                 self.heard.append(taken)
             self._news.set()

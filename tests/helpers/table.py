@@ -41,7 +41,7 @@ from mpcnode.session.catch_up import CatchUp
 from mpcnode.session.kinds.refresh import new_shares_of
 from mpcnode.session.services import Services, SessionTimeouts
 from mpcnode.session.sessions import Sessions
-from mpcnode.status import ErrorView, Event, Proposed, SafetyWords, SessionEnded, SignatureView, WalletView
+from mpcnode.status import ErrorView, Event, PeerView, Proposed, SafetyWords, SessionEnded, SignatureView, WalletView
 from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId, SuiteId, WalletId
 from mpcnode.wallet.secret import Share, WalletSecret
 from mpcnode.wallet.store import Wallets
@@ -123,6 +123,9 @@ class Human:
 
     approves: Callable[[Proposed], Awaitable[bool]] | bool = True
     finds_words: Callable[[SafetyWords], Awaitable[bool]] | bool = True
+    chooses: Callable[[tuple[PeerView, ...], int], tuple[str, ...]] = lambda peers, count: tuple(
+        peer.peer_id for peer in peers[:count]
+    )
     asked: list[Any] = field(default_factory=list)
 
     async def approve(self, proposal: Proposed) -> bool:
@@ -133,9 +136,9 @@ class Human:
         self.asked.append(words)
         return self.finds_words if isinstance(self.finds_words, bool) else await self.finds_words(words)
 
-    async def choose_peers(self, candidates: tuple[Any, ...], count: int) -> tuple[PeerId, ...]:
+    async def choose_peers(self, candidates: tuple[PeerView, ...], count: int) -> tuple[PeerId, ...]:
         self.asked.append(candidates)
-        return tuple(PeerId(peer.peer_id) for peer in candidates[:count])
+        return cast("tuple[PeerId, ...]", self.chooses(candidates, count))
 
     def was_asked(self, kind: type) -> int:
         """How many questions of this kind there were."""
@@ -426,7 +429,7 @@ class Table:
         pool = Pool(
             local,
             negotiate=lambda sender, key, message: self.hand(seat, Opened(sender, key, message, by_mesh=True)),
-            lost=lambda peers: seat.agenda.lost(peers),
+            lost=lambda peers: seat.agenda.lost(peers),  # noqa: PLW0108 -- its seat is made after it
             idle=self.warm,
             make=make,
         )
@@ -437,9 +440,7 @@ class Table:
             room=Room(name),
             pool=pool,
             wallets=wallets,
-            trusts=Trusts(
-                cast("Home", home), peer_id=name, public_key=key_of(name), introduced=conversations.key_of
-            ),
+            trusts=Trusts(cast("Home", home), peer_id=name, public_key=key_of(name), introduced=conversations.key_of),
             journal=cast("Journal", journal),
             claims=claims,
             policy_of=lambda _wallet: seat.policy,
