@@ -101,7 +101,7 @@ def _inside(end: _Node, data: bytes) -> Json:
     return {"ephemeral": end.person.identity.ephemerals[message.body]}
 
 
-def _gives(taken: Introduced | Opened | None) -> str:
+def _gives(taken: object) -> str:
     match taken:
         case Introduced():
             return "introduced"
