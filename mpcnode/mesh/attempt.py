@@ -21,7 +21,6 @@ class AttemptEvents:
         described: this side's description is made.
         opened: the channel carries frames.
         received: a frame came, never before ``opened``.
-        drained: the link has room again.
         lost: the link failed or broke.
         unusable: the other side's description cannot be used.
         violated: the other side did on the link what no honest node does.
@@ -30,7 +29,6 @@ class AttemptEvents:
     described: Callable[[int, str], None]
     opened: Callable[[int], None]
     received: Callable[[int, bytes], None]
-    drained: Callable[[int], None]
     lost: Callable[[int, str], None]
     unusable: Callable[[int, str], None]
     violated: Callable[[int, str], None]
@@ -71,11 +69,6 @@ class Attempt:
         """Send one frame; it is dropped once the link is broken."""
         if self._live:
             self._link.send(frame)
-
-    @property
-    def buffered(self) -> int:
-        """How many bytes wait in the link."""
-        return self._link.buffered
 
     @property
     def fingerprints(self) -> Fingerprints:
@@ -126,11 +119,6 @@ class Attempt:
             self._held.append(data)
         else:
             self.violated("it sends on a channel that is not open")
-
-    def drained(self) -> None:
-        """Report that the link has room again."""
-        if self._live:
-            self._events.drained(self.number)
 
     def closed(self, reason: str) -> None:
         """Report, once, that the link broke."""

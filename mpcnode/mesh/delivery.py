@@ -5,10 +5,14 @@ No I/O. PROTOCOL, Messages on a link, has the same rules, and the limits.
 *Numbers.* Each direction counts its messages from 1 in the order in which they begin on the channel; the number is the
 ``msg_id``. An ``ack`` has none and is never said again.
 
-*Long and short.* A message that does not fit one frame is sent in pieces, one long message at a time, and only as fast
-as the link takes them (``WINDOW``). A short message goes between the pieces: it waits for a window, never for the rest
-of a long message. Messages of one session keep their order all the same: a short one waits here for a long one of its
-own session. Pings, acknowledgements and aborts wait for nothing.
+*Long and short.* A message that does not fit one frame is sent in pieces, one long message at a time. A short message
+goes between the pieces. Messages of one session keep their order all the same: a short one waits here for a long one
+of its own session. Pings, acknowledgements and aborts wait for nothing.
+
+*Flow control.* At most ``framing.WINDOW`` pieces are on their way; the other side reports the pieces it took. So a
+short message waits behind a window and never behind the rest of a long message, what the data channel buffers is
+bounded, and so is what SCTP has in flight: aiortc heeds neither its peer's window nor the size of the sockets' buffers,
+and a burst that overflows them costs it seconds.
 
 *Acknowledgements.* A ``ping`` is acknowledged at once. The ``ack`` of number k says that k was taken and everything
 whose last frame was sent before k's, because the channel is reliable and ordered. What must be heard is followed by a
@@ -20,7 +24,7 @@ long one of another session: where both were sent, and not acknowledged, when th
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,8 +35,6 @@ from mpcnode.wire.peer import Abort, Ack, PeerMessage, Ping
 
 MAX_UNACKED: Final = 33_554_432
 """How many bytes are kept for a peer, sent or not, until it acknowledges them: seven of the longest messages."""
-WINDOW: Final = 65_536
-"""How many bytes of a long message may wait in the link: what a short message waits behind."""
 
 _ROOM_FOR_NUMBER: Final = 16
 """A message so much shorter than a frame fits one whatever its number is."""
@@ -88,8 +90,11 @@ class Outgoing:
         self._kept: dict[int, _Kept] = {}
         self._due: deque[_Kept] = deque()
         """What has a number and did not begin on the present channel."""
-        self._acks: deque[bytes] = deque()
+        self._replies: deque[bytes] = deque()
+        """Acknowledgements and reports, which have no number."""
         self._under_way: tuple[_Kept, deque[bytes]] | None = None
+        self._pieces_sent = self._pieces_taken = 0
+        """On the present channel."""
 
     def send(self, message: PeerMessage, now: float, *, heard: bool = False) -> None:
         """Take ``message``, to be given out by ``frames``.
@@ -112,7 +117,21 @@ class Outgoing:
 
     def acknowledge(self, number: int) -> None:
         """Have the peer's message of this number acknowledged."""
-        self._acks.append(wire.encode(Ack(number)))
+        self._replies.append(wire.encode(Ack(number)))
+
+    def report(self, pieces: int) -> None:
+        """Have it reported how many of the peer's pieces were taken on the present channel."""
+        self._replies.append(framing.report(pieces))
+
+    def reported(self, pieces: int) -> None:
+        """The peer took so many pieces on the present channel.
+
+        Raises:
+            DecodeError: so many were not sent, or it reported more before.
+        """
+        if not self._pieces_taken <= pieces <= self._pieces_sent:
+            raise DecodeError("a report of pieces that were not sent")
+        self._pieces_taken = pieces
 
     def acknowledged(self, number: int, now: float) -> None:
         """The peer took message ``number`` and whatever was sent before it.
@@ -134,25 +153,21 @@ class Outgoing:
     def new_channel(self) -> None:
         """Go over to a new channel: what was not acknowledged begins again."""
         self._sent = 0
-        self._acks.clear()
+        self._replies.clear()
         self._under_way = None
+        self._pieces_sent = self._pieces_taken = 0
         for kept in self._kept.values():
             kept.sent = 0
             kept.asked_at = None  # the time to the acknowledgement would say nothing about the way there
         self._due = deque(self._kept.values())  # a dict keeps its order, here that of the numbers
         self.ask = any(kept.heard for kept in self._due)
 
-    def frames(self, buffered: Callable[[], int], now: float) -> Iterator[bytes]:
-        """Give what is to be sent now: every short message, and pieces of a long one while the link has room.
-
-        Args:
-            buffered: says how many bytes wait in the link, those of the frames given here included.
-            now: the time.
-        """
+    def frames(self, now: float) -> Iterator[bytes]:
+        """Give what is to be sent now: every short message, and pieces of a long one while there is room for them."""
         while True:
-            yield from self._acks
-            self._acks.clear()
-            room = buffered() < WINDOW
+            while self._replies:
+                yield self._replies.popleft()
+            room = self._pieces_sent - self._pieces_taken < framing.WINDOW
             if not self._due and room:
                 self._admit(now, long=True)
             if self._due and self._may_begin(self._due[0], room=room):
@@ -212,10 +227,12 @@ class Outgoing:
             self._complete(kept)
             return frames[0]
         self._under_way = kept, deque(frames[1:])
+        self._pieces_sent += 1
         return frames[0]
 
     def _next(self, kept: _Kept, pieces: deque[bytes]) -> bytes:
         frame = pieces.popleft()
+        self._pieces_sent += 1
         if not pieces:
             self._under_way = None
             self._complete(kept)
@@ -245,6 +262,8 @@ class Incoming:
 
     def __init__(self) -> None:
         self._joiner = framing.Joiner()
+        self.pieces = 0
+        """How many pieces were taken on the present channel."""
         self._highest = 0
         """The highest number taken."""
         self._missing: int | None = None
@@ -257,7 +276,7 @@ class Incoming:
     def new_channel(self) -> None:
         """Go over to a new channel: half of a message is worth nothing."""
         self._joiner = framing.Joiner()
-        self._last = self._before = 0
+        self.pieces = self._last = self._before = 0
 
     def feed(self, frame: bytes) -> bytes | None:
         """Take a frame; give the message that it completes.
@@ -269,6 +288,8 @@ class Incoming:
         data = self._joiner.feed(frame)
         if self._joiner.under_way and not under_way:
             self._before = self._last
+        if data is not frame:
+            self.pieces += 1
         return data
 
     def is_new(self, number: int, *, long: bool) -> bool:
@@ -320,7 +341,14 @@ class Delivery:
         Raises:
             DecodeError: it is no frame, completes no message, or one that cannot come now.
         """
+        pieces = framing.read_report(frame)
+        if pieces is not None:
+            self.outgoing.reported(pieces)
+            return Taken()
+        before = self.incoming.pieces
         data = self.incoming.feed(frame)
+        if self.incoming.pieces != before and self.incoming.pieces % framing.REPORT_AFTER == 0:
+            self.outgoing.report(self.incoming.pieces)
         if data is None:
             return Taken()
         message, number = wire.decode(data)

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Final
 
 from mpcnode.errors import DecodeError
-from mpcnode.mesh.transport import LOW_WATER, Fingerprints, IceCandidate, LinkEvents
+from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
 from mpcnode.types import PeerId
 
 _PREFIX: Final = "memory "
@@ -93,7 +93,6 @@ class _Line:
     """One direction of a link, which carries so many bytes in a second."""
 
     def __init__(self, rate: float | None) -> None:
-        self.buffered = 0
         self._rate = rate
         self._free_at = 0.0
 
@@ -101,14 +100,8 @@ class _Line:
         """Take a frame; say in how many seconds it has left."""
         if self._rate is None:
             return 0.0
-        self.buffered += size
         self._free_at = max(self._free_at, now) + size / self._rate
         return self._free_at - now
-
-    def left(self, size: int) -> bool:
-        """Let a frame go; say whether little is left because of it."""
-        before, self.buffered = self.buffered, self.buffered - size
-        return before > LOW_WATER >= self.buffered
 
 
 class MemoryLink:
@@ -140,11 +133,6 @@ class MemoryLink:
         """Where it goes."""
         return "inside one process"
 
-    @property
-    def buffered(self) -> int:
-        """How many bytes wait for a line that is too slow for them."""
-        return self._line.buffered
-
     async def offer(self) -> str:
         """Make the offer."""
         await asyncio.sleep(0)
@@ -175,13 +163,7 @@ class MemoryLink:
         if other is None or self._closed or self.dead:
             return
         wait = self._line.take(len(data), asyncio.get_running_loop().time())
-        if wait:
-            self.later(lambda: self._left(len(data)), wait)
         other.later(lambda: other._events.received(data), wait)  # noqa: SLF001 (the other end of the same link)
-
-    def _left(self, size: int) -> None:
-        if self._line.left(size):
-            self._events.drained()
 
     async def close(self) -> None:
         """Close; what is under way is lost, and the other end hears of it unless the link is dead."""

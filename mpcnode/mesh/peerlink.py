@@ -194,7 +194,6 @@ class PeerLink:
             described=self._described,
             opened=self._opened,
             received=self._received,
-            drained=lambda _number: self._push(),
             lost=self._lost,
             unusable=self._unusable,
             violated=self._violated,
@@ -297,13 +296,12 @@ class PeerLink:
             self._host.taken(self.ends.peer, taken.message)
 
     def _push(self) -> None:
-        """Give the link what there is to send and it has room for."""
+        """Give the link what there is to send now."""
         if self._attempt is None or not self.verified:
             return
         outgoing = self.delivery.outgoing
-        attempt = self._attempt
-        for frame in outgoing.frames(lambda: attempt.buffered, self._host.now()):
-            attempt.send(frame)
+        for frame in outgoing.frames(self._host.now()):
+            self._attempt.send(frame)
         if outgoing.ask and self._asking is None:
             # One ping for all that is said in this turn of the loop.
             self._asking = asyncio.get_running_loop().call_soon(self._ask)

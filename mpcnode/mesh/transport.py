@@ -7,7 +7,7 @@ and tells what happened through its ``LinkEvents``. The mesh alone decides when 
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import relay
@@ -70,10 +70,6 @@ def from_relay(message: relay.Signal) -> Signal:
             return IceCandidate(message.candidate, message.sdp_mid, message.sdp_mline_index, message.attempt)
 
 
-LOW_WATER: Final = 32_768
-"""A link with no more bytes than these waiting to leave it is drained."""
-
-
 class LinkState(enum.Enum):
     """How far one link is, for progress and logs."""
 
@@ -115,9 +111,6 @@ class LinkEvents(Protocol):
     def received(self, data: bytes) -> None:
         """One data-channel message came."""
 
-    def drained(self) -> None:
-        """``Link.buffered`` has fallen to ``LOW_WATER`` or below."""
-
     def closed(self, reason: str) -> None:
         """The link will never carry anything again; ``reason`` is our own words."""
 
@@ -138,10 +131,6 @@ class Link(Protocol):
     @property
     def route(self) -> str:
         """What was tried and found, in our own words, for the hint of an error."""
-
-    @property
-    def buffered(self) -> int:
-        """How many bytes were given to ``send`` and have not left this side; 0 where the link keeps nothing."""
 
     async def offer(self) -> str:
         """Make the offer of this side."""

@@ -30,7 +30,7 @@ from aiortc import (
     RTCSctpTransport,
 )
 
-from mpcnode.mesh.transport import LOW_WATER, Fingerprints, IceCandidate, LinkEvents
+from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
 from mpcnode.wire.framing import FRAME_SIZE
 from mpcnode.wire.signaling import IceServer
 
@@ -146,11 +146,6 @@ class WebRtcLink:
         if read is not None:
             await self._stack.ice.addRemoteCandidate(_to_aiortc(read))
 
-    @property
-    def buffered(self) -> int:
-        """How many bytes the data channel has not given to SCTP yet."""
-        return self._stack.channel.bufferedAmount if self._stack is not None else 0
-
     def send(self, data: bytes) -> None:
         """Send a frame: JSON as text, as browsers do; a piece of a longer message as bytes."""
         stack = self._stack
@@ -184,8 +179,6 @@ class WebRtcLink:
         self._stack = _Stack(gatherer, ice, dtls, sctp, channel)
         channel.on("open", self._opened)
         channel.on("message", self._received)
-        channel.bufferedAmountLowThreshold = LOW_WATER
-        channel.on("bufferedamountlow", self._drained)
         channel.on("close", lambda: self._lost("the data channel was closed"))
         dtls.on("statechange", self._dtls_changed)
         # Interrupted, the library would leave its sockets and its questions to ICE servers behind; it ends by itself.
@@ -248,9 +241,6 @@ class WebRtcLink:
     def _received(self, data: bytes | str) -> None:
         asyncio.get_running_loop().call_soon(self._tell_received, data.encode() if isinstance(data, str) else data)
 
-    def _drained(self) -> None:
-        asyncio.get_running_loop().call_soon(self._tell_drained)
-
     def _lost(self, reason: str) -> None:
         asyncio.get_running_loop().call_soon(self._tell_closed, reason)
 
@@ -272,10 +262,6 @@ class WebRtcLink:
             self._events.violated("it sends a message above the size agreed on")
         else:
             self._events.received(data)
-
-    def _tell_drained(self) -> None:
-        if self._events is not None:
-            self._events.drained()
 
     def _tell_closed(self, reason: str) -> None:
         if self._events is not None:

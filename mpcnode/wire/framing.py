@@ -5,6 +5,9 @@ A message that fits goes as it is: JSON, so its first byte is ``{``. A longer on
 exactly ``FRAME_SIZE`` long, so that a message has one encoding. The channel is reliable and ordered. A message that
 fits may come between the pieces of a longer one; the pieces of two messages never mix, so one partial message is all a
 receiver ever holds.
+
+After every ``REPORT_AFTER`` pieces the receiver reports ``0x03 || number of pieces it took on this channel (4 bytes,
+big-endian)``, and a sender has at most ``WINDOW`` pieces on their way that were not reported.
 """
 
 from typing import Final
@@ -16,8 +19,13 @@ FRAME_SIZE: Final = 16_384
 MAX_MESSAGE: Final = 4_202_496
 """The longest message: 2 MiB of round data in hexadecimal, and 8 KiB for all that stands around it."""
 
+WINDOW: Final = 6
+"""How many pieces may be on their way; the system's usual buffer of a socket, 208 KiB, has room for them."""
+REPORT_AFTER: Final = 3
+
 _FIRST: Final = 0x01
 _NEXT: Final = 0x02
+_REPORT: Final = 0x03
 _OPENING: Final = ord("{")
 _FIRST_HEADER: Final = 5
 
@@ -40,6 +48,18 @@ def split(message: bytes) -> list[bytes]:
     step = FRAME_SIZE - 1
     frames += [bytes([_NEXT]) + message[start : start + step] for start in range(taken, len(message), step)]
     return frames
+
+
+def report(pieces: int) -> bytes:
+    """Say how many pieces were taken on the present channel."""
+    return bytes([_REPORT]) + pieces.to_bytes(4, "big")
+
+
+def read_report(frame: bytes) -> int | None:
+    """Read how many pieces the other side took; None where the frame is not a report."""
+    if len(frame) != _FIRST_HEADER or frame[0] != _REPORT:
+        return None
+    return int.from_bytes(frame[1:], "big")
 
 
 class Joiner:

@@ -1,6 +1,7 @@
 import random
 from collections import deque
 from itertools import islice
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from mpcnode.errors import DecodeError
 from mpcnode.mesh import delivery
-from mpcnode.mesh.delivery import WINDOW, Delivery, Taken
+from mpcnode.mesh.delivery import Delivery, Taken
 from mpcnode.types import PeerId, SessionId, SuiteId
+from mpcnode.wire import framing
 from mpcnode.wire import peer as wire
 from mpcnode.wire.fields import MAX_DATA_BYTES
 from mpcnode.wire.framing import FRAME_SIZE, MAX_MESSAGE, split
@@ -36,7 +38,15 @@ def say(one: Delivery, message: PeerMessage, *, heard: bool = False, now: float 
 
 
 def frames(one: Delivery, now: float = 0.0) -> list[bytes]:
-    return list(one.outgoing.frames(lambda: 0, now))
+    """Give all frames there are, as if all pieces had been reported."""
+    with patch.object(framing, "WINDOW", 1_000_000):
+        return list(one.outgoing.frames(now))
+
+
+def short_ones(one: Delivery) -> list[bytes]:
+    """Give the frames that do not wait for a report."""
+    with patch.object(framing, "WINDOW", 0):
+        return list(one.outgoing.frames(0.0))
 
 
 def hear(other: Delivery, said: list[bytes], now: float = 0.0) -> list[PeerMessage]:
@@ -138,13 +148,11 @@ def test_a_ping_that_is_said_again_is_acknowledged_again() -> None:
 
 def test_a_long_message_waits_for_room_and_a_short_one_does_not_wait_for_it() -> None:
     one, other = Delivery(), Delivery()
-    buffered = WINDOW - 1
     one.outgoing.send(long(1), 0.0)
-    first = list(islice(one.outgoing.frames(lambda: buffered, 0.0), 1))
-    buffered = WINDOW
+    first = list(islice(one.outgoing.frames(0.0), 1))
     one.outgoing.send(short(2, OTHER), 0.0)
     one.outgoing.send(Ping(), 0.0)
-    between = list(one.outgoing.frames(lambda: buffered, 0.0))
+    between = short_ones(one)
     assert numbers(between) == [2, 3]
     assert hear(other, [*first, *between]) == [short(2, OTHER)]
     assert frames(other) == [wire.encode(Ack(3))]
@@ -155,9 +163,9 @@ def test_a_long_message_waits_for_room_and_a_short_one_does_not_wait_for_it() ->
 def test_without_room_nothing_long_begins() -> None:
     one = Delivery()
     one.outgoing.send(long(1), 0.0)
-    assert list(one.outgoing.frames(lambda: WINDOW, 0.0)) == []
+    assert short_ones(one) == []
     one.outgoing.send(short(2, OTHER), 0.0)
-    assert numbers(list(one.outgoing.frames(lambda: WINDOW, 0.0))) == [1]
+    assert numbers(short_ones(one)) == [1]
     assert len(frames(one)) == 3
 
 
@@ -177,9 +185,9 @@ def test_a_short_message_waits_for_the_long_ones_of_its_own_session_alone() -> N
 def test_nobody_waits_long_to_hear_that_a_session_ends(message: PeerMessage) -> None:
     one, other = Delivery(), Delivery()
     one.outgoing.send(long(1), 0.0)
-    started = [next(one.outgoing.frames(lambda: 0, 0.0))]
+    started = [next(one.outgoing.frames(0.0))]
     one.outgoing.send(message, 0.0)
-    (after,) = one.outgoing.frames(lambda: WINDOW, 0.0)
+    (after,) = short_ones(one)
     hear(other, started)
     assert wire.decode(after) == (message, 2)
     assert hear(other, [after]) == ([] if isinstance(message, Ping) else [message])
@@ -189,9 +197,9 @@ def test_nobody_waits_long_to_hear_that_a_session_ends(message: PeerMessage) -> 
 def test_an_acknowledgement_does_not_cover_a_long_message_under_way() -> None:
     one, other = Delivery(), Delivery()
     one.outgoing.send(long(1), 0.0, heard=True)
-    first = next(one.outgoing.frames(lambda: 0, 0.0))
+    first = next(one.outgoing.frames(0.0))
     one.outgoing.send(Ping(), 0.0)
-    (ping,) = one.outgoing.frames(lambda: WINDOW, 0.0)
+    (ping,) = short_ones(one)
     hear(other, [first, ping])
     hear(one, frames(other))
     assert unheard(one) == (True, True)
@@ -206,9 +214,9 @@ def test_an_acknowledgement_does_not_cover_a_long_message_under_way() -> None:
 def test_a_long_message_that_a_channel_took_down_begins_again_from_its_first_piece() -> None:
     one, other = Delivery(), Delivery()
     one.outgoing.send(long(1), 0.0)
-    first = next(one.outgoing.frames(lambda: 0, 0.0))
+    first = next(one.outgoing.frames(0.0))
     one.outgoing.send(short(2, OTHER), 0.0)
-    (between,) = one.outgoing.frames(lambda: WINDOW, 0.0)
+    (between,) = short_ones(one)
     assert hear(other, [first, between]) == [short(2, OTHER)]
     one.new_channel()
     other.new_channel()
@@ -223,6 +231,74 @@ def test_a_long_message_that_was_taken_and_not_acknowledged_is_dropped_when_it_c
     one.new_channel()
     other.new_channel()
     assert hear(other, [*frames(one), *say(one, short(2))]) == [short(2)]
+
+
+def test_so_many_pieces_are_on_their_way_and_a_report_lets_the_next_go() -> None:
+    one, other = Delivery(), Delivery()
+    message = digest(bytes(100_000))
+    one.outgoing.send(message, 0.0)
+    said = list(one.outgoing.frames(0.0))
+    assert len(said) == framing.WINDOW
+    assert hear(other, said[: framing.REPORT_AFTER - 1]) == []
+    assert list(other.outgoing.frames(0.0)) == []
+    hear(other, said[framing.REPORT_AFTER - 1 :])
+    reports = list(other.outgoing.frames(0.0))
+    assert reports == [framing.report(3), framing.report(6)]
+    one.receive(reports[0], 0.0)
+    more = list(one.outgoing.frames(0.0))
+    assert len(more) == framing.REPORT_AFTER
+    one.receive(reports[1], 0.0)
+    more += one.outgoing.frames(0.0)
+    heard = hear(other, more)
+    assert [*heard, *hear(other, rest(one, other))] == [message]
+
+
+def rest(one: Delivery, other: Delivery) -> list[bytes]:
+    """Have what is reported, once, let the rest go."""
+    for report in other.outgoing.frames(0.0):
+        one.receive(report, 0.0)
+    return list(one.outgoing.frames(0.0))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_pieces_too_few_for_a_report_leave_room_for_the_next_message(count: int) -> None:
+    one, other = Delivery(), Delivery()
+    heard: list[PeerMessage] = []
+    for number in range(10):
+        one.outgoing.send(digest(bytes([number]) * (8_000 * count + 500)), 0.0)
+    while said := list(one.outgoing.frames(0.0)):
+        heard += hear(other, said)
+        hear(one, list(other.outgoing.frames(0.0)))
+    assert len(heard) == 10
+
+
+def test_a_new_channel_begins_with_nothing_on_its_way() -> None:
+    one, other = Delivery(), Delivery()
+    one.outgoing.send(digest(bytes(100_000)), 0.0)
+    hear(other, list(one.outgoing.frames(0.0)))
+    list(other.outgoing.frames(0.0))
+    one.new_channel()
+    other.new_channel()
+    said = list(one.outgoing.frames(0.0))
+    assert len(said) == framing.WINDOW
+    hear(other, said)
+    assert list(other.outgoing.frames(0.0)) == [framing.report(3), framing.report(6)]
+
+
+@pytest.mark.parametrize("reported", [[7], [3, 2], [2**32 - 1]])
+def test_a_report_of_what_was_not_sent_is_refused(reported: list[int]) -> None:
+    one = Delivery()
+    one.outgoing.send(digest(bytes(100_000)), 0.0)
+    list(one.outgoing.frames(0.0))
+    refused(one, *(framing.report(pieces) for pieces in reported))
+
+
+def test_a_report_of_another_length_is_refused() -> None:
+    one = Delivery()
+    one.outgoing.send(digest(bytes(100_000)), 0.0)
+    list(one.outgoing.frames(0.0))
+    for frame in (framing.report(3)[:-1], framing.report(3) + b"x"):
+        refused(one, frame)
 
 
 def test_two_long_messages_never_mix() -> None:
@@ -272,7 +348,7 @@ def test_whatever_channels_break_everything_comes_once_and_in_the_order_of_its_s
     while len(sent) < 12 or len(received) < len(sent) or one.outgoing.unacked:
         steps += 1
         assert steps < 20_000
-        match order.choice(["send", "break", "forth", "forth", "forth", "forth", "back", "room", "room"]):
+        match order.choice(["send", "break", "forth", "forth", "forth", "forth", "back", "back", "frames", "frames"]):
             case "send" if len(sent) < 12:
                 make = long if order.random() < 0.4 else short
                 sent.append(make(len(sent), order.choice([SESSION, OTHER])))
@@ -282,11 +358,11 @@ def test_whatever_channels_break_everything_comes_once_and_in_the_order_of_its_s
                 other.new_channel()
                 forth.clear()
                 back.clear()
-            case "room":
-                # The link has room for one frame more.
-                forth.extend(islice(one.outgoing.frames(lambda: 0, 0.0), 1))
-                forth.extend(one.outgoing.frames(lambda: WINDOW, 0.0))
-                back.extend(frames(other))
+            case "frames":
+                # One frame, then the short ones, so that everything comes between everything.
+                forth.extend(islice(one.outgoing.frames(0.0), 1))
+                forth.extend(short_ones(one))
+                back.extend(other.outgoing.frames(0.0))
             case "forth" if forth:
                 taken = other.receive(forth.popleft(), 0.0)
                 received += [taken.message] if taken.message else []
@@ -383,7 +459,7 @@ def test_an_acknowledgement_of_what_was_never_sent_is_refused(number: int) -> No
 def test_an_acknowledgement_of_what_is_not_wholly_sent_is_refused() -> None:
     one = Delivery()
     one.outgoing.send(long(1), 0.0)
-    next(one.outgoing.frames(lambda: 0, 0.0))
+    next(one.outgoing.frames(0.0))
     refused(one, wire.encode(Ack(1)))
 
 

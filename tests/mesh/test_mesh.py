@@ -143,7 +143,7 @@ async def test_the_longest_messages_cross_in_both_directions() -> None:
 
 async def test_on_a_slow_line_a_short_message_overtakes_a_long_one_and_no_heartbeat_is_missed() -> None:
     """The long message takes four times as long as after which a peer is called dead."""
-    size, network = 100_000, MemoryNetwork(rate=200_000 / (4 * FAST.dead))
+    size, network = 200_000, MemoryNetwork(rate=400_000 / (4 * FAST.dead))
     async with meshes([ONE, TWO], network.connector, timeouts=replace(FAST, quiet=0.45)) as made:
         await made.open()
         made[ONE].send(TWO, digest(bytes(size)))

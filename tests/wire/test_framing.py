@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpcnode.errors import DecodeError
-from mpcnode.wire.framing import FRAME_SIZE, MAX_MESSAGE, Joiner, split
+from mpcnode.wire.framing import FRAME_SIZE, MAX_MESSAGE, REPORT_AFTER, WINDOW, Joiner, read_report, report, split
 
 
 def message(length: int) -> bytes:
@@ -68,6 +68,22 @@ def test_a_short_message_may_come_between_the_pieces_of_a_long_one() -> None:
             heard.append(joiner.feed(b"{}"))
     assert heard == [None, b"{}", None, b"{}", long]
     assert not joiner.under_way
+
+
+@pytest.mark.parametrize("pieces", [0, 3, 2**32 - 1])
+def test_a_report_is_read_as_it_was_written(pieces: int) -> None:
+    assert len(report(pieces)) == 5
+    assert read_report(report(pieces)) == pieces
+
+
+@pytest.mark.parametrize("frame", [b"", b"\x03", b"\x03\0\0\0", b"\x03\0\0\0\0\0", b"\x02\0\0\0\3", b"{abc}"])
+def test_what_is_not_a_report_is_not_read_as_one(frame: bytes) -> None:
+    assert read_report(frame) is None
+
+
+def test_reports_come_before_the_window_is_full() -> None:
+    """However many pieces of it are left to a report that has not come."""
+    assert WINDOW - (REPORT_AFTER - 1) > REPORT_AFTER
 
 
 FIRST, MIDDLE, LAST = split(message(2 * FRAME_SIZE + 100))
