@@ -10,26 +10,28 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from mpcnode.commands import DEFAULT_SUITES
 from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import Rng, Scalar
 from mpcnode.crypto.polynomial import Polynomial
-from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.faults.model import Cheat
 from mpcnode.faults.stand_in import put_in_place_of
 from mpcnode.mesh.mesh import Mesh
-from mpcnode.mesh.transport import LinkChange, Local
 from mpcnode.protocols.descriptor import AGREED_SIZE, context
 from mpcnode.protocols.frost import pedpop
 from mpcnode.protocols.frost.broadcast import Promise, digest_of, echo_of, promise
 from mpcnode.protocols.frost.packages import Round1Package
-from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId, SuiteId
+from mpcnode.types import Identifier, PeerId, SessionId, SuiteId
+from mpcnode.wire.framing import FRAME_SIZE
 from mpcnode.wire.peer import PeerMessage, RoundMessage
 
 Commit = Callable[[AnyCiphersuite, Identifier, int, Rng], tuple[Polynomial[Any, Any], Round1Package]]
 
-_OTHER_SESSION: Final = SessionId(bytes.fromhex("0f" * 16))
-_LONG: Final = bytes(900_000)
+_OTHER_SESSION: Final = SessionId(b"\x0f" * 16)
+_LONG: Final = b"\x01" + (5_000_000).to_bytes(4, "big") + b"{" * (FRAME_SIZE - 5)
+"""The first piece of what would be five megabytes."""
 _SIGNING: Final = frozenset({"nonces", "nonce_list", "signature_share"})
+_FIRST_ROUNDS: Final = frozenset({"digest", "nonces"})
 _commit: Final = pedpop.commit
 _deal: Final = pedpop.deal
 
@@ -134,99 +136,102 @@ class _CheatingMesh(Mesh):
 
     liar: ClassVar[_Liar]
 
-    def __init__(
-        self,
-        local: Local,
-        mesh_id: SessionId,
-        roster: Mapping[PeerId, IdentityKey],
-        on_link: Callable[[LinkChange], None] = lambda _change: None,
-    ) -> None:
-        super().__init__(local, mesh_id, roster, on_link)
-        self._sign = local.sign
-        # In a new wallet, whose shares are what is lied about, participants are numbered in the order of their names.
-        self._names: list[PeerId] = sorted(roster)
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 -- as Mesh has them
+        super().__init__(*arguments, **named)
+        self._names: list[PeerId] = sorted([*self._links, self.peer_id])
         self._me = self._identifier(self.peer_id)
         victim = self.liar.cheat.to
         self.liar.victim = None if victim is None else self._identifier(PeerId(victim))
         self._heard: list[tuple[PeerId, RoundMessage]] = []
-        self._waiting_to_repeat: list[PeerId] = []
+        self._waiting_to_repeat: list[tuple[PeerId, RoundMessage]] = []
+        self._agreed = b""
 
     def send(self, to: PeerId, message: PeerMessage, *, heard: bool = False) -> None:
         """Send it, or the lie."""
         cheat = self.liar.cheat
         if cheat.to not in {None, to} or not isinstance(message, RoundMessage):
             super().send(to, message, heard=heard)
-        elif cheat.how == "early" and message.round == _first_of(cheat.message):
+        elif cheat.how == "early" and message.round in _FIRST_ROUNDS and _is_before(message.round, cheat.message):
             super().send(to, _made_up(cheat.message, message))
-            super().send(to, message)
+            super().send(to, message, heard=heard)
         elif cheat.how == "two-faced" and message.round in {"digest", "commitment"}:
             super().send(to, self._other_face(message), heard=heard)
         elif message.round == cheat.message:
-            self._lie(to, message)
+            self._lie(to, message, heard=heard)
         else:
             super().send(to, message, heard=heard)
+
+    def broadcast(self, message: PeerMessage, *, heard: bool = False) -> None:
+        """Send it to everybody, one by one: not everybody is lied to."""
+        for name in self._names:
+            if name != self.peer_id:
+                self.send(name, message, heard=heard)
 
     async def receive(self) -> tuple[PeerId, PeerMessage]:
         """Receive, and remember what is to be repeated."""
         sender, message = await super().receive()
         if isinstance(message, RoundMessage):
             self._heard.append((sender, message))
-            if message.round == self.liar.cheat.message:
-                for to in self._waiting_to_repeat:
-                    super().send(to, message)
-                self._waiting_to_repeat.clear()
+            waiting, self._waiting_to_repeat = self._waiting_to_repeat, []
+            for to, instead in waiting:
+                self._repeat(to, instead)
         return sender, message
 
-    def _lie(self, to: PeerId, message: RoundMessage) -> None:
+    def _lie(self, to: PeerId, message: RoundMessage, *, heard: bool) -> None:
         match self.liar.cheat.how:
             case "flip":
-                super().send(to, msgspec.structs.replace(message, data=_flipped(message.data)))
+                super().send(to, _flip(message), heard=heard)
             case "twice":
-                super().send(to, message)
+                super().send(to, message, heard=heard)
                 super().send(to, message)
             case "other-session":
                 super().send(to, msgspec.structs.replace(message, session_id=_OTHER_SESSION))
-            case "900-kilobytes":
-                super().send(to, msgspec.structs.replace(message, data=_LONG))
+            case "five-megabytes":
+                self._send_long(to)
             case "another's":
                 self._repeat(to, message)
             case "never":
                 pass
             case _:
-                super().send(to, message)
+                super().send(to, message, heard=heard)
 
     def _repeat(self, to: PeerId, instead: RoundMessage) -> None:
         """Say what another said in this session, or will have said."""
-        for _, heard in self._heard:
-            if (heard.round, heard.session_id) == (instead.round, instead.session_id):
-                super().send(to, heard)
+        for _, said in self._heard:
+            if (said.round, said.session_id, said.lane) == (instead.round, instead.session_id, instead.lane):
+                super().send(to, said)
                 return
-        self._waiting_to_repeat.append(to)
+        self._waiting_to_repeat.append((to, instead))
+
+    def _send_long(self, to: PeerId) -> None:
+        # Our own framing does not make it, so it goes past that.
+        attempt = self._links[to]._attempt  # noqa: SLF001 -- see above
+        if attempt is not None:
+            attempt.send(_LONG)
 
     def _identifier(self, name: PeerId) -> Identifier:
         return Identifier(self._names.index(name) + 1)
 
-    def _other_face(self, message: RoundMessage) -> RoundMessage:
+    def _other_face(self, message: RoundMessage) -> PeerMessage:
         """Promise and reveal the other packages, so that for the victim alone everything fits."""
-        faces = self.liar.other_face
         if message.round == "digest":
-            agreed, said = message.data[:AGREED_SIZE], message.data[AGREED_SIZE:]
-            honest = Promise.decode(_count(said), said)
-            # The digests of the suites come last, in the order in which the packages were made.
-            digests = [digest_of(agreed, suite, self._me, honest.fresh, face) for suite, face in faces.items()]
-            kept = honest.digests[: len(honest.digests) - len(digests)]
-            self.liar.agreed = agreed
-            self.liar.promised = promise(_Signing(self._sign), agreed, self._me, honest.fresh, [*kept, *digests])
-            return msgspec.structs.replace(message, data=agreed + self.liar.promised.encode())
-        assert self.liar.promised is not None
-        promises = {self._me: self.liar.promised}
-        for sender, heard in self._heard:
-            if heard.round == "digest" and heard.session_id == message.session_id:
-                said = heard.data[AGREED_SIZE:]
-                promises[self._identifier(sender)] = Promise.decode(_count(said), said)
-        bound = context(self.liar.agreed, {i: said.fresh for i, said in promises.items()})
-        face = faces.get(SuiteId(message.lane or ""), message.data)
-        return msgspec.structs.replace(message, data=face, echo=echo_of(bound, promises))
+            self._agreed = message.data[:AGREED_SIZE]
+            return msgspec.structs.replace(message, data=self._agreed + self._promise(message).encode())
+        digests = {self._me: self._promised}
+        for sender, said in self._heard:
+            if said.round == "digest" and said.session_id == message.session_id:
+                digests[self._identifier(sender)] = _promise_in(said)
+        bound = context(self._agreed, {i: said.fresh for i, said in digests.items()})
+        data = message.data if message.lane is None else self.liar.other_face[SuiteId(message.lane)]
+        return msgspec.structs.replace(message, data=data, echo=echo_of(bound, digests))
+
+    def _promise(self, message: RoundMessage) -> Promise:
+        honest, faces = _promise_in(message), self.liar.other_face
+        own = honest.digests[: len(honest.digests) - len(faces)]  # of the chain code, which has one face
+        others = [digest_of(self._agreed, suite, self._me, honest.fresh, package) for suite, package in faces.items()]
+        signer = _Signing(self._local.sign)
+        self._promised = promise(signer, self._agreed, self._me, honest.fresh, [*own, *others])
+        return self._promised
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,31 +245,25 @@ class _Signing:
         return self.signs(tag, *fields)
 
 
-def _count(said: bytes) -> int:
-    """How many digests an encoded promise has."""
-    return (len(said) - Promise.size(0)) // (Promise.size(1) - Promise.size(0))
+def _promise_in(message: RoundMessage) -> Promise:
+    data = message.data[AGREED_SIZE:]
+    return Promise.decode((len(data) - Promise.size(0)) // (Promise.size(1) - Promise.size(0)), data)
 
 
-def _flipped(data: bytes) -> bytes:
+def _flip(message: RoundMessage) -> PeerMessage:
     """Change the last bit."""
-    changed = bytearray(data)
-    changed[-1] ^= 1
-    return bytes(changed)
+    data = bytearray(message.data)
+    data[-1] ^= 1
+    return msgspec.structs.replace(message, data=bytes(data))
 
 
-def _first_of(kind: str) -> str:
-    """What begins the protocol that ``kind`` is of."""
-    return "nonces" if kind in _SIGNING else "digest"
+def _is_before(first: str, kind: str) -> bool:
+    """Whether ``first`` is the first round of a protocol that ``kind`` is of."""
+    return (first == "nonces") == (kind in _SIGNING)
 
 
-def _made_up(kind: str, like: RoundMessage) -> RoundMessage:
-    """Make a message of ``kind`` that nobody could make so early."""
-    lanes = {"commitment", "share"}
-    lane = like.lane or DEFAULT_SUITES[0]
-    return RoundMessage(
-        session_id=like.session_id,
-        round=kind,
-        lane=SuiteId(lane) if kind in lanes | _SIGNING else None,
-        data=bytes(1),
-        echo=bytes(32) if kind == "commitment" else None,
-    )
+def _made_up(kind: str, like: RoundMessage) -> PeerMessage:
+    """Make a message of ``kind`` that no participant could make so early."""
+    lane = DEFAULT_SUITES[0] if kind in {"commitment", "share"} else None
+    echo = bytes(32) if kind == "commitment" else None
+    return RoundMessage(session_id=like.session_id, round=kind, lane=lane, data=b"\0", echo=echo)

@@ -85,7 +85,7 @@ class _MortalFileSystem(FileSystem):
     number: ClassVar[signal.Signals]
 
     def __init__(self) -> None:
-        self._save = ""
+        self._save, self._next_save = "", "active"
         self._fd: int | None = None
         """The temporary file of the save under way."""
         self._directory: int | None = None
@@ -97,7 +97,8 @@ class _MortalFileSystem(FileSystem):
         fd = super().open(path, flags, mode)
         if flags & os.O_EXCL and path.parent.parent.name == _WALLETS:
             name = path.name.removeprefix(".").rsplit(".", 2)[0]  # `.cli1.json.0123456789abcdef.tmp`
-            self._save = "active" if path.with_name(name).exists() else "pending"
+            self._save = self._next_save if path.with_name(name).exists() else "pending"
+            self._next_save = "active" if self._save == "pending" else "again"
             self._fd = fd
             self._come_to("create")
         elif path == self._renamed_in:

@@ -25,8 +25,15 @@ Save = Literal[
     "active-fsync",
     "active-rename",
     "active-sync",
+    "again-create",
+    "again-write",
+    "again-fsync",
+    "again-rename",
+    "again-sync",
 ]
-"""Inside the first save of a wallet's file, ``pending``, and inside any later one, ``active``."""
+"""Inside a save of a wallet's file: the first, ``pending``; the first over a file that was there, ``active``; the next
+ones, ``again``. A refresh stores its new epoch with one and makes it active with another.
+"""
 
 Stored = Literal["wallet-pending", "wallet-active"]
 """The wallet was stored and read back, and the user interface was told; the others were not."""
@@ -58,7 +65,7 @@ How = Literal[
     "early",  # a made-up one comes before everything else
     "never",
     "other-session",
-    "900-kilobytes",
+    "five-megabytes",
     "another's",  # what another participant said is said again
     "more-points",
     "fewer-points",
@@ -77,7 +84,7 @@ CHEATS: Final[Mapping[How, frozenset[str]]] = MappingProxyType(
         "early": _ANY - {"digest", "nonces"},
         "never": _ANY,
         "other-session": _ANY,
-        "900-kilobytes": _ANY,
+        "five-megabytes": _ANY,
         # A nonce_list is the same from everybody, so that another's is not a lie.
         "another's": _ANY - {"wallet_created", "nonce_list"},
         "more-points": _COMMITMENT,

@@ -142,7 +142,7 @@ class World:
             yield "--contacts-only"
 
     def _remember(self, name: str, line: Line) -> None:
-        if isinstance(line, status.SessionEnded) and line.wallet is not None:
+        if isinstance(line, status.SessionEnded) and line.wallet is not None and line.words:
             self.words[name, line.wallet.wallet_id] = line.words
 
 

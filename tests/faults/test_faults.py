@@ -143,6 +143,7 @@ def save(target, data):
     fs.close(fd)
 save(directory / "cli1.json", b"pending")
 save(directory / "cli1.json", b"active!")
+save(directory / "cli1.json", b"again!!")
 """
 
 
@@ -170,6 +171,11 @@ AFTER: dict[Step, dict[str, bytes]] = {
     "active-fsync": {"cli1.json": b"pending", TEMPORARY: b"active!"},
     "active-rename": {"cli1.json": b"active!"},
     "active-sync": {"cli1.json": b"active!"},
+    "again-create": {"cli1.json": b"active!", TEMPORARY: b""},
+    "again-write": {"cli1.json": b"active!", TEMPORARY: b"aga"},
+    "again-fsync": {"cli1.json": b"active!", TEMPORARY: b"again!!"},
+    "again-rename": {"cli1.json": b"again!!"},
+    "again-sync": {"cli1.json": b"again!!"},
 }
 
 
@@ -182,7 +188,7 @@ def test_a_death_inside_a_save_leaves_what_that_step_leaves(tmp_path: Path, step
 
 
 def test_a_process_that_does_not_come_to_the_step_lives(tmp_path: Path) -> None:
-    assert saved(tmp_path, "storing", signal.SIGKILL) == (0, {"cli1.json": b"active!"})
+    assert saved(tmp_path, "storing", signal.SIGKILL) == (0, {"cli1.json": b"again!!"})
 
 
 def test_a_scenario_names_the_faults_as_the_faulty_process_does() -> None:
@@ -217,7 +223,9 @@ def test_what_a_scenario_asks_for_is_what_the_faulty_process_reads() -> None:
 def test_a_process_can_die_with_a_signature_in_hand_and_only_then() -> None:
     from mpcnode.faults.deaths import step_of
 
-    view = status.SignatureView(wallet_id="", name="w", suite="", public_key="", messages=(), signatures=(), signers=())
+    view = status.SignatureView(
+        wallet_id="", name="w", suite="", public_key="", messages=(), signed=(), signatures=(), signers=()
+    )
     over = status.SessionEnded(session_id="", kind="sign", proposer="a", seconds={})
     assert step_of(over) is None
     assert step_of(msgspec.structs.replace(over, signature=view)) == "signed"
