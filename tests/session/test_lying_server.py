@@ -1,9 +1,10 @@
 """Whole nodes behind a signaling server that lies: it can keep them from meeting, and nothing else."""
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import msgspec
 import pytest
 
 from mpcnode import status
+from mpcnode.consent.limits import MAX_EARLY, MAX_STRANGER
+from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import (
     ContactChanged,
     IdentityCheckFailed,
@@ -20,25 +23,44 @@ from mpcnode.errors import (
     ParticipantSilent,
     Refused,
 )
-from mpcnode.session.places import MAX_STRANGER
-from mpcnode.session.proposal import propose_keygen
-from mpcnode.types import IdentityKey, PeerId, SuiteId
+from mpcnode.session.answers import accept
+from mpcnode.session.proposal import CLOCK_SKEW
+from mpcnode.types import EpochId, Identifier, IdentityKey, PeerId, SessionId, WalletId
+from mpcnode.wire import agreement
 from mpcnode.wire.relay import (
+    MAX_ANSWER_MS,
     CertificateReply,
     CertificateRequest,
     IceCandidate,
     Offer,
+    Participant,
     RelayMessage,
     SessionCancel,
     SessionProposal,
     SessionResponse,
 )
 from tests.helpers import lying_server as lies
+from tests.helpers.identities import identity, key_of
 from tests.helpers.lying_server import GoBetween, Hold, LyingServer, between
-from tests.helpers.nodes import QUICKLY, WALLET, Human, Nodes, Stranger, failing, for_ever, making, nodes, soon, why
-from tests.helpers.relays import ANA, BEN, EVE, key_of
+from tests.helpers.nodes import (
+    DEADLINE,
+    QUICKLY,
+    WALLET,
+    Human,
+    Nodes,
+    Running,
+    Stranger,
+    failing,
+    for_ever,
+    making,
+    nodes,
+    soon,
+    why,
+)
 from tests.helpers.server import running_server
 
+ANA, BEN, EVE = PeerId("ana"), PeerId("ben"), PeerId("eve")
+THREE = msgspec.structs.replace(WALLET, total=3)
 HASTE: dict[str, Any] = {"timeouts": replace(QUICKLY, introduce=0.5, negotiate=2)}
 
 
@@ -66,7 +88,7 @@ async def test_an_honest_liar_is_a_server_like_any_other(place: Nodes) -> None:
 async def test_everything_comes_twice(place: Nodes, server: LyingServer) -> None:
     server.lies.append(lies.twice())
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
-    assert (await soon(making(ana, replace(WALLET, total=3)))).state == "active"
+    assert (await soon(making(ana, THREE))).state == "active"
     for running in (ben, cleo):
         assert (await running.end_of_session()).error is None
         assert len(running.of(status.Proposed)) == 1
@@ -77,17 +99,17 @@ async def test_everything_comes_late_and_in_another_order(place: Nodes, server: 
     rng = random.Random(seed)
     server.lies.append(lies.delay(server, lambda: rng.random() * 0.1))
     ana, _, _ = await place.all("ana", "ben", "cleo")
-    assert (await soon(making(ana, replace(WALLET, total=3)))).state == "active"
+    assert (await soon(making(ana, THREE))).state == "active"
 
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_what_was_said_before_is_said_again_and_again(place: Nodes, server: LyingServer, seed: int) -> None:
     server.lies.append(lies.replay(server, seed))
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
-    assert (await soon(making(ana, replace(WALLET, total=3)))).state == "active"
+    assert (await soon(making(ana, THREE))).state == "active"
     await ben.end_of_session()
     await cleo.end_of_session()
-    assert (await soon(making(ben, replace(WALLET, total=3, name="second")))).state == "active"
+    assert (await soon(making(ben, msgspec.structs.replace(THREE, name="second")))).state == "active"
     assert [len(running.of(status.Proposed)) for running in (ana, ben, cleo)] == [2, 2, 2]
 
 
@@ -95,7 +117,7 @@ async def test_answers_may_come_before_their_proposal(place: Nodes, server: Lyin
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
     hold = Hold(server, lambda passing: lies.seals(passing) and between("ana", "cleo")(passing))
     server.lies.append(hold)
-    task = making(ana, replace(WALLET, total=3))
+    task = making(ana, THREE)
     await ben.in_phase("negotiating")
     await ana.saw(status.Answered, lambda answered: answered.peer_id == "ben")
     assert not cleo.of(status.Proposed)
@@ -113,7 +135,7 @@ async def test_a_connection_that_breaks_in_the_middle_is_made_again(place: Nodes
         return True
 
     ben.human.approves = slowly
-    task = making(ana, replace(WALLET, total=3))
+    task = making(ana, THREE)
     await soon(asked.wait())
     await server.cut("ben")
     await ben.saw(status.Disconnected)
@@ -132,7 +154,7 @@ async def test_the_server_dies_in_the_middle_and_the_session_finishes(tmp_path: 
             return True
 
         ben.human.finds_words = slowly
-        task = making(ana, replace(WALLET, total=3))
+        task = making(ana, THREE)
         await ben.in_phase("confirming")
         server.stop.set()
         for running in (ana, ben, cleo):
@@ -163,7 +185,7 @@ async def test_different_rosters_for_different_peers_keep_nobody_from_answering(
     for name in ("ben", "cleo"):
         await place.start(name)
     await ana.knows("ben", "cleo")
-    view = await soon(making(ana, replace(WALLET, total=3)))
+    view = await soon(making(ana, THREE))
     assert view.participants == ("ana", "ben", "cleo")
 
 
@@ -176,7 +198,7 @@ async def test_what_is_dropped_is_silence(
 ) -> None:
     server.lies.append(lies.drop(between(*pair)))
     ana, _, _ = await place.all("ana", "ben", "cleo", **HASTE)
-    error = await failing(ana, replace(WALLET, total=3))
+    error = await failing(ana, THREE)
     assert isinstance(error, ParticipantSilent)
     assert error.culprits == (culprit,)
 
@@ -210,7 +232,7 @@ async def test_a_key_of_the_servers_own_is_found_out_when_the_name_is_a_contacts
     server.lies.append(lies.swap_identity("ben"))
     again = await place.start("ana", **HASTE)
     await again.knows("ben")
-    error = await failing(again, replace(WALLET, name="second"))
+    error = await failing(again, msgspec.structs.replace(WALLET, name="second"))
     assert isinstance(error, ContactChanged)
     assert (error.culprits, error.exit_code) == (("ben",), 4)
 
@@ -288,46 +310,90 @@ async def test_a_server_with_two_faces_is_found_out_by_the_words(tmp_path: Path)
 
 
 def proposal(number: int, bens: IdentityKey, **changes: Any) -> SessionProposal:
-    """Eve's proposal to ben, with one thing changed."""
-    made = propose_keygen(
-        proposer=EVE,
-        salt=number.to_bytes(16, "big"),
-        roster={BEN: bens, EVE: key_of(EVE)},
-        threshold=2,
-        suites=(SuiteId("FROST-ED25519-SHA512-v1"),),
+    """Eve's proposal to ben, with some things changed; the wire need not allow it."""
+    salt = number.to_bytes(16, "big")
+    made = SessionProposal(
+        session_id=agreement.session_id_of(key_of(EVE), salt),
+        salt=salt,
+        kind="keygen",
         wallet_name=f"wallet{number}",
-        now=time.time(),
-        answer_within=60,
+        threshold=2,
+        suites=DEFAULT_SUITES[:1],
+        participants=(Participant(Identifier(1), BEN, bens), Participant(Identifier(2), EVE, key_of(EVE))),
+        expires=now() + 60_000,
+        answer_within=60_000,
     )
-    return msgspec.structs.replace(made, **changes)
+    for name, value in changes.items():
+        msgspec.structs.force_setattr(made, name, value)
+    return made
 
 
-EVES = key_of(EVE).hex()
-CROOKED: list[tuple[str, str, dict[str, Any]]] = [
-    ("refused", "do not agree", {"public_keys": (EVES,)}),
-    ("refused", "do not agree", {"participants": ("ben",)}),
-    ("refused", "do not agree", {"participants": ()}),
-    ("refused", "stands there twice", {"participants": ("ben", "ben")}),
-    ("refused", "threshold and total", {"total": 2**60}),
-    ("refused", "threshold and total", {"threshold": -(2**60)}),
-    ("refused", "expired", {"expires": -1}),
-    ("refused", "more than a day", {"expires": 2**62}),
-    ("refused", "not supported", {"suites": ("no-suite",)}),
-    ("refused", "signing proposal", {"kind": "sign"}),
-    ("refused", "not supported", {"kind": "anything"}),
-    ("refused", "usable point", {"public_keys": ("00" * 32, EVES)}),
-    ("refused", "one identity key", {"public_keys": (EVES, EVES)}),
-    ("identity_check_failed", "names another identity key for ben", {"public_keys": (key_of(ANA).hex(), EVES)}),
+def now() -> int:
+    return round(time.time() * 1000)
+
+
+def roster(*entries: tuple[int, str, bytes]) -> dict[str, Any]:
+    return {"participants": tuple(Participant(*entry) for entry in entries)}  # type: ignore[arg-type]
+
+
+EVES = key_of(EVE)
+CROOKED: list[tuple[str, str, Callable[[IdentityKey], dict[str, Any]]]] = [
+    ("refused", "stands there twice", lambda ben: roster((1, "ben", ben), (2, "ben", EVES))),
+    ("refused", "this node is not among", lambda _: roster((1, "ana", key_of(ANA)), (2, "eve", EVES))),
+    ("refused", "the proposer is not among", lambda ben: roster((1, "ana", key_of(ANA)), (2, "ben", ben))),
+    ("refused", "threshold and total", lambda _: {"threshold": 3}),
+    ("refused", "order of their names", lambda ben: roster((1, "eve", EVES), (2, "ben", ben))),
+    ("refused", "numbered from 1", lambda ben: roster((1, "ben", ben), (3, "eve", EVES))),
+    ("refused", "expired", lambda _: {"expires": now() - CLOCK_SKEW}),
+    ("refused", "more than a day", lambda _: {"expires": now() + MAX_ANSWER_MS + CLOCK_SKEW + 60_000}),
+    ("refused", "not supported", lambda _: {"suites": ("no-suite",)}),
+    ("refused", "a wallet id is 16 bytes", lambda _: {"kind": "sign", "terms": (b"",) * 5}),
+    ("refused", "names a wallet and an epoch", lambda _: {"kind": "refresh"}),
+    ("refused", "no wallet of that id", lambda _: {"kind": "refresh", "terms": (bytes(16), bytes(32))}),
+    ("refused", "not supported", lambda _: {"kind": "anything"}),
+    ("refused", "usable point", lambda _: roster((1, "ben", bytes(32)), (2, "eve", EVES))),
+    ("refused", "one identity key", lambda _: roster((1, "ben", EVES), (2, "eve", EVES))),
+    (
+        "identity_check_failed",
+        "names another identity key for ben",
+        lambda _: roster((1, "ben", key_of(ANA)), (2, "eve", EVES)),
+    ),
 ]
+UNREADABLE: list[dict[str, Any]] = [
+    {"participants": ()},
+    {"participants": (Participant(Identifier(2), BEN, EVES), Participant(Identifier(1), EVE, EVES))},
+    {"participants": (Participant(Identifier(1), BEN, EVES), Participant(Identifier(65), EVE, EVES))},
+    {"threshold": 2**60},
+    {"threshold": -(2**60)},
+    {"expires": -1},
+    {"expires": 2**62},
+    {"answer_within": 0},
+    {"wallet_name": "../../etc"},
+    {"terms": (bytes(30_000),)},
+]
+
+
+def key_of_node(running: Running) -> IdentityKey:
+    return running.node._parts.services.identity.public_key
+
+
+async def meets_ben(eve: Stranger) -> None:
+    """Introduce eve: what is said before goes out with her first hellos, of which there are few."""
+    eve.conversations.introduce(BEN)
+    async with asyncio.timeout(DEADLINE):
+        while eve.conversations.key_of(BEN) is None:
+            await asyncio.sleep(0.005)
 
 
 async def test_crooked_proposals_are_refused_one_by_one_and_the_node_lives_on(
     place: Nodes, server: LyingServer
 ) -> None:
     ben = await place.start("ben")
+    bens = key_of_node(ben)
     async with Stranger.registered("eve", server.url) as eve:
+        await meets_ben(eve)
         for number, (code, reason, changes) in enumerate(CROOKED, 1):
-            eve.say("ben", proposal(number, ben.node._identity.public_key, **changes))
+            eve.say("ben", proposal(number, bens, **changes(bens)), key=bens)
             ended = await ben.end_of_session(number)
             assert ended.error is not None
             assert (ended.error.code, ended.wallet) == (code, None)
@@ -337,33 +403,55 @@ async def test_crooked_proposals_are_refused_one_by_one_and_the_node_lives_on(
     assert (await soon(making(ana))).state == "active"
 
 
-async def test_a_stranger_that_talks_of_sessions_that_are_none_changes_nothing(
+async def test_what_is_not_a_proposal_is_not_understood_and_the_node_lives_on(
+    place: Nodes, server: LyingServer
+) -> None:
+    ben = await place.start("ben")
+    async with Stranger.registered("eve", server.url) as eve:
+        await meets_ben(eve)
+        for number, changes in enumerate(UNREADABLE, 1):
+            with contextlib.suppress(ValueError):  # what its own encoder does not make
+                eve.say("ben", proposal(number, key_of_node(ben), **changes), key=key_of_node(ben))
+        eve.say("ben", proposal(0, key_of_node(ben), threshold=3), key=key_of_node(ben))
+        await eve.hears(SessionResponse)
+    assert len(ben.of(status.SessionEnded)) == 1
+    assert any("does not understand" in warned.message for warned in ben.of(status.Warned))
+    ana = await place.start("ana")
+    assert (await soon(making(ana))).state == "active"
+
+
+async def test_a_stranger_that_talks_of_sessions_that_do_not_exist_changes_nothing(
     place: Nodes, server: LyingServer
 ) -> None:
     ana, ben = await place.all("ana", "ben")
     async with Stranger.registered("eve", server.url) as eve:
+        await meets_ben(eve)
         for number in range(400):
-            session = f"{number:032x}"
+            session = SessionId(number.to_bytes(16, "big"))
+            made = proposal(number, key_of(BEN), session_id=session)
             said: list[RelayMessage] = [
-                SessionCancel(session, "internal", "stop", ("ana",)),
-                SessionResponse(session_id=session, accepted=True, proposal="00" * 32, fresh="00" * 32),
-                Offer(session, 1, "v=0"),
-                IceCandidate(session, 1, "", None, None),
-                CertificateRequest(session),
-                CertificateReply(session, "00" * 32, {}),
+                SessionCancel(session_id=session, code="internal", reason="stop", culprits=(ANA,)),
+                accept(made, identity(EVE), nonce=bytes(16), terms=(), meshes=()),
+                Offer(mesh=session, attempt=1, sdp="v=0"),
+                IceCandidate(mesh=session, attempt=1, candidate=""),
+                CertificateRequest(wallet=WalletId(bytes(16)), epoch=EpochId(bytes(32))),
+                CertificateReply(wallet=WalletId(bytes(16)), epoch=EpochId(bytes(32)), signatures=()),
             ]
-            eve.say("ben", said[number % 6])
+            eve.say("ben", said[number % 6], key=key_of_node(ben))
         server.say("eve", "ben", {"type": "nonsense"})
         await ben.saw(status.Warned, lambda warned: "does not understand" in warned.message)
-        assert (await soon(making(ana, replace(WALLET, with_peers=(PeerId("ben"),))))).state == "active"
-    assert len(ben.node._sessions._early) <= 256
+        assert (await soon(making(ana, msgspec.structs.replace(WALLET, with_peers=(BEN,))))).state == "active"
+    waiting = ben.node._parts.agenda._early._waiting
+    assert all(len(messages) <= MAX_EARLY for messages in waiting.values())
+    assert set(waiting) == {key_of(EVE)}
 
 
 async def test_more_sessions_than_a_node_holds_of_one_proposer_are_refused(place: Nodes, server: LyingServer) -> None:
     ben = await place.start("ben", accept="ask", human=Human(approves=for_ever))
     async with Stranger.registered("eve", server.url) as eve:
+        await meets_ben(eve)
         for number in range(MAX_STRANGER + 1):
-            eve.say("ben", proposal(number, ben.node._identity.public_key))
+            eve.say("ben", proposal(number, key_of_node(ben)), key=key_of_node(ben))
         answer = await eve.hears(SessionResponse)
         assert answer.reason == "2 sessions that eve proposed are under way at this node already"
         assert (await ben.end_of_session()).error is not None
