@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from mpcnode.crypto.ciphersuite import DEFAULT_SUITES
+from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.types import SuiteId
 from mpcnode.wire.relay import MAX_BATCH
 from tests.bench import signing_maths

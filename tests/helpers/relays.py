@@ -8,7 +8,7 @@ from functools import cache
 from mpcnode.errors import MpcError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity
-from mpcnode.peers.conversation import Conversations, Introduced, Opened
+from mpcnode.peers.conversation import Conversations, Doubted, Introduced, Opened
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire.relay import RelayMessage
 
@@ -49,7 +49,7 @@ class Post:
     contacts: dict[PeerId, Contacts] = field(default_factory=dict)
     waiting: deque[Letter] = field(default_factory=deque)
     carried: list[Letter] = field(default_factory=list)
-    got: dict[PeerId, list[Introduced | Opened]] = field(default_factory=dict)
+    got: dict[PeerId, list[Introduced | Opened | Doubted]] = field(default_factory=dict)
     errors: dict[PeerId, list[Exception]] = field(default_factory=dict)
     _lives: int = 0
 
@@ -80,7 +80,7 @@ class Post:
             self.deliver(self.waiting.popleft())
         raise AssertionError(f"still talking after {most} messages")
 
-    def deliver(self, letter: Letter) -> Introduced | Opened | None:
+    def deliver(self, letter: Letter) -> Introduced | Opened | Doubted | None:
         """Deliver one message, whoever made it up; to a node that is not there it is lost."""
         self.carried.append(letter)
         if letter.to not in self.relays:
