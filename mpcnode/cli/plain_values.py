@@ -64,7 +64,7 @@ def _read(value: object, kind: object, info: Any) -> object:  # noqa: ANN401 -- 
     if info.parser is not None:
         raise _NotPlain
     if kind is str and isinstance(value, str):
-        return _unicode(value)
+        return value
     if kind is int and not info.clamp:
         return _within(int(_text(value, int, _INTEGER)), info)
     if kind is float and not info.clamp:
@@ -74,14 +74,6 @@ def _read(value: object, kind: object, info: Any) -> object:  # noqa: ANN401 -- 
     if get_origin(kind) is Literal and isinstance(value, str) and value in get_args(kind):
         return value
     raise _NotPlain
-
-
-def _unicode(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no text
-        raise _NotPlain from None
-    return value
 
 
 def _text(value: object, kind: Any, form: re.Pattern[str]) -> Any:  # noqa: ANN401 -- a type or a union of types
@@ -101,7 +93,7 @@ def _within(value: float, info: Any) -> float:  # noqa: ANN401 -- as above
 def _path(value: str | Path, info: Any) -> Path:  # noqa: ANN401 -- as above
     if any(getattr(info, name) != usual for name, usual in _PATH_AS_USUAL.items()) or "\0" in str(value):
         raise _NotPlain
-    path = Path(_unicode(str(value)))
+    path = Path(value)
     try:
         path.stat()
     except OSError:
