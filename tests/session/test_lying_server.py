@@ -46,7 +46,6 @@ from tests.helpers.nodes import (
     DEADLINE,
     QUICKLY,
     WALLET,
-    Human,
     Nodes,
     Running,
     Stranger,
@@ -58,6 +57,7 @@ from tests.helpers.nodes import (
     why,
 )
 from tests.helpers.server import running_server
+from tests.helpers.table import Human
 
 ANA, BEN, EVE = PeerId("ana"), PeerId("ben"), PeerId("eve")
 THREE = msgspec.structs.replace(WALLET, total=3)

@@ -41,6 +41,10 @@ NAMES = (ANA, BEN, CLEO)
 ED25519, TAPROOT = DEFAULT_SUITES
 
 
+def participant(identifier: int, name: str, key: bytes) -> Participant:
+    return Participant(Identifier(identifier), PeerId(name), IdentityKey(key))
+
+
 def services(
     me: PeerId = BEN,
     *,
@@ -90,7 +94,7 @@ def changed(proposal: SessionProposal, **changes: Any) -> SessionProposal:
 
 def roster(*names: str, keys: tuple[bytes, ...] | None = None) -> tuple[Participant, ...]:
     keys = keys or tuple(map(key_of, names))
-    return tuple(Participant(i, name, key) for i, (name, key) in enumerate(zip(names, keys, strict=True), 1))
+    return tuple(participant(i, name, key) for i, (name, key) in enumerate(zip(names, keys, strict=True), 1))
 
 
 def check(proposal: SessionProposal, *, proposer: PeerId = ANA, key: IdentityKey | None = None, **options: Any) -> None:
@@ -163,7 +167,7 @@ def test_the_hash_covers_every_field() -> None:
         {"threshold": 3},
         {"participants": roster("ana", "ben", "eve")},
         {"participants": roster("ana", "ben", "cleo", keys=(key_of(ANA), key_of(BEN), key_of(EVE)))},
-        {"participants": (*proposal.participants[:2], Participant(4, CLEO, key_of(CLEO)))},
+        {"participants": (*proposal.participants[:2], participant(4, CLEO, key_of(CLEO)))},
         {"participants": proposal.participants[:2]},
         {"suites": DEFAULT_SUITES[:1]},
         {"suites": DEFAULT_SUITES[::-1]},
@@ -203,9 +207,9 @@ CROOKED: dict[str, dict[str, Any]] = {
     "threshold 0": {"threshold": 0},
     "threshold -1": {"threshold": -1},
     "threshold 65": {"threshold": 65},
-    "total 65": {"participants": tuple(Participant(i, f"p{i:02}", key_of(f"p{i}")) for i in range(1, 66))},
+    "total 65": {"participants": tuple(participant(i, f"p{i:02}", key_of(f"p{i}")) for i in range(1, 66))},
     "not sorted by": {"participants": made().participants[::-1]},
-    "participants are not sorted": {"participants": (*made().participants, Participant(3, "eve", key_of(EVE)))},
+    "participants are not sorted": {"participants": (*made().participants, participant(3, "eve", key_of(EVE)))},
     "a participant stands there twice": {"participants": roster("ana", "ben", "ben", keys=tuple(map(key_of, NAMES)))},
     "this node is not": {"participants": roster("ana", "cleo", "eve")},
     "the proposer is not": {"participants": roster("ben", "cleo", "eve")},
@@ -265,7 +269,7 @@ def test_a_proposer_that_speaks_with_another_key_than_it_names_for_itself_is_nam
     [
         ("threshold 4, total 3", {"threshold": 4}),
         ("order of their names", {"participants": roster("ben", "ana", "cleo")}),
-        ("numbered from 1", {"participants": (*made().participants[:2], Participant(4, CLEO, key_of(CLEO)))}),
+        ("numbered from 1", {"participants": (*made().participants[:2], participant(4, CLEO, key_of(CLEO)))}),
         ("no further terms", {"terms": (b"",)}),
     ],
 )
@@ -334,7 +338,7 @@ def asked(kind: str, names: tuple[PeerId, ...], **changes: Any) -> SessionPropos
     """A proposal of ana to some of the wallet's participants, each under its own identifier."""
     proposal = made(
         kind=kind,
-        participants=tuple(Participant(NAMES.index(name) + 1, name, key_of(name)) for name in sorted(names)),
+        participants=tuple(participant(NAMES.index(name) + 1, name, key_of(name)) for name in sorted(names)),
         suites=(ED25519,) if kind == "sign" else DEFAULT_SUITES,
         terms=TERMS.encode() if kind == "sign" else (WALLET_ID, EPOCH),
     )
@@ -405,14 +409,14 @@ def test_an_epoch_that_nobody_here_knows_is_refused(kind: str) -> None:
         matter(kind, active(), terms=terms)
 
 
-FIRST, SECOND, THIRD = (Participant(i, name, key_of(name)) for i, name in enumerate(NAMES, 1))
+FIRST, SECOND, THIRD = (participant(i, name, key_of(name)) for i, name in enumerate(NAMES, 1))
 MISFITS: dict[str, dict[str, Any]] = {
     "the wallet's threshold is 2": {"threshold": 3},
     "the wallet is called treasury": {"wallet_name": "other"},
-    "eve is not a participant": {"participants": (FIRST, SECOND, Participant(3, EVE, key_of(EVE)))},
-    "cleo is not a participant": {"participants": (FIRST, SECOND, Participant(3, CLEO, key_of(EVE)))},
+    "eve is not a participant": {"participants": (FIRST, SECOND, participant(3, EVE, key_of(EVE)))},
+    "cleo is not a participant": {"participants": (FIRST, SECOND, participant(3, CLEO, key_of(EVE)))},
     "cleo, ben is not a participant": {
-        "participants": (FIRST, Participant(2, CLEO, key_of(CLEO)), Participant(3, BEN, key_of(BEN)))
+        "participants": (FIRST, participant(2, CLEO, key_of(CLEO)), participant(3, BEN, key_of(BEN)))
     },
 }
 

@@ -179,10 +179,10 @@ async def test_everybody_becomes_a_contact_as_verified_as_the_words_were(compare
 async def test_contacts_that_cannot_be_stored_are_a_warning_and_the_wallet_is_made() -> None:
     async with three() as people:
 
-        def full(_: Contacts) -> None:
-            raise KeystoreUnwritable("no space left")
+        def save_contacts(contacts: Contacts) -> None:
+            raise KeystoreUnwritable(f"no space left for {len(list(contacts))} contacts")
 
-        people[ANA].home.save_contacts = full  # type: ignore[method-assign]
+        people[ANA].home.save_contacts = save_contacts  # type: ignore[method-assign]
         assert (await people.create_wallet(ANA)).state == "active"
         (warned,) = people[ANA].of(Warned)
         assert "its participants are not kept as contacts: no space left" in warned.message
@@ -490,7 +490,7 @@ async def test_everybody_is_shown_the_same_six_words() -> None:
 async def test_a_slow_user_is_waited_for_by_name() -> None:
     async with three() as people:
         confirmed = asyncio.Event()
-        people[CLEO].human.finds_words = lambda _: confirmed.wait()  # type: ignore[assignment, return-value]
+        people[CLEO].human.finds_words = lambda _: confirmed.wait()
         async with proposed(people) as running:
             await until(
                 lambda: any(e.phase == "sharing" and e.waiting_for == (CLEO,) for e in people[ANA].of(Progress))
