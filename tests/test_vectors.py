@@ -94,6 +94,7 @@ LIMITS = {
     "server: what waits for a slow reader": f"{SERVER.outbox_bytes // 1024} KiB",
     "SDP, its lines, candidates used": f"{sdp.MAX_SDP:,}, {sdp.MAX_LINE}, {sdp.MAX_CANDIDATES}",
     "frame, message, round data": f"{framing.FRAME_SIZE:,}, {framing.MAX_MESSAGE:,}, {fields.MAX_DATA_BYTES:,} bytes",
+    "pieces not reported, reported after": f"{framing.WINDOW}, {framing.REPORT_AFTER}",
     "unacknowledged for one peer": f"{delivery.MAX_UNACKED:,} bytes",
     "messages waiting for one session, from one peer": f"{pool.MAX_WAITING}, {pool.MAX_WAITING_BYTES:,} bytes",
     "participants, suites of a proposal, contents": f"{MAX_PARTICIPANTS}, 4, {kind.MAX_BATCH}",

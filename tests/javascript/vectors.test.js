@@ -284,6 +284,17 @@ subject("messages", (v) => {
     made.slice(0, -1).forEach((frame) => joiner.feed(frame));
     refuses(() => joiner.feed(made.at(-1)), why);
   }
+  for (const { pieces, says } of v.reports)
+    assert.deepEqual(pieces % 3 === 0 ? [hex(messages.report(pieces))] : [], says);
+  for (const { what, steps } of v.received) {
+    const incoming = new messages.Incoming();
+    for (const { step, verdict } of steps) {
+      const [kind, number] = step.split(" ");
+      if (kind === "channel") incoming.newChannel();
+      else if (kind === "begin") incoming.begin();
+      else equal(incoming.take(Number(number), kind === "end"), verdict, `${what}: ${step}`);
+    }
+  }
   const out = new messages.Outgoing();
   for (const { what, frames } of v.delivery) {
     let said;
@@ -508,6 +519,13 @@ subject("wallet", (v) => {
     }
     refuses(() => wallet.openFile(file.replace('"words"', '"nobody"'), derived), "an altered header");
   }
+});
+
+test("the file of an identity", () => {
+  const { passphrase, identity } = load("wallet");
+  const opened = wallet.openFile(identity.file, wallet.rootOf(passphrase, JSON.parse(identity.file).kdf));
+  equal(opened.body, identity.seed);
+  equal(ed25519.publicKeyOf(opened.body), opened.header.public_key);
 });
 
 subject("blame", (v) => {

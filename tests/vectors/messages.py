@@ -84,7 +84,9 @@ def make() -> Json:
             "split": [_split(size) for size in (2, 16_384, 16_385, 32_762, 32_763, 262_144, framing.MAX_MESSAGE)],
             "refused": _wrong_frames(),
         },
+        "reports": _reports(),
         "delivery": _trace(session),
+        "received": _received(session),
     }
 
 
@@ -140,9 +142,72 @@ def _wrong_frames() -> list[Json]:
     return shown
 
 
+def _reports() -> list[Json]:
+    """Say when a receiver reports, and what it reports, while a message comes."""
+    there = Delivery()
+    there.new_channel()
+    message = b'{"type":"ping","payload":{},"msg_id":1' + b" " * 130_000 + b"}"
+    shown = []
+    for place, frame in enumerate(framing.split(message), 1):
+        there.receive(frame, 0.0)
+        said = [reply for reply in there.outgoing.frames(0.0) if not reply.startswith(b"{")]
+        shown.append({"pieces": place, "says": said})
+    return shown
+
+
+def _received(session: SessionId) -> list[Json]:
+    """Judge what comes, by its numbers; a long message begins and, later, ends."""
+    cases: list[tuple[str, list[str]]] = [
+        ("in order", ["short 1", "short 2", "short 3"]),
+        ("a gap", ["short 1", "short 3"]),
+        ("the same number twice on one channel", ["short 1", "short 1"]),
+        ("said again on a new channel", ["short 1", "short 2", "channel", "short 2", "short 3"]),
+        ("a new channel that begins too late", ["short 1", "channel", "short 3"]),
+        ("overtaken by two short ones", ["short 1", "begin 2", "short 3", "short 4", "end 2", "short 5"]),
+        ("a second number missing", ["short 1", "begin 2", "short 3", "short 5"]),
+        (
+            "lost with its channel",
+            ["short 1", "begin 2", "short 3", "channel", "begin 2", "short 3", "end 2", "short 4"],
+        ),
+        ("a long one that comes too late", ["short 1", "short 2", "begin 1", "end 1"]),
+        ("a long one taken before", ["begin 1", "end 1", "channel", "begin 1", "end 1", "short 2"]),
+    ]
+    return [{"what": what, "steps": _judged(session, steps)} for what, steps in cases]
+
+
+def _judged(session: SessionId, steps: list[str]) -> list[Json]:
+    here = Delivery()
+    here.new_channel()
+    pieces: list[bytes] = []
+    shown: list[Json] = []
+    for step in steps:
+        what, _, number = step.partition(" ")
+        if what == "channel":
+            here.new_channel()
+            shown.append({"step": step})
+            continue
+        data = bytes(20_000 if what in {"begin", "end"} else 1)
+        message = wire.RoundMessage(session_id=session, round="ready", data=data)
+        frames = framing.split(wire.encode(message, int(number)))
+        if what == "begin":
+            *begun, last = frames
+            pieces = [last]
+            for frame in begun:
+                here.receive(frame, 0.0)
+            shown.append({"step": step})
+            continue
+        try:
+            taken = here.receive(pieces.pop() if what == "end" else frames[0], 0.0)
+        except DecodeError:
+            shown.append({"step": step, "verdict": "refused"})
+            break
+        shown.append({"step": step, "verdict": "taken" if taken.message else "a copy"})
+    return shown
+
+
 def _trace(session: SessionId) -> list[Json]:
     """Record what one end says over two channels of a link, the first of which is lost."""
-    here, room = Delivery(), {"bytes": 0}
+    here = Delivery()
     trace: list[Json] = []
 
     def say(message: wire.PeerMessage) -> None:
@@ -150,7 +215,7 @@ def _trace(session: SessionId) -> list[Json]:
         drain(f"says {wire.type_name(message)}")
 
     def drain(what: str) -> None:
-        frames = list(here.outgoing.frames(lambda: room["bytes"], 0.0))
+        frames = list(here.outgoing.frames(0.0))
         trace.append({"what": what, "frames": [frame.decode() for frame in frames]})
 
     def hear(message: wire.PeerMessage, number: int | None) -> None:

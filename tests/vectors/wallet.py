@@ -9,7 +9,7 @@ from mpcnode.wallet.secret import Share, WalletSecret
 from mpcnode.wallet.wallet import Epoch, EpochState, Wallet
 from tests.vectors import refresh
 from tests.vectors.keygen import wallet as made_wallet
-from tests.vectors.made import NOW, Drawn, Json
+from tests.vectors.made import NOW, Drawn, Json, Person
 
 PASSPHRASE = b"correct horse battery staple"
 
@@ -56,4 +56,14 @@ def make() -> Json:
             sealed = keyring.seal("mpcnode-wallet", kdf, one.to_header(), body, rng)
             root = bytes(keyring._root(kdf))
         files.append({"what": what, "body": body, "root": root, "file": sealed.encode().decode("ascii")})
-    return {"passphrase": PASSPHRASE.decode(), "files": files}
+    identity = _identity_file(alice)
+    return {"passphrase": PASSPHRASE.decode(), "files": files, "identity": {"seed": alice.seed, "file": identity}}
+
+
+def _identity_file(one: Person) -> str:
+    """Give the file of an identity."""
+    with Keyring(bytearray(PASSPHRASE)) as keyring:
+        kdf = new_kdf(KdfPolicy(8 << 20, 1), Drawn("wallet file, salt"))
+        header = {"public_key": one.key.hex()}
+        file = keyring.seal("mpcnode-identity", kdf, header, one.seed, Drawn("identity file"))
+        return file.encode().decode("ascii")

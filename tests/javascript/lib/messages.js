@@ -38,6 +38,45 @@ export class Joiner {
   }
 }
 
+export function report(pieces) {
+  return join([3], fixed(BigInt(pieces), 4));
+}
+
+/** The other direction: which numbers are taken, which are copies, and which no honest node sends. */
+export class Incoming {
+  #highest = 0;
+  #missing = null;
+  #last = 0;
+  #before = 0;
+  #underWay = false;
+
+  newChannel() {
+    [this.#last, this.#before, this.#underWay] = [0, 0, false];
+  }
+
+  /** The first piece of a long message came. */
+  begin() {
+    [this.#before, this.#underWay] = [this.#last, true];
+  }
+
+  /** A message is complete. */
+  take(number, long) {
+    if (long) this.#underWay = false;
+    if (number <= (long ? this.#before : this.#last)) return "refused";
+    this.#last = Math.max(this.#last, number);
+    if (number === this.#missing) {
+      this.#missing = null;
+      return "taken";
+    }
+    if (number <= this.#highest) return "a copy";
+    const gaps = number - this.#highest - 1 + (this.#missing === null ? 0 : 1);
+    if (gaps > (this.#underWay ? 1 : 0)) return "refused";
+    if (number > this.#highest + 1) this.#missing = this.#highest + 1;
+    this.#highest = number;
+    return "taken";
+  }
+}
+
 /** The short messages of one direction of a link: numbers, acknowledgements, and what is said once more. */
 export class Outgoing {
   #number = 0;
