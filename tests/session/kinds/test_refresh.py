@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import itertools
+import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -909,3 +911,39 @@ async def test_what_is_on_disk_is_said_when_it_fails() -> None:
             "the shares of wallet treasury are as they were",
             "the new share is stored, and wallet treasury goes on with the shares it had",
         }
+
+
+ROUNDS = ("digest", "commitment", "share", "ready", "epoch_active")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_lost_in_a_row_of_refreshes_leaves_one_usable_epoch(seed: int) -> None:
+    """Messages are lost, disks are full, nodes restart, and only some meet, until nothing goes wrong any more."""
+    rng = random.Random(seed)
+    async with three(timeouts=replace(HASTY, round=0.15, leave=0.1, evidence=0.05), warm=0.0) as people:
+        for _ in range(6):
+            for name in NAMES:
+                seat = people[name]
+                seat.rules[:] = [
+                    on(rng.choice(ROUNDS), to=rng.choice([None, *NAMES]))(drop) for _ in range(rng.randrange(2))
+                ]
+                broken = rng.choice(["pending", "active", "", "", ""])
+                seat.home.before_save = unwritable(broken) if broken else writable
+            with contextlib.suppress(MpcError):
+                await people.refresh(rng.choice(NAMES))
+            await people.settled()
+            for name in rng.sample(NAMES, rng.randrange(2)):
+                people.restart(name)
+            for name, other in itertools.permutations(NAMES, 2):
+                if rng.random() < 0.3:
+                    people[name].catch_up.met(other)
+            await people.settled()
+            # No node is more than one epoch behind another, and each has one that it signs with.
+            active = {people[name].wallet.require_active().number for name in NAMES}
+            assert max(active) - min(active) <= 1
+        for name in NAMES:
+            people[name].rules.clear()
+            people[name].home.before_save = writable
+        patiently(people)
+        await people.meet()
+        await one_usable_epoch(people)
