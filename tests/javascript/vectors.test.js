@@ -173,6 +173,10 @@ subject("relay", (v) => {
   }
   for (const { milliseconds_late, gives } of v.expired) equal(milliseconds_late > 300_000 ? "nothing" : "opened", gives);
 
+  for (const sequences of v.sequences) {
+    const window = new relay.Window();
+    for (const { sequence, new: isNew } of sequences) equal(window.take(sequence), isNew);
+  }
   const { nonces, plaintext, ephemeral, sealed, answer } = v.unsupported;
   const topic = relay.topic("alice", "bob", unhex(nonces.alice), unhex(nonces.bob));
   const about = { purpose: "relay", topic, aad: new Uint8Array(0) };

@@ -9,7 +9,7 @@ from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import MpcError
 from mpcnode.identity.contacts import Contacts
-from mpcnode.peers.conversation import Conversations, Introduced, Opened, hello_fields
+from mpcnode.peers.conversation import Conversations, Introduced, Opened, _Pair, hello_fields
 from mpcnode.types import PeerId
 from mpcnode.wire import relay as wire
 from tests.vectors import agreement
@@ -76,6 +76,7 @@ def make() -> Json:
         "talk": talk,
         "after": after,
         "expired": _expired(alice, bob, proposal),
+        "sequences": [_sequences(numbers) for numbers in ((1, 2, 2, 3), (5, 1, 5, 1, 3), (2000, 976, 977, 977, 1999))],
         "unsupported": _unsupported(alice, bob),
     }
 
@@ -143,6 +144,13 @@ def _expired(alice: Person, bob: Person, proposal: wire.SessionProposal) -> list
         gives = "nothing" if there.relay.receive(alice.name, data) is None else "opened"
         shown.append({"milliseconds_late": late, "gives": gives})
     return shown
+
+
+def _sequences(numbers: tuple[int, ...]) -> list[Json]:
+    """Say which sequence numbers over one pair are new."""
+    alice, _ = people(2)
+    pair = _Pair(alice.key, ours=bytes(32), theirs=bytes(32))
+    return [{"sequence": number, "new": pair.is_new(number)} for number in numbers]
 
 
 def _unsupported(alice: Person, bob: Person) -> Json:

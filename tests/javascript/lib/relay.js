@@ -45,6 +45,19 @@ export function openEnvelope(plaintext) {
 
 const SKEW = 300_000;
 
+/** The sequence numbers that were taken over one pair. */
+export class Window {
+  #seen = new Set();
+  #highest = 0;
+
+  take(number) {
+    if (number <= this.#highest - 1024 || this.#seen.has(number)) return false;
+    this.#seen.add(number);
+    this.#highest = Math.max(this.#highest, number);
+    return true;
+  }
+}
+
 /** One end of a conversation with one peer, as far as one life of each goes; `drawn` gives its nonces. */
 export class Conversation {
   #challenge = null;
@@ -106,7 +119,7 @@ export class Conversation {
     const [challenge, pair] = [this.#challenge, this.#pair];
     if (challenge && it.answering && same(it.answering, challenge.nonce)) {
       this.#challenge = null;
-      this.#pair = { key: it.public_key, ours: challenge.nonce, theirs: it.nonce, sent: 0, seen: new Set() };
+      this.#pair = { key: it.public_key, ours: challenge.nonce, theirs: it.nonce, sent: 0, window: new Window() };
       for (const one of this.#kept) one.sequence = ++this.#pair.sent;
       if (!challenge.told || !same(challenge.told, it.nonce)) this.#hello(challenge.nonce, it.nonce);
       this.#kept.forEach((one) => this.#seal(one));
@@ -155,8 +168,7 @@ export class Conversation {
       this.#hello(pair ? pair.ours : this.#newest().nonce);
       return "nothing";
     }
-    if (pair.seen.has(read.sequence) || read.expires < this.now - SKEW) return "nothing";
-    pair.seen.add(read.sequence);
+    if (!pair.window.take(read.sequence) || read.expires < this.now - SKEW) return "nothing";
     return read.message;
   }
 }
