@@ -206,6 +206,13 @@ class Attempt(Generic[R]):
             self.answers.give_up(sender, cancel.reason)
             return
         others = {name for name in self._others if name in cancel.culprits and name != sender}
+        if cancel.code == IdentityCheckFailed.code and self._services.peer_id in cancel.culprits:
+            # Two ends, and each sees something else of what stands between them; of another link neither can say that.
+            raise IdentityCheckFailed(
+                f"{sender} finds that the channel between it and this node is not with this node",
+                peer=sender,
+                hint="compare fingerprints with it: somebody may stand between you",
+            )
         said = f"{sender} gave the session up: {cancel.reason!a}"
         if cancel.code == ParticipantRefused.code and others:
             # The proposer's word for somebody else's answer: true in the ordinary case, and proof of nothing.

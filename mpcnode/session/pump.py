@@ -44,6 +44,9 @@ class Pipe(Protocol):
     async def receive(self) -> tuple[PeerId, wire.PeerMessage]:
         """Wait for the next message; raise ``MpcError`` when no more will come."""
 
+    async def flush(self, seconds: float) -> frozenset[PeerId]:
+        """Wait, at most so long, until what must be heard is acknowledged; name those that did not."""
+
 
 class Host(Protocol):
     """What the pump cannot do by itself."""
@@ -175,13 +178,16 @@ class Pump(Generic[T]):
                 while True:
                     self._send_all()
                     if not set(self._missing()) - self._stopped:
-                        return
+                        break
                     self._show()
                     sender, message = await self._hear()
                     if isinstance(message, wire.Abort):
                         self._stopped.add(sender)
                     elif isinstance(message, wire.RoundMessage):
                         self._execution.receive(self._identifiers[sender], _from_wire(message))
+                planned = self._execution.round
+                if planned is not None and planned.last_words:
+                    await self._pipe.flush(self._timeouts.leave)  # the process may end as soon as this returns
         except (TimeoutError, MpcError) as error:
             _log.info("session %s: left before everybody's last words: %s", self._session_id.hex(), error)
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -380,16 +381,20 @@ class GoBetween:
         )
 
 
+_FINGERPRINT = re.compile(r"a=fingerprint:sha-256 [0-9A-F:]+\r\n")
+
+
 def without_fingerprint(message: wire.RelayMessage) -> wire.RelayMessage:
     """Take the fingerprint out of a description."""
     if isinstance(message, wire.Offer | wire.Answer):
-        return cast("wire.RelayMessage", msgspec.structs.replace(message, sdp=message.sdp.rsplit(" ", 1)[0]))
+        sdp = _FINGERPRINT.sub("", message.sdp)
+        return cast("wire.RelayMessage", msgspec.structs.replace(message, sdp=sdp))
     return message
 
 
 def with_another_fingerprint(message: wire.RelayMessage) -> wire.RelayMessage:
     """Put another fingerprint into a description."""
     if isinstance(message, wire.Offer | wire.Answer):
-        sdp = message.sdp.rsplit(" ", 1)[0] + " " + "ab" * 32
+        sdp = _FINGERPRINT.sub(f"a=fingerprint:sha-256 {':'.join(['AB'] * 32)}\r\n", message.sdp)
         return cast("wire.RelayMessage", msgspec.structs.replace(message, sdp=sdp))
     return message
