@@ -313,6 +313,7 @@ CROOKED: dict[str, SessionStart] = {
         proposal_hash=OTHER,
     ),
     "of another proposal in one word": signed(HONEST, HONEST.chosen, proposal_hash=OTHER),
+    "that names another proposal than was signed": msgspec.structs.replace(HONEST, proposal=OTHER),
     "not sorted": signed(HONEST, (BEN_S, ANA_S, DORA_S)),
     "one of them twice": signed(HONEST, (ANA_S, ANA_S, BEN_S)),
     "with a stranger": signed(HONEST, (ANA_S, BEN_S, STRANGER, DORA_S)),
