@@ -117,7 +117,6 @@ def test_of_any_text_nothing_but_a_usage_error_comes(wallet: str, texts: list[st
 def test_the_numbers_that_stand_here_and_elsewhere_are_the_same() -> None:
     assert commands.DEFAULT_SUITES == suites.DEFAULT_SUITES
     assert commands.MAX_MS == relay.MAX_ANSWER_MS
-    assert commands.MAX_CONTENT_BYTES == relay.MAX_MESSAGE_BYTES
 
 
 def test_a_key_without_scripts_and_a_key_with_no_tree_named_are_the_same() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mpcnode.commands import MAX_CONTENT_BYTES
 from mpcnode.consent import limits as consent
 from mpcnode.crypto import tags
 from mpcnode.mesh import delivery, negotiation, pool, sdp
@@ -98,7 +99,7 @@ LIMITS = {
     "unacknowledged for one peer": f"{delivery.MAX_UNACKED:,} bytes",
     "messages waiting for one session, from one peer": f"{pool.MAX_WAITING}, {pool.MAX_WAITING_BYTES:,} bytes",
     "participants, suites of a proposal, contents": f"{MAX_PARTICIPANTS}, 4, {kind.MAX_BATCH}",
-    "contents of a session: one, all": f"{kind.MAX_CONTENT_SIZE:,}, {kind.MAX_CONTENTS_SIZE:,} bytes",
+    "contents of a session: one, all": f"{MAX_CONTENT_BYTES:,}, {kind.MAX_CONTENTS_SIZE:,} bytes",
     "terms of a proposal: how many, all": f"{relay.MAX_TERMS}, {fields.MAX_TERMS_BYTES:,} bytes",
     "terms of an acceptance: how many, all": f"{relay.MAX_ACCEPTANCE_TERMS}, {relay.MAX_ACCEPTANCE_TERMS_BYTES} bytes",
     "a seal through the server": f"{fields.MAX_BODY_BYTES:,} bytes",

@@ -17,9 +17,9 @@ import msgspec
 import yaml
 
 from mpcnode import status
+from mpcnode.commands import MAX_CONTENTS
 from mpcnode.errors import ConfigurationError
 from mpcnode.types import MAX_PARTICIPANTS, Reading, check_threshold, parse_wallet_name
-from mpcnode.wire.relay import MAX_BATCH
 
 T = TypeVar("T")
 
@@ -345,8 +345,8 @@ class Sign(_Part, frozen=True, rename={"with_peers": "with"}):
     wallet: str
     message: str | None = None
     hex: str | None = None
-    batch: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH)] | None = None
-    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_BATCH)] | None = None
+    batch: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_CONTENTS)] | None = None
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_CONTENTS)] | None = None
     suite: Literal["ed25519", "taproot"] = "ed25519"
     with_peers: tuple[Name, ...] = ()
 

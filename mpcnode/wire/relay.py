@@ -46,12 +46,6 @@ MAX_TERMS: Final = 300
 MAX_ACCEPTANCE_TERMS: Final = 8
 MAX_ACCEPTANCE_TERMS_BYTES: Final = 128
 """All terms of one acceptance together, so that a start fits a seal with 64 acceptances in it."""
-MAX_MESSAGE_BYTES: Final = 8 * 1024
-"""The longest message that is signed as it is; what is longer is signed by its hash (``mpcnode sign --file``)."""
-MAX_REQUEST_BYTES: Final = 9 * 1024
-"""The messages of one signing session together, so that they are terms of its proposal with room for the others."""
-MAX_BATCH: Final = 250
-"""How many messages one session signs; a longer batch is several sessions on one mesh."""
 MAX_ANSWER_MS: Final = 24 * 3600 * 1000
 MAX_SIGNATURES: Final = 128
 """Of one certificate: everybody of an epoch and everybody of the epoch before."""

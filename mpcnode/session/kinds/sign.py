@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, get_args
 
+from mpcnode.commands import MAX_CONTENT_BYTES
 from mpcnode.crypto.adjustment import Adjustment, TaprootTweak
 from mpcnode.crypto.suites import SUITES, Suite
 from mpcnode.errors import DecodeError, Refused
@@ -26,8 +27,6 @@ from mpcnode.types import EpochId, Reading, WalletId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire.relay import SessionProposal
 
-MAX_CONTENT_SIZE: Final = 8 * 1024
-"""Bytes of the longest content that travels; what is longer is signed by its hash (``mpcnode sign --file``)."""
 MAX_CONTENTS_SIZE: Final = 9 * 1024
 """Bytes of the contents of one session together, so that their proposal fits the relay."""
 MAX_BATCH: Final = 250
@@ -69,6 +68,8 @@ class SignTerms:
         wallet_id, epoch_id, reading, merkle_root, *contents = terms
         require(len(wallet_id) == 16 and len(epoch_id) == 32, "a wallet id is 16 bytes, an epoch id 32")
         require(len(merkle_root) in {0, 32}, "a script tree is named by 32 bytes")
+        longest = max(map(len, contents))
+        require(longest <= MAX_CONTENT_BYTES, f"a message of {longest} bytes; {MAX_CONTENT_BYTES} are allowed")
         size = sum(map(len, contents))
         require(size <= MAX_CONTENTS_SIZE, f"{size} bytes to sign in one session; {MAX_CONTENTS_SIZE} are allowed")
         known = {name.encode(): name for name in get_args(Reading)}

@@ -14,13 +14,13 @@ import typer.main
 
 from mpcnode import status
 from mpcnode.cli import app as cli
-from mpcnode.commands import MAX_CONTENTS, Sign
+from mpcnode.commands import MAX_CONTENT_BYTES, MAX_CONTENTS, Sign
 from mpcnode.errors import ParticipantCheated, ParticipantSilent
 from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
+from mpcnode.session.kinds.sign import MAX_BATCH
 from mpcnode.types import PeerId, WalletId
-from mpcnode.wire.relay import MAX_BATCH, MAX_MESSAGE_BYTES
 from tests.helpers.fake_node import Emit
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.sign_command import Answering, SignCommand, answering, signature_of, signed
@@ -328,9 +328,9 @@ def test_without_a_terminal_the_option_for_the_passphrase_is_named(sign: SignCom
 
 
 def test_a_message_that_cannot_be_signed_is_said_before_a_passphrase_is_asked_for(sign: SignCommand) -> None:
-    ended = sign("-m", "x" * (MAX_MESSAGE_BYTES + 1))
+    ended = sign("-m", "x" * (MAX_CONTENT_BYTES + 1))
     assert ended.code == 2
-    assert f"at most {MAX_MESSAGE_BYTES} bytes" in ended.talk
+    assert f"at most {MAX_CONTENT_BYTES} bytes" in ended.talk
 
 
 @pytest.mark.process
