@@ -138,7 +138,7 @@ async def test_damaged_settings_are_found_before_anybody_hears_of_the_node(homes
 
 HOSTILE: Final = {
     "a little too much memory": {"memory_bytes": MAX_MEMORY + 1024},
-    "all memory there is": {"memory_bytes": 2**62},
+    "all memory there is": {"memory_bytes": 2**53 - 1024},
     "passes without end": {"passes": 2**31},
 }
 

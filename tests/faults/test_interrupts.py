@@ -21,6 +21,7 @@ from mpcnode import status
 from mpcnode.control.lines import Result
 from mpcnode.faults.model import Faults, Save, Step
 from mpcnode.keystore.store import Home
+from mpcnode.readings.registry import signed_bytes
 from mpcnode.status import Phase
 from tests.helpers.processes import PASSPHRASE, Child, Processes, processes
 from tests.helpers.terminal import clean_environment
@@ -32,7 +33,9 @@ PENDING: tuple[Step, ...] = tuple(step for step in get_args(Save) if step.starts
 ACTIVE: tuple[Step, ...] = tuple(step for step in get_args(Save) if step.startswith("active"))
 ALL = (*BEFORE, *PENDING, "wallet-pending", "certifying", *ACTIVE, "wallet-active", "leaving")
 SIGNING: tuple[Step, ...] = ("negotiating", "connecting", "committing", "agreeing", "signing", "signed")
-NEVER: tuple[Step, ...] = ("introducing",)
+AGAIN: tuple[Step, ...] = tuple(step for step in get_args(Save) if step.startswith("again"))
+"""Only a refresh saves a file once more: sessions/refresh dies there."""
+NEVER: tuple[Step, ...] = ("introducing", *AGAIN)
 """Before there is a session: who says hello is in no phase of one."""
 
 MESSAGE = b"hello"
@@ -250,7 +253,7 @@ class SigningCase:
             assert path.read_text() == f"{printed[0].signatures[0]}\n"
             (wallet,) = self.world.wallets(f"{self.room}-ben")
             key = wallet.group_public_keys[wallet.suites[0]]
-            VerifyKey(bytes.fromhex(key)).verify(MESSAGE, bytes.fromhex(path.read_text()))
+            VerifyKey(bytes.fromhex(key)).verify(signed_bytes("text", MESSAGE), bytes.fromhex(path.read_text()))
         for home in (f"{self.room}-ana", f"{self.room}-ben"):
             assert not list((self.world.path / home).rglob("*.tmp")), self.room
 
