@@ -611,6 +611,7 @@ class Pipe:
 
     coming: asyncio.Queue[tuple[PeerId, PeerMessage] | MpcError] = field(default_factory=asyncio.Queue)
     sent: list[tuple[PeerId, PeerMessage, bool]] = field(default_factory=list)
+    flushed: int = 0
 
     def send(self, to: PeerId, message: PeerMessage, *, heard: bool = False) -> None:
         self.sent.append((to, message, heard))
@@ -623,6 +624,7 @@ class Pipe:
 
     async def flush(self, seconds: float) -> frozenset[PeerId]:
         assert seconds > 0
+        self.flushed = len(self.sent)
         return frozenset()
 
     def say(self, sender: PeerId, name: str, data: bytes = b"") -> None:
@@ -701,6 +703,7 @@ async def test_what_the_plan_says_is_what_the_pump_does() -> None:
     assert ("one", (CLEO,)) in host.noted
     assert host.noted.index("store") < host.noted.index("concluded") < host.noted.index(("bye", (BEN, CLEO)))
     assert not pipe.aborts
+    assert pipe.flushed == len(pipe.sent)  # the process may end as soon as the pump has: its last words were heard
 
 
 async def test_patience_is_the_plan_s_and_grows_with_every_round_before() -> None:

@@ -282,6 +282,8 @@ CANCELS: dict[str, tuple[str, tuple[str, ...], tuple[str, tuple[str, ...]]]] = {
     "refused": ("participant_refused", (CLEO,), (ParticipantRefused.code, (CLEO,))),
     "refused by this node": ("participant_refused", (BEN,), (ParticipantAborted.code, (ANA,))),
     "silent itself": ("participant_silent", (ANA,), (ParticipantAborted.code, (ANA,))),
+    "another key, of this node": ("identity_check_failed", (BEN,), (IdentityCheckFailed.code, (ANA,))),
+    "another key, of another": ("identity_check_failed", (CLEO,), (ParticipantAborted.code, (ANA,))),
     "anything else": ("participant_cheated", (CLEO,), (ParticipantAborted.code, (ANA,))),
     "interrupted": ("interrupted", (), (ParticipantAborted.code, (ANA,))),
 }
