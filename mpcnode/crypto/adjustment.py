@@ -94,7 +94,7 @@ def adjust(suite: Suite, group_key: Any, adjustments: Sequence[Adjustment]) -> K
         adjustments: in order.
 
     Raises:
-        ValueError: the suite does not take them, or the changed key is the identity.
+        ValueError: the suite does not take them.
     """
     check_adjustments(suite, adjustments)
     adjustment: KeyAdjustment[Any, Any] = KeyAdjustment(suite.group, group_key, negate=False, tweak=None)
@@ -102,8 +102,6 @@ def adjust(suite: Suite, group_key: Any, adjustments: Sequence[Adjustment]) -> K
         parity, x = group_key.encode()[0], group_key.encode()[1:]
         tweak = suite.group.scalar(int.from_bytes(_tap_tweak(x + taproot.merkle_root), "big"))
         adjustment = KeyAdjustment(suite.group, group_key, negate=parity == 3, tweak=tweak)
-    if adjustment.group_key.is_identity:
-        raise ValueError("the changed key is the identity")
     return adjustment
 
 

@@ -412,6 +412,16 @@ def test_whatever_ends_it_then_takes_nothing_from_the_result(end: Callable[[Exec
     assert purse.amount == 0
 
 
+def test_what_a_script_returns_after_its_last_words_changes_nothing() -> None:
+    def wavering() -> Rounds[int]:
+        yield Plan(())
+        yield from conclude(1)
+        return 2
+
+    running = Execution(wavering(), me=A, participants=NAMES)
+    assert (running.result, running.finished) == (1, True)
+
+
 def test_last_words_that_came_early_wait_for_the_result() -> None:
     running = Execution(farewell(Purse(1)), me=A, participants=NAMES)
     for kind in ("commitment", "done"):

@@ -164,6 +164,9 @@ def test_what_was_signed_in_another_session_or_another_life_proves_nothing() -> 
         assert proved(TRUE, encode_evidence(bound, story)) == frozenset()
         assert proved(encode_evidence(bound, story), TRUE) == frozenset()
     assert proved(encode_evidence(elsewhere, story), encode_evidence(elsewhere, heard())) == frozenset()
+    # What calls itself evidence of another session is not looked into.
+    for other in (instead(signed(LIAR, b"other"), bound=elsewhere), instead(signed(LIAR, b"other"))):
+        assert proved(TRUE, other) == (frozenset() if other.startswith(elsewhere) else {LIAR})
 
 
 @pytest.mark.parametrize("size", [0, 159, 161])

@@ -315,6 +315,26 @@ def test_ended_at_any_checkpoint_it_leaves_no_secret_and_the_old_shares_untouche
     assert before == {i: [share.key.encode() for share in stored.shares.values()] for i, stored in BEFORE.items()}
 
 
+def test_ended_before_anything_is_dealt_it_leaves_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    commit = zero.commit
+
+    def watched(*arguments: Any) -> Any:
+        committed = commit(*arguments)
+        drawn.extend(committed[0]._coefficients[1:])
+        return committed
+
+    monkeypatch.setattr(zero, "commit", watched)
+    simulation = simulate_refresh(BEFORE, tamper=Rule("commitment", TWO, None, drop))
+    simulation.run_all()
+    standing = simulation.executions[ONE]
+    assert standing.waiting_for == {TWO}
+    assert not any(scalar.is_zero() for scalar in drawn[:2])
+    standing.close()
+    # Participant 1 drew one coefficient in each suite.
+    assert all(scalar.is_zero() for scalar in drawn[:2])
+
+
 def test_once_the_new_shares_are_stored_the_execution_holds_no_secret() -> None:
     simulation, asked = at_checkpoint(StorePending)
     simulation.executions[TWO].confirm()
