@@ -1,30 +1,38 @@
+"""The way each participant is talked to: a link that is known to carry, else the server; never anybody else."""
+
 from typing import cast
 
 import pytest
 
-from mpcnode.session.meshes import Meshes
-from mpcnode.session.services import SIGNAL_LASTS, Services
-from mpcnode.session.talk import Talk
-from mpcnode.types import IdentityKey, PeerId
-from mpcnode.wire.relay import RelayMessage, SessionCancel, SessionProposal, SessionStart
-from tests.helpers.relays import ANA, BEN, key_of
+from mpcnode.crypto.suites import DEFAULT_SUITES
+from mpcnode.session.services import Services
+from mpcnode.session.talk import SIGNAL_LASTS, Talk
+from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId
+from mpcnode.wire.relay import Acceptance, Participant, RelayMessage, SessionCancel, SessionProposal, SessionStart
+from tests.helpers.identities import NOW, key_of
 
-NOW = 1000.0
-CANCEL = SessionCancel("5e" * 16, "refused", "no")
-START = SessionStart(session_id="5e" * 16, signers=(ANA, BEN), fresh={ANA: "00" * 32, BEN: "11" * 32}, mesh="5e" * 16)
+ANA, BEN = PeerId("ana"), PeerId("ben")
+SESSION = SessionId(bytes.fromhex("5e" * 16))
+CANCEL = SessionCancel(session_id=SESSION, code="refused", reason="no")
+START = SessionStart(
+    session_id=SESSION,
+    proposal=bytes(32),
+    mesh=SESSION,
+    chosen=tuple(Acceptance(identifier=Identifier(i), nonce=bytes(16), signature=bytes(64)) for i in (1, 2)),
+    signature=bytes(64),
+)
 
 
 class Wire:
     """A relay and links that only note what they are given."""
 
     def __init__(self) -> None:
-        self.relayed: list[tuple[RelayMessage, float, IdentityKey | None]] = []
+        self.relayed: list[tuple[RelayMessage, int, IdentityKey | None]] = []
         self.linked: list[RelayMessage] = []
         self.has_link = True
-        self.mesh = self
-        self.relay = self
+        self.mesh = self.pool = self.conversations = self
 
-    def now(self) -> float:
+    def now(self) -> int:
         return NOW
 
     def link_to(self, _peer: PeerId, key: IdentityKey) -> "Wire | None":
@@ -32,7 +40,7 @@ class Wire:
         return self if self.has_link else None
 
     def send(
-        self, _to: PeerId, message: RelayMessage, *, expires: float | None = None, key: IdentityKey | None = None
+        self, _to: PeerId, message: RelayMessage, *, expires: int | None = None, key: IdentityKey | None = None
     ) -> None:
         if expires is None:
             self.linked.append(message)
@@ -45,9 +53,8 @@ def wire() -> Wire:
     return Wire()
 
 
-def talk(wire: Wire, expires: float = NOW + 5) -> Talk:
-    services, meshes = cast("Services", wire), cast("Meshes", wire)
-    return Talk({ANA: key_of(ANA), BEN: key_of(BEN)}, expires=expires, services=services, meshes=meshes)
+def talk(wire: Wire, expires: int = NOW + 5000) -> Talk:
+    return Talk({ANA: key_of(ANA), BEN: key_of(BEN)}, expires=expires, services=cast("Services", wire))
 
 
 def test_an_answer_goes_back_the_way_its_question_came(wire: Wire) -> None:
@@ -62,7 +69,7 @@ def test_an_answer_goes_back_the_way_its_question_came(wire: Wire) -> None:
     assert (len(wire.relayed), len(wire.linked)) == (2, 1)
 
 
-def test_who_begins_believes_in_every_link_and_a_link_that_is_gone_is_none(wire: Wire) -> None:
+def test_one_that_begins_believes_in_every_link_there_is_and_in_none_that_is_gone(wire: Wire) -> None:
     talking = talk(wire)
     talking.begin([BEN])
     talking.say(BEN, START)
@@ -77,25 +84,36 @@ def test_only_the_holder_of_the_roster_s_key_is_told_anything(wire: Wire) -> Non
     assert [key for *_, key in wire.relayed] == [key_of(BEN)]
 
 
-@pytest.mark.parametrize("expires", [NOW - 100, NOW, NOW + 5])
-def test_a_decision_after_the_time_to_answer_is_not_sent_as_expired(wire: Wire, expires: float) -> None:
+@pytest.mark.parametrize("expires", [NOW - 100_000, NOW, NOW + 5000])
+def test_a_decision_after_the_time_to_answer_is_not_sent_as_expired(wire: Wire, expires: int) -> None:
     talk(wire, expires).say(BEN, CANCEL)
     assert [until for _, until, _ in wire.relayed] == [NOW + SIGNAL_LASTS]
 
 
-def test_a_proposal_is_good_for_as_long_as_it_says(wire: Wire) -> None:
+def test_a_decision_lasts_as_long_as_the_time_to_answer_where_that_is_longer(wire: Wire) -> None:
+    talk(wire, NOW + 2 * SIGNAL_LASTS).say(BEN, START)
+    assert [until for _, until, _ in wire.relayed] == [NOW + 2 * SIGNAL_LASTS]
+
+
+@pytest.mark.parametrize("expires", [NOW - 100_000, NOW + 5000])
+def test_a_proposal_is_good_for_as_long_as_it_says(wire: Wire, expires: int) -> None:
     proposal = SessionProposal(
-        session_id="5e" * 16,
-        salt="99" * 16,
+        session_id=SESSION,
+        salt=bytes(16),
         kind="keygen",
-        total=2,
-        threshold=2,
-        participants=(ANA, BEN),
-        public_keys=(key_of(ANA).hex(), key_of(BEN).hex()),
-        suites=("FROST-ED25519-SHA512-v1",),
         wallet_name="w",
-        expires=int(NOW + 5),
-        answer_within=5.0,
+        threshold=2,
+        suites=DEFAULT_SUITES,
+        participants=tuple(Participant(Identifier(i), name, key_of(name)) for i, name in enumerate((ANA, BEN), 1)),
+        expires=expires,
+        answer_within=5000,
     )
-    talk(wire).relay(BEN, proposal)
-    assert [until for _, until, _ in wire.relayed] == [NOW + 5]
+    talk(wire, expires).relay(BEN, proposal)
+    assert [until for _, until, _ in wire.relayed] == [expires]
+
+
+def test_nobody_is_linked_who_was_not_heard_or_asked(wire: Wire) -> None:
+    wire.has_link = False
+    talking = talk(wire)
+    talking.begin([BEN])
+    assert talking.linked == set()
