@@ -117,6 +117,11 @@ class _Derived:
         return True
 
 
+def wallets_in(home: MemoryHome, name: PeerId) -> Wallets:
+    """Open a home's wallets."""
+    return Wallets(cast("Home", home), cast("Keyring", _Derived()), name)
+
+
 @dataclass
 class Human:
     """The user of one node: says yes to everything, unless a test says otherwise."""
@@ -406,7 +411,7 @@ class Table:
                 home.save_wallet(wallet.wallet_id, name, wallet.to_header(), secret.encode(), None)
         human, journal, events = Human(), Records(self.now), list[Event]()
         conversations = cast("Conversations", _Relay(self, name))
-        wallets = Wallets(cast("Home", home), cast("Keyring", _Derived()), name)
+        wallets = wallets_in(home, name)
         claims = Claims()
         seat: Seat
 
