@@ -69,7 +69,7 @@ NAMES = (ANA, BEN, CLEO)
 MADE = ("made", ())
 OLD, NEW = ["active"], ["retired", "active"]
 HALF = ["active", "pending"]
-QUICK = replace(HASTY, introduce=2, negotiate=2, round=1, confirm=1)
+QUICK = replace(HASTY, introduce=2, negotiate=2, round=0.6, confirm=1)
 
 
 @asynccontextmanager
