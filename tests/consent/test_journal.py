@@ -10,6 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from mpcnode.consent.journal import (
+    MAX_FRUITLESS,
+    MAX_FRUITLESS_EACH,
+    MAX_REFUSALS,
+    MAX_REFUSALS_EACH,
+    MAX_UNWRITTEN,
+    SHORT,
+    Journal,
+    Told,
+)
+from mpcnode.consent.limits import HOUR
 from mpcnode.errors import (
     IdentityCheckFailed,
     KeystoreUnreadable,
@@ -21,23 +32,15 @@ from mpcnode.errors import (
 )
 from mpcnode.keystore.audit import AUDIT_LOG, AuditLog, read_log
 from mpcnode.keystore.audit_chain import Entry
-from mpcnode.session.journal import (
-    MAX_FRUITLESS,
-    MAX_FRUITLESS_EACH,
-    MAX_REFUSALS,
-    MAX_REFUSALS_EACH,
-    MAX_UNWRITTEN,
-    SHORT,
-    Journal,
-    Told,
-)
-from mpcnode.session.policy import HOUR
 from mpcnode.status import PeerView, Proposed, SignView
-from mpcnode.types import PeerId, WalletId
+from mpcnode.types import PeerId
+from tests.helpers import statuses
 from tests.helpers.audit import entry
 
-NOW = 1_800_000_000
-TREASURY = WalletId("ab" * 16)
+NOW = 1_800_000_000_000
+TREASURY = "ab" * 16
+OTHER = "ef" * 16
+UNSIGNED: dict[str, Any] = {"reading": None, "messages": ()}
 ANA, BEN = PeerId("ana"), PeerId("ben")
 
 
@@ -46,7 +49,7 @@ class Notebook:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.time = float(NOW)
+        self.time = NOW
         self.warnings: list[str] = []
         self.journal = Journal(home, now=lambda: self.time, warn=self.warnings.append)
 
@@ -69,7 +72,7 @@ def notebook(tmp_path: Path) -> Iterator[Notebook]:
         yield made
 
 
-def shown(number: int = 1, *, proposer: str = "ben", messages: int = 1) -> Proposed:
+def shown(number: int = 1, *, proposer: str = "ben", messages: int = 1, wallet_id: str = TREASURY) -> Proposed:
     return Proposed(
         session_id=f"{number:032x}",
         kind="sign",
@@ -79,12 +82,20 @@ def shown(number: int = 1, *, proposer: str = "ben", messages: int = 1) -> Propo
         total=2,
         participants=(PeerView("ana", "self"), PeerView("ben", "verified")),
         suites=("FROST-ED25519-SHA512-v1",),
-        expires=NOW + 60,
-        sign=SignView(TREASURY, 0, "text", ("68656c6c6f",) * messages, ("cd" * 32,) * messages),
+        expires=NOW + 60_000,
+        wallet_id=wallet_id,
+        sign=SignView(
+            wallet_id=wallet_id,
+            epoch=0,
+            reading="text",
+            messages=("68656c6c6f",) * messages,
+            hashes=("cd" * 32,) * messages,
+            signed=("ef" * 32,) * messages,
+        ),
     )
 
 
-async def test_a_line_says_who_what_and_how_it_ended_and_no_message(notebook: Notebook) -> None:
+async def test_a_line_says_what_with_whom_and_how_it_ended_and_no_message(notebook: Notebook) -> None:
     told = Told(approved_by="user", signers=("ana", "ben"))
     await notebook.journal.record(shown(), told, None)
     await notebook.journal.record(shown(2), told, ParticipantCheated("lies", culprits=[BEN]))
@@ -97,20 +108,23 @@ async def test_a_line_says_who_what_and_how_it_ended_and_no_message(notebook: No
     assert found[1].culprits == ("ben",)
     assert (found[0].proposer, found[0].participants, found[0].signers) == ("ben", ("ana", "ben"), ("ana", "ben"))
     assert (found[0].messages, found[0].reading) == (("cd" * 32,), "text")
-    assert b"68656c6c6f" not in (notebook.home / AUDIT_LOG).read_bytes()
+    assert (found[0].kind, found[0].wallet_id, found[0].wallet_name) == ("sign", TREASURY, "treasury")
+    written = (notebook.home / AUDIT_LOG).read_bytes()
+    assert b"68656c6c6f" not in written
+    assert b"ef" * 32 not in written
 
 
 async def test_what_was_accepted_is_remembered_for_an_hour_and_by_wallet(notebook: Notebook) -> None:
-    notebook.journal.use(TREASURY, BEN, 3)
-    notebook.journal.use(WalletId("ef" * 16), BEN, 5)
+    notebook.journal.use(shown(messages=3))
+    notebook.journal.use(shown(messages=5, wallet_id=OTHER))
     assert list(notebook.journal.recent(TREASURY, me=ANA)) == [NOW] * 3
     notebook.time += HOUR + 1
-    notebook.journal.use(TREASURY, BEN, 1)
+    notebook.journal.use(shown())
     assert list(notebook.journal.recent(TREASURY, me=ANA)) == [NOW + HOUR + 1]
 
 
 async def test_what_is_released_counts_no_more_and_only_once(notebook: Notebook) -> None:
-    first, second = (notebook.journal.use(TREASURY, BEN, 1) for _ in range(2))
+    first, second = (notebook.journal.use(shown()) for _ in range(2))
     notebook.journal.release(first)
     notebook.journal.release(first)
     assert len(list(notebook.journal.recent(TREASURY, me=ANA))) == 1
@@ -119,7 +133,7 @@ async def test_what_is_released_counts_no_more_and_only_once(notebook: Notebook)
 
 
 async def test_this_nodes_own_proposals_use_up_nothing(notebook: Notebook) -> None:
-    notebook.journal.use(TREASURY, ANA, 3)
+    notebook.journal.use(shown(proposer=ANA, messages=3))
     assert not list(notebook.journal.recent(TREASURY, me=ANA))
 
 
@@ -131,7 +145,8 @@ async def test_this_nodes_own_proposals_use_up_nothing(notebook: Notebook) -> No
         ({"outcome": "refused", "error": "refused"}, 1),  # it was accepted first, and a share may have left
         ({"outcome": "refused", "error": "refused", "approved_by": None}, 0),
         ({"outcome": "unneeded"}, 0),
-        ({"kind": "keygen"}, 0),
+        ({"kind": "keygen", **UNSIGNED}, 0),
+        ({"kind": "refresh", **UNSIGNED}, 0),
         ({"wallet_id": "ef" * 16}, 0),
         ({"time": NOW - HOUR - 1}, 0),
         ({"proposer": "ana"}, 0),
@@ -140,7 +155,7 @@ async def test_this_nodes_own_proposals_use_up_nothing(notebook: Notebook) -> No
 async def test_the_next_process_remembers_what_this_one_accepted(
     notebook: Notebook, changes: dict[str, Any], counts: int
 ) -> None:
-    given: dict[str, Any] = {"time": NOW - 60, "proposer": "ben"}
+    given: dict[str, Any] = {"time": NOW - 60_000, "proposer": "ben"}
     await asyncio.to_thread(notebook.journal._audit.append, entry(1, **(given | changes)))
     later = notebook.again()
     with later.journal:
@@ -237,7 +252,7 @@ async def test_many_senders_together_write_no_more_than_their_share(
     assert len(notebook.entries()) == total
 
 
-async def test_what_strangers_cause_hides_no_refusal_of_who_might_have_been_served(notebook: Notebook) -> None:
+async def test_what_strangers_cause_hides_no_refusal_of_one_that_might_have_been_served(notebook: Notebook) -> None:
     for number in range(MAX_REFUSALS + 1):
         await notebook.journal.record(shown(number), Told(sender=f"{number:064x}"), WRONG_KEY)
     await notebook.journal.record(shown(9999), Told(known=True, sender="ab" * 32), Refused("the user said no"))
@@ -331,11 +346,12 @@ REFUSED: dict[str, Any] = {**DONE, "outcome": "refused", "error": "refused", "ap
         ([ACCEPTED, {**DONE, "outcome": "failed", "error": "participant_silent"}], 3),
         ([ACCEPTED, ACCEPTED, DONE], 6),
         ([ACCEPTED, DONE, DONE], 6),
-        # who proposes chooses the id, and may take it again: nothing of that may make the share's use forgotten
+        # the proposer chooses the id, and may take it again: nothing of that may make the share's use forgotten
         ([ACCEPTED, REFUSED], 3),
         ([ACCEPTED, {**DONE, "outcome": "unneeded"}], 3),
         ([ACCEPTED, {**DONE, "messages": ("cd" * 32,)}], 4),
-        ([ACCEPTED, {**DONE, "kind": "keygen"}], 3),
+        ([ACCEPTED, {**DONE, "kind": "keygen", **UNSIGNED}], 3),
+        ([ACCEPTED, {**DONE, "kind": "refresh", **UNSIGNED}], 3),
         ([ACCEPTED, {**DONE, "wallet_id": "ef" * 16}], 3),
         ([ACCEPTED, {**DONE, "proposer": "ana"}], 3),
         ([ACCEPTED, {**DONE, "session_id": "ef" * 16}], 6),
@@ -347,11 +363,29 @@ async def test_the_next_process_counts_what_was_accepted_once_with_an_end_or_wit
     notebook: Notebook, lines: list[dict[str, Any]], counts: int
 ) -> None:
     for changes in lines:
-        given: dict[str, Any] = {"time": NOW - 60, "proposer": "ben"}
+        given: dict[str, Any] = {"time": NOW - 60_000, "proposer": "ben"}
         await asyncio.to_thread(notebook.journal._audit.append, entry(1, **(given | changes)))
     later = notebook.again()
     with later.journal:
         assert len(list(later.journal.recent(TREASURY, me=ANA))) == counts
+
+
+async def test_a_session_that_signs_nothing_has_the_wallet_it_made_or_none(notebook: Notebook) -> None:
+    keygen = msgspec.structs.replace(shown(), kind="keygen", sign=None, wallet_id=None)
+    await notebook.journal.record(keygen, Told(approved_by="user", wallet=statuses.wallet()), None)
+    await notebook.journal.record(keygen, Told(approved_by="user"), ParticipantSilent("gone", culprits=[BEN]))
+    made, failed = notebook.entries()
+    assert (made.kind, made.wallet_id, made.reading, made.messages) == ("keygen", TREASURY, None, ())
+    assert failed.wallet_id is None
+    assert not list(notebook.journal.recent(TREASURY, me=ANA))
+
+
+async def test_a_wallet_that_was_made_is_written_whatever_failed_after(notebook: Notebook) -> None:
+    keygen = msgspec.structs.replace(shown(), kind="keygen", sign=None, wallet_id=None)
+    told = Told(approved_by="user", wallet=statuses.wallet(), sender="ab" * 32)
+    for _ in range(MAX_REFUSALS_EACH + 5):
+        await notebook.journal.record(keygen, told, ParticipantSilent("gone", culprits=[BEN]))
+    assert len(notebook.entries()) == MAX_REFUSALS_EACH + 5
 
 
 async def test_sessions_that_end_at_once_each_have_a_line(notebook: Notebook) -> None:
@@ -361,7 +395,7 @@ async def test_sessions_that_end_at_once_each_have_a_line(notebook: Notebook) ->
     assert sorted(one.session_id for one in notebook.entries()) == [f"{n:032x}" for n in range(20)]
 
 
-async def test_who_is_cancelled_while_a_line_is_written_waits_for_it(
+async def test_one_that_is_cancelled_while_a_line_is_written_waits_for_it(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fsync, slow = os.fsync, asyncio.Event()

@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpcnode.errors import KeystoreUnreadable, Refused
-from mpcnode.keystore.format import MAX_FILE_SIZE
-from mpcnode.keystore.plain_yaml import MAX_SIZE
-from mpcnode.session.policy import (
-    HOUR,
+from mpcnode.consent.limits import HOUR
+from mpcnode.consent.policy import (
     PolicyInvalid,
     WalletPolicy,
     decide,
@@ -23,6 +20,9 @@ from mpcnode.session.policy import (
     load_policy,
     policy_path,
 )
+from mpcnode.errors import KeystoreUnreadable, Refused
+from mpcnode.keystore.format import MAX_FILE_SIZE
+from mpcnode.keystore.plain_yaml import MAX_SIZE
 from mpcnode.types import PeerId
 from mpcnode.wallet.wallet import Wallet
 from tests.helpers.filesystem import foreign
@@ -30,7 +30,7 @@ from tests.helpers.wallets import make_wallet
 
 ANA, BEN, CLEO = PeerId("ana"), PeerId("ben"), PeerId("cleo")
 PARTICIPANTS = (ANA, BEN, CLEO)
-NOW = 1_800_000_000.0
+NOW = 1_800_000_000_000
 
 FULL = b"""\
 # who may have this node sign for the treasury
@@ -46,6 +46,7 @@ ask: unverified
 
 def decided(policy: WalletPolicy, **changes: Any) -> str:
     proposal: dict[str, Any] = {
+        "kind": "sign",
         "proposer": BEN,
         "verified": True,
         "reading": "text",
@@ -67,13 +68,16 @@ def decided(policy: WalletPolicy, **changes: Any) -> str:
         (WalletPolicy(propose=frozenset()), {}, "'ben'"),
         (WalletPolicy(readings=frozenset({"text"})), {"reading": "hex"}, "'hex'"),
         (WalletPolicy(readings=frozenset()), {}, "'text'"),
-        (WalletPolicy(), {"kind": "refresh"}, "'refresh'"),
+        (WalletPolicy(), {"kind": "reshare"}, "'reshare'"),
+        (WalletPolicy(kinds=frozenset({"sign"})), {"kind": "refresh", "reading": None}, "'refresh'"),
+        (WalletPolicy(kinds=frozenset({"refresh"})), {}, "'sign'"),
+        (WalletPolicy(propose=frozenset({CLEO})), {"kind": "refresh", "reading": None}, "'ben'"),
         (WalletPolicy(kinds=frozenset()), {}, "'sign'"),
         (WalletPolicy(rate_per_hour=3), {"message_count": 4}, "3 messages an hour"),
         (WalletPolicy(rate_per_hour=3), {"message_count": 2, "recent": [NOW - 1] * 2}, "3 messages an hour"),
     ],
 )
-def test_what_a_policy_does_not_allow_is_refused_whoever_would_be_asked(
+def test_what_a_policy_does_not_allow_is_refused_in_whatever_way_it_would_be_asked(
     ask: Any, policy: WalletPolicy, proposal: dict[str, Any], word: str
 ) -> None:
     with pytest.raises(Refused, match=word):
@@ -111,10 +115,10 @@ def test_a_clock_that_was_set_back_makes_no_room() -> None:
 @settings(max_examples=100)
 @given(
     rate=st.integers(1, 30),
-    recent=st.lists(st.floats(NOW - 2 * HOUR, NOW), max_size=40),
+    recent=st.lists(st.integers(NOW - 2 * HOUR, NOW), max_size=40),
     count=st.integers(1, 30),
 )
-def test_no_window_of_an_hour_ever_holds_more_than_the_rate(rate: int, recent: list[float], count: int) -> None:
+def test_no_window_of_an_hour_ever_holds_more_than_the_rate(rate: int, recent: list[int], count: int) -> None:
     within = [when for when in recent if when > NOW - HOUR]
     try:
         decided(WalletPolicy(rate_per_hour=rate, ask="never"), recent=recent, message_count=count)
@@ -146,6 +150,19 @@ def test_a_policy_that_says_nothing_asks_always() -> None:
     assert decided(decode_policy(b"{}", PARTICIPANTS)) == "ask"
 
 
+def test_what_signs_nothing_has_neither_reading_nor_messages() -> None:
+    policy = WalletPolicy(readings=frozenset(), rate_per_hour=1, ask="never")
+    refresh = {"kind": "refresh", "reading": None, "message_count": 0}
+    assert decided(policy, **refresh, recent=[NOW] * 5) == "accept"
+    assert decided(replace(policy, ask="always"), **refresh) == "ask"
+
+
+def test_a_policy_that_says_nothing_of_kinds_is_about_signing_and_refreshing() -> None:
+    policy = decode_policy(b"ask: never", PARTICIPANTS)
+    assert policy.kinds == {"sign", "refresh"}
+    assert decode_policy(b"ask: never\nkinds: [refresh, sign]", PARTICIPANTS) == policy
+
+
 # --- the file ---
 
 
@@ -173,8 +190,8 @@ def test_a_whole_policy_is_read() -> None:
         (b"ask: [never]", "ask: ", "ask: always, never or unverified"),
         (b"ask:", "ask: nothing stands there", "ask: always, never or unverified"),
         (b"propose: ben", "propose: ", "propose: "),
-        (b"propose: [dora]", "propose: 'dora' is no participant", "propose: "),
-        (b"propose: ['../ben']", "propose: '../ben' is no participant", "propose: "),
+        (b"propose: [dora]", "propose: 'dora' is not a participant", "propose: "),
+        (b"propose: ['../ben']", "propose: '../ben' is not a participant", "propose: "),
         (b"propose: [ben, ben]", "propose: .*twice", "propose: "),
         (b"propose: [[ben]]", "propose: ", "propose: "),
         (b"kinds: [keygen]", "kinds: .*'keygen'", "kinds: "),
@@ -202,7 +219,7 @@ def test_a_whole_policy_is_read() -> None:
         (b"#" * (MAX_SIZE + 1), "longer than", "propose: "),
     ],
 )
-def test_a_file_that_is_no_policy_is_refused_naming_field_and_form(data: bytes, message: str, form: str) -> None:
+def test_a_file_that_is_not_a_policy_is_refused_naming_field_and_form(data: bytes, message: str, form: str) -> None:
     with pytest.raises(PolicyInvalid, match=message) as raised:
         decode_policy(data, PARTICIPANTS)
     assert form in raised.value.form

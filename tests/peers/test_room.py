@@ -4,11 +4,14 @@ from typing import TypeVar, cast
 
 import pytest
 
-from mpcnode.errors import ContactChanged, ParticipantSilent
-from mpcnode.session.room import Room
-from mpcnode.session.sealed_relay import SealedRelay
+from mpcnode.commands import CreateWallet
+from mpcnode.errors import ContactChanged, ParticipantSilent, ServerUnreachable, UsageError
+from mpcnode.peers.conversation import Conversations
+from mpcnode.peers.room import Room
+from mpcnode.status import PeerView, Waiting
 from mpcnode.types import IdentityKey, PeerId
-from tests.helpers.relays import ANA, BEN, CLEO, Post, key_of
+from tests.helpers.identities import key_of
+from tests.helpers.relays import ANA, BEN, CLEO, EVE, Post
 
 T = TypeVar("T")
 
@@ -50,7 +53,7 @@ def test_the_others_are_those_wanted_or_all() -> None:
         lambda room: room.stir(ANA),
     ],
 )
-async def test_whoever_waits_hears_of_every_change(stir: object) -> None:
+async def test_those_that_wait_hear_of_every_change(stir: object) -> None:
     room = Room(BEN)
     waiting = [asyncio.create_task(room.changed()) for _ in range(2)]
     await asyncio.sleep(0)
@@ -87,7 +90,7 @@ async def test_nobody_to_introduce_is_nobody_to_wait_for() -> None:
     assert await soon(started.room.introduce([], started.relay, wait=10)) == {}
 
 
-async def test_whoever_says_no_hello_is_named() -> None:
+async def test_one_that_says_no_hello_is_named() -> None:
     started = Started(BEN)
     task = asyncio.create_task(started.room.introduce([BEN, CLEO], started.relay, wait=0.1))
     await asyncio.sleep(0)
@@ -98,7 +101,7 @@ async def test_whoever_says_no_hello_is_named() -> None:
 
 
 async def test_a_hello_that_got_lost_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mpcnode.session.room.HELLO_AGAIN", 0.01)
+    monkeypatch.setattr("mpcnode.peers.room.HELLO_AGAIN", 0.01)
     said: list[PeerId] = []
 
     class Deaf:
@@ -109,10 +112,10 @@ async def test_a_hello_that_got_lost_is_said_again(monkeypatch: pytest.MonkeyPat
             return key_of(peer) if len(said) > 1 else None
 
     room = Room(ANA)
-    assert await soon(room.introduce([BEN], cast("SealedRelay", Deaf()), wait=10)) == {BEN: key_of(BEN)}
+    assert await soon(room.introduce([BEN], cast("Conversations", Deaf()), wait=10)) == {BEN: key_of(BEN)}
 
 
-async def test_whoever_is_not_who_it_should_be_ends_the_wait() -> None:
+async def test_a_peer_that_is_not_the_node_it_should_be_ends_the_wait() -> None:
     started = Started(BEN)
     task = asyncio.create_task(started.room.introduce([BEN, CLEO], started.relay, wait=10))
     await asyncio.sleep(0)
@@ -140,3 +143,105 @@ async def test_the_problem_of_somebody_else_is_none() -> None:
     assert not task.done()
     started.carry()
     assert await soon(task) == {BEN: key_of(BEN)}
+
+
+async def test_without_the_server_nobody_is_called_silent() -> None:
+    started = Started(BEN)
+    started.room.set([BEN])
+    started.room.away = True
+    with pytest.raises(ServerUnreachable, match="the server is away"):
+        await soon(started.room.introduce([BEN], started.relay, wait=0.05))
+
+
+def test_a_server_that_is_back_is_not_away() -> None:
+    room = Room(ANA)
+    room.away = True
+    room.set([BEN])
+    assert not room.away
+
+
+# --- gathering ---
+
+
+class Gathering:
+    """What a room asks and tells while it gathers."""
+
+    def __init__(self, *chosen: PeerId) -> None:
+        self.room = Room(ANA)
+        self.chosen = chosen
+        self.asked: list[tuple[tuple[PeerView, ...], int]] = []
+        self.told: list[Waiting] = []
+
+    async def run(self, total: int, *others: PeerId, wait: int = 10_000) -> tuple[PeerId, ...]:
+        command = CreateWallet(threshold=2, total=total, with_peers=others, wait=wait)
+        return await soon(
+            self.room.gather(
+                command,
+                choose=self._choose,
+                view=lambda name: PeerView(name, "unknown"),
+                emit=lambda event: self.told.append(event),  # type: ignore[arg-type] # noqa: PLW0108 (Waiting is all)
+            )
+        )
+
+    async def _choose(self, candidates: tuple[PeerView, ...], count: int) -> tuple[PeerId, ...]:
+        self.asked.append((candidates, count))
+        return self.chosen
+
+
+async def test_as_many_as_are_needed_are_taken_without_a_question() -> None:
+    gathering = Gathering()
+    gathering.room.set([BEN, CLEO])
+    assert await gathering.run(3) == (BEN, CLEO)
+    assert not gathering.asked
+    assert not gathering.told
+
+
+async def test_those_that_are_named_are_taken_and_nobody_else() -> None:
+    gathering = Gathering()
+    gathering.room.set([BEN, CLEO, EVE])
+    assert await gathering.run(2, EVE) == (EVE,)
+    assert not gathering.asked
+
+
+async def test_those_that_are_missing_are_waited_for_and_that_is_told() -> None:
+    gathering = Gathering()
+    gathering.room.set([BEN])
+    running = asyncio.create_task(gathering.run(3, BEN, CLEO))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gathering.room.joined(EVE)  # nobody asked for her
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not running.done()
+    gathering.room.joined(CLEO)
+    assert await soon(running) == (BEN, CLEO)
+    assert gathering.told[0] == Waiting((BEN,), 1)
+
+
+async def test_those_that_do_not_come_are_named_where_they_have_names() -> None:
+    gathering = Gathering()
+    gathering.room.set([BEN])
+    with pytest.raises(ParticipantSilent, match="waited 0 s for cleo") as caught:
+        await gathering.run(3, BEN, CLEO, wait=50)
+    assert caught.value.culprits == (CLEO,)
+    with pytest.raises(ParticipantSilent, match="for 2 more peers") as nameless:
+        await gathering.run(4, wait=50)
+    assert nameless.value.culprits == ()
+
+
+async def test_where_more_are_here_the_user_chooses() -> None:
+    gathering = Gathering(EVE, BEN)
+    gathering.room.set([BEN, CLEO, EVE])
+    assert await gathering.run(3) == (EVE, BEN)
+    ((candidates, count),) = gathering.asked
+    assert ([peer.peer_id for peer in candidates], count) == ([BEN, CLEO, EVE], 2)
+
+
+@pytest.mark.parametrize(
+    "chosen", [(BEN,), (BEN, BEN), (BEN, PeerId("dora")), (BEN, ANA), (BEN, CLEO, EVE), (BEN, BEN, CLEO)]
+)
+async def test_a_choice_of_others_than_were_asked_about_is_refused(chosen: tuple[PeerId, ...]) -> None:
+    gathering = Gathering(*chosen)
+    gathering.room.set([BEN, CLEO, EVE])
+    with pytest.raises(UsageError, match="choose 2 different peers"):
+        await gathering.run(3)

@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 
 from mpcnode.errors import ContactChanged, KeystoreUnwritable
-from mpcnode.identity.contacts import Contacts
+from mpcnode.identity.contacts import Contacts, How
 from mpcnode.keystore.store import Home
-from mpcnode.session.trust import Trusts, fingerprint
+from mpcnode.peers.trust import Trusts, fingerprint
 from mpcnode.types import IdentityKey, PeerId
 from tests.helpers.filesystem import QuickFileSystem, failing
-from tests.helpers.relays import ANA, BEN, CLEO, EVE, key_of
+from tests.helpers.identities import key_of
+from tests.helpers.relays import ANA, BEN, CLEO, EVE
 
 ROSTER = {name: key_of(name) for name in (ANA, BEN, CLEO)}
 
@@ -50,11 +51,43 @@ def test_this_node_is_itself_whatever_key_a_proposal_names(home: Home) -> None:
 @pytest.mark.parametrize(("verified", "trust"), [(False, "unverified"), (True, "verified")])
 def test_a_session_pins_everybody_else(home: Home, *, verified: bool, trust: str) -> None:
     known = trusts(home)
-    known.pin(ROSTER, verified=verified, now=1_800_000_000.7)
+    known.pin(ROSTER, verified=verified, now=1_800_000_000_700)
     assert [contact.peer_id for contact in known.contacts] == [BEN, CLEO]
     assert known.view(BEN).trust == trust
     assert trusts(home).contacts == known.contacts  # after a restart
     assert known.all_verified(ROSTER) is verified
+
+
+@pytest.mark.parametrize(("verified", "how"), [(False, "introduced"), (True, "words")])
+def test_a_contact_says_how_it_was_verified_and_since_when(home: Home, *, verified: bool, how: str) -> None:
+    known = trusts(home)
+    known.pin(ROSTER, verified=verified, now=1_800_000_000_700)
+    assert {(one.how, one.verified) for one in known.contacts} == {(how, verified)}
+    assert trusts(home).contacts == known.contacts
+
+
+def test_those_that_are_not_verified_are_named_and_this_node_is_not_among_them(home: Home) -> None:
+    known = trusts(home)
+    assert known.not_verified(ROSTER) == (BEN, CLEO)
+    known.pin({BEN: key_of(BEN)}, verified=True, now=0)
+    assert known.not_verified(ROSTER) == (CLEO,)
+    known.pin({CLEO: key_of(CLEO)}, verified=True, now=0)
+    assert known.not_verified(ROSTER) == ()
+    assert known.not_verified({**ROSTER, CLEO: key_of(EVE)}) == (CLEO,)
+
+
+@pytest.mark.parametrize(("how", "trust"), [("code", "verified"), ("words", "verified"), ("invitation", "unverified")])
+def test_only_what_both_compared_is_called_verified(home: Home, how: How, trust: str) -> None:
+    known = trusts(home)
+    known.contacts = known.contacts.pin(BEN, key_of(BEN), how=how, now=0)
+    assert known.view(BEN).trust == trust
+
+
+def test_this_node_s_own_key_is_known_to_it_and_pinned_by_nobody(home: Home) -> None:
+    known = trusts(home, {ANA: key_of(EVE)})
+    assert known.known_key(ANA) == key_of(ANA)
+    known.pin({ANA: key_of(ANA)}, verified=True, now=0)
+    assert known.contacts == Contacts()
 
 
 def test_what_was_verified_stays_so(home: Home) -> None:
