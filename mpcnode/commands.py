@@ -161,11 +161,11 @@ class Sign(_Command, frozen=True, omit_defaults=True, tag="sign"):
 
 
 class ListPeers(_Command, frozen=True, tag="peers"):
-    """Say who is in the room."""
+    """Give the peers in the room."""
 
 
 class ListWallets(_Command, frozen=True, tag="wallets"):
-    """Say what wallets there are."""
+    """Give the wallets of the node."""
 
 
 Command: TypeAlias = CreateWallet | Refresh | Sign | ListPeers | ListWallets

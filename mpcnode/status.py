@@ -147,7 +147,7 @@ class Registered(_Event, frozen=True, tag="registered"):
 
 
 class Peers(_Event, frozen=True, tag="peers"):
-    """Who is in the room now, this node included."""
+    """The peers in the room now, this node included."""
 
     peers: tuple[PeerView, ...]
 
@@ -167,7 +167,10 @@ class Waiting(_Event, frozen=True, tag="waiting"):
 
 
 class Proposed(_Event, frozen=True, tag="proposal", kw_only=True):
-    """A session is proposed, by this node or to it."""
+    """A session is proposed, by this node or to it.
+
+    ``expires`` is Unix time in milliseconds. ``wallet_id`` is there where this node holds the wallet.
+    """
 
     session_id: str
     kind: str

@@ -61,7 +61,7 @@ app.command("serve", short_help="Run a signaling server.", epilog=serve.EXAMPLES
 app.command("register", short_help="Run this node: register, stay, answer.", epilog=register.EXAMPLES)(
     register.register
 )
-app.command("peers", short_help="Show who is there.", epilog=peers.EXAMPLES)(peers.peers)
+app.command("peers", short_help="Show the peers in the room.", epilog=peers.EXAMPLES)(peers.peers)
 app.command("create-wallet", short_help="Make a wallet together with others.", epilog=create_wallet.EXAMPLES)(
     create_wallet.create_wallet
 )
@@ -122,7 +122,7 @@ def _usage(error: typer.TyperException) -> UsageError:
 
 
 def _bug(arguments: list[str]) -> int:
-    # A traceback shows local state to whoever reads over the shoulder, and tells a user nothing: only on request.
+    # A traceback shows local state to anybody near the screen, and tells a user nothing: only on request.
     if _asked(arguments, "MPCNODE_VERBOSE", "-v", "--verbose"):
         traceback.print_exc()
     kind = type(sys.exception()).__name__
@@ -131,7 +131,7 @@ def _bug(arguments: list[str]) -> int:
 
 
 def _nobody_reads() -> int:
-    # Whoever read our output has left; a second complaint at interpreter exit would reach nobody either.
+    # The reader of our output has left; a second complaint at interpreter exit would reach nobody either.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

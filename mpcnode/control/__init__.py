@@ -6,6 +6,6 @@ goes away cancels its command.
 
 Whether a node runs is decided by the lock on its home, never by the socket: one that a dead node left is replaced.
 
-``lines`` is the format, ``place`` is where the socket is and who may use it, ``server`` is the node's end and
-``client`` the command's; a command that finds a running node loads nothing of what only a node needs.
+``lines`` is the format, ``place`` is where the socket is and which users may connect to it, ``server`` is the node's
+end and ``client`` the command's; a command that finds a running node loads nothing of what only a node needs.
 """

@@ -66,7 +66,7 @@ class ControlClient:
             await self._writer.wait_closed()
 
     async def peers(self) -> tuple[status.PeerView, ...]:
-        """Ask who is in the node's room."""
+        """Ask for the peers in the node's room."""
         return (await self._quickly(ListPeers())).peers
 
     async def wallets(self) -> tuple[status.WalletView | status.ErrorView, ...]:

@@ -1,4 +1,4 @@
-"""Where a home's control socket is, and who may use it."""
+"""Where a home's control socket is, and which users may connect to it."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ _MAX_PATH: Final = 100  # sun_path holds as few as 104 bytes, with the NUL
 
 
 def open_socket(home: Path) -> tuple[socket.socket, Path]:
-    """Listen on the home's control socket; only for whoever holds the home's lock.
+    """Listen on the home's control socket; the caller holds the home's lock.
 
     A path too long for a Unix socket is led around: the socket is in a new directory of its own and ``control.sock``
     in the home is a symbolic link to it.

@@ -48,7 +48,7 @@ def install(cheat: Cheat) -> None:
 
 
 class _FalsePackage(Round1Package):
-    """A round-1 package with the identity in its bytes: no element of ours can be it."""
+    """A round-1 package with the identity in its bytes: no element of this package can be it."""
 
     def encode(self) -> bytes:
         """Give the identity's bytes for the last element, which makes the degree too low in a way that counts right."""

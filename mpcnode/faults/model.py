@@ -112,7 +112,7 @@ class Cheat(_Part, frozen=True):
     Args:
         message: what it is about.
         how: what is wrong with it.
-        to: who is lied to; by default everybody.
+        to: the node that is lied to; by default all.
     """
 
     message: Kind
@@ -123,7 +123,7 @@ class Cheat(_Part, frozen=True):
         if self.message not in CHEATS[self.how]:
             raise ValueError(f"{self.how} is about {', '.join(sorted(CHEATS[self.how]))}")
         if self.how in _NEEDS_VICTIM and self.to is None:
-            raise ValueError(f"{self.how} needs `to`: who is told something else")
+            raise ValueError(f"{self.how} needs `to`: the node that is told something else")
         if self.how in _ABOUT_THE_DEALER and self.to is not None:
             raise ValueError(f"{self.how} is told to everybody alike; for one of them there is two-faced")
 

@@ -127,7 +127,7 @@ class Cheat(_Part, frozen=True):
     Args:
         message: what it is about.
         how: what is wrong with it.
-        to: who is lied to; by default everybody.
+        to: the node that is lied to; by default all.
     """
 
     message: Kind
@@ -138,7 +138,7 @@ class Cheat(_Part, frozen=True):
         if self.message not in CHEATS[self.how]:
             raise ValueError(f"{self.how} is about {', '.join(sorted(CHEATS[self.how]))}")
         if self.how in _NEEDS_VICTIM and self.to is None:
-            raise ValueError(f"{self.how} needs `to`: who is told something else")
+            raise ValueError(f"{self.how} needs `to`: the node that is told something else")
         if self.how in _ABOUT_THE_DEALER and self.to is not None:
             raise ValueError(f"{self.how} is told to everybody alike; for one of them there is two-faced")
 
@@ -194,8 +194,8 @@ class OthersExpect(_Part, frozen=True):
     """How the session has to end for every other participant that still runs.
 
     Args:
-        error: the error's code, or several of which it has to be one: a death is noticed in more than one way.
-        culprits: who is blamed, exactly.
+        error: the error's code, or several that will do: a death is noticed in more than one way.
+        culprits: the nodes that are blamed, exactly.
     """
 
     error: str | tuple[str, ...]
@@ -203,7 +203,7 @@ class OthersExpect(_Part, frozen=True):
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """The codes of which it has to be one."""
+        """The codes that will do."""
         return (self.error,) if isinstance(self.error, str) else self.error
 
 
@@ -212,8 +212,8 @@ class EndExpect(_Part, frozen=True):
 
     Args:
         verified: true: with signatures, which are valid.
-        error: the error's code, or several of which it has to be one.
-        culprits: who is blamed, exactly.
+        error: the error's code, or several that will do.
+        culprits: the nodes that are blamed, exactly.
         exit: the exit code.
     """
 
@@ -237,17 +237,17 @@ class Expect(_Part, frozen=True, rename="kebab"):
         state: the wallet's state at every participant: the same epoch, keys and words everywhere and, where it is
             active, a certificate that every node finds valid.
         error: the error's code, such as ``participant_refused``.
-        culprits: who is blamed, exactly.
+        culprits: the nodes that are blamed, exactly.
         exit: the exit code.
         others: how the session ends for the other participants; what a cheat says of it is worth nothing.
         active: the names of the active wallets, exactly.
         pending: the names of the pending wallets, exactly.
         epochs: of these wallets, the epoch in use.
-        peers: who is there, exactly.
+        peers: the peers that are there, exactly.
         verified: true: every signer that still runs and does not cheat holds the signatures, too.
         signers: how many signed.
-        signed_by: who signed, exactly.
-        failures: whom the result names as the reason of an earlier attempt's end, exactly, and with which code.
+        signed_by: the signers, exactly.
+        failures: the nodes that the result blames for an earlier attempt's end, exactly, each with its code.
         ends: how the session ends for these nodes; of several attempts, one that ends so will do.
     """
 
@@ -355,7 +355,7 @@ class Sign(_Part, frozen=True, rename={"with_peers": "with"}):
         if [self.message, self.hex, self.batch, self.count].count(None) != 3:
             raise ValueError("there has to be one of message, hex, batch and count")
         try:
-            self.messages  # noqa: B018 -- what is no message is found when it is made
+            self.messages  # noqa: B018 -- a bad message is found when it is made
         except UnicodeEncodeError:
             raise ValueError("a message is text, and half of a surrogate pair is none") from None
         except ValueError:
@@ -460,7 +460,7 @@ class Wallets(_Part, frozen=True):
 
 
 class Peers(_Part, frozen=True):
-    """Whom a running node sees."""
+    """The peers that a running node sees."""
 
     verb: ClassVar[str] = "peers"
     form: ClassVar[str] = "{node: NODE}"
@@ -600,7 +600,7 @@ def _check_names(file: str, nodes: dict[str, NodeOptions], steps: tuple[Step, ..
     known = set(nodes)
     for name, options in nodes.items():
         if options.cheat is not None and options.cheat.to is not None and options.cheat.to not in known - {name}:
-            _wrong(f"{file}: nodes: {name}: cheat", f"`to` is no other node: {options.cheat.to!a}", "to: NODE")
+            _wrong(f"{file}: nodes: {name}: cheat", f"`to` is not another node: {options.cheat.to!a}", "to: NODE")
     for step in steps:
         if isinstance(step.action, Register):
             if step.node in known:
@@ -613,7 +613,7 @@ def _check_names(file: str, nodes: dict[str, NodeOptions], steps: tuple[Step, ..
             )
 
 
-def _convert(place: str, tree: object, kind: type[T] | Any, form: str) -> T:  # noqa: ANN401 -- Annotated is no type
+def _convert(place: str, tree: object, kind: type[T] | Any, form: str) -> T:  # noqa: ANN401 -- Annotated is not a type
     try:
         result: T = msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:

@@ -28,7 +28,7 @@ class SignatureReport(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
 
     @property
     def in_short(self) -> str:
-        """How many signatures, by whom, and who failed before."""
+        """How many signatures, the signers, and the nodes that failed before."""
         count = len(self.signatures)
         said = (
             f"{count} signature{'s' if count > 1 else ''} by {', '.join(self.signers)}, verified by {self.verified_by}"
@@ -104,7 +104,7 @@ def step_row(step: StepReport) -> tuple[str, ...]:
 
 
 def wallet_rows(report: ScenarioReport) -> Iterator[tuple[str, ...]]:
-    """Who holds what at the end, for columns."""
+    """The wallets that each node holds at the end, for columns."""
     for held in report.wallets:
         wallet = held.wallet
         certificate = "certificate valid" if wallet.certificate_valid else f"{wallet.signatures} signatures"

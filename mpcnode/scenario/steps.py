@@ -159,7 +159,7 @@ async def _sign(world: World, step: Step, action: model.Sign, *, tell: Callable[
             view = await client.sign(command, user=NobodyToAsk(), emit=remember)
     except MpcError as error:
         if step.expect.error is not None:
-            await ending(world, step, error)  # whoever was killed is dead now, and asked nothing any more
+            await ending(world, step, error)  # a node that was killed is dead now, and is not asked any more
             await check_signed(world, step, action, proposed, None, tell=tell)
         raise
     await check_signed(world, step, action, proposed, view, tell=tell)

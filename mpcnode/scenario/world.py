@@ -124,7 +124,7 @@ class World:
         return next((f"{name} wrote what a terminal might obey: {line}" for name, line in wrote if line), None)
 
     async def close(self) -> None:
-        """Stop every process; none is left when this returns, however it returns."""
+        """Stop every process; when this returns, in whatever way, no process is left."""
         try:
             await asyncio.gather(*(node.stop() for node in self.nodes.values()), return_exceptions=True)
         finally:

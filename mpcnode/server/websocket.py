@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if self._timer is not None:
-            # Only the client's close frame is still of interest; who goes on sending is not waited for.
+            # Only the client's close frame is still of interest; a client that goes on sending is not waited for.
             self._discarded += len(data)
             if self._discarded > _DISCARDED:
                 self.transport.abort()

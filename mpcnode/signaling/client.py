@@ -60,12 +60,12 @@ class SignalingClient:
     Args:
         url: ``ws://`` or ``wss://``.
         peer_id: the name to take.
-        room: whom to be among.
+        room: the room to enter.
         unlocked: gives the identity that protects the name. It is waited for only when the server has said welcome,
             so that the key may be derived while the connection is made; what it raises ends ``run``.
         rng: gives n random bytes; spreads the reconnections.
         on_event: is told everything, in order, from ``run``; what it raises ends ``run``.
-        watch: be told who comes and goes.
+        watch: be told which peers come and go.
         first_try_deadline: seconds for the first registration.
         retry_seconds: the first and the longest pause between tries.
         ca_file: PEM file of the authorities to trust for ``wss``, in place of the system's.
@@ -152,7 +152,7 @@ class SignalingClient:
         self._enqueue(frame)
 
     def list_peers(self) -> None:
-        """Ask who is there; the answer is a ``Peers`` event.
+        """Ask for the peers in the room; the answer is a ``Peers`` event.
 
         Raises:
             ServerUnreachable: the queue is full, or the client is closed.

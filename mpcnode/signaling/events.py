@@ -28,7 +28,7 @@ class Peers:
 
 @dataclass(frozen=True, slots=True)
 class PeerJoined:
-    """Somebody came into the room; whether it is who it was before, only its ``hello`` tells."""
+    """A peer came into the room; only its ``hello`` tells whether it is the node that had the name before."""
 
     peer_id: PeerId
 

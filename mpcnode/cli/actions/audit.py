@@ -43,7 +43,9 @@ def verify_audit(home: Path, *, head: str | None, json: bool, verbose: bool) -> 
     """
     log_to_stderr(verbose=verbose)
     if head is not None and not _HEAD.fullmatch(head):
-        raise UsageError(f"{head[:80]!a} is no head", hint="--head is 64 hexadecimal digits, as 'audit verify' prints")
+        raise UsageError(
+            f"{head[:80]!a} is not a head", hint="--head is 64 hexadecimal digits, as 'audit verify' prints"
+        )
     seen, unended = {GENESIS}, Unended()
 
     def look(line: Line) -> None:
@@ -100,7 +102,7 @@ def _read(home: Path, on_line: Callable[[Line], None]) -> Verdict:
 
     Raises:
         KeystoreAbsent: there is no home, or no log in it.
-        KeystoreUnreadable: the file is none of ours.
+        KeystoreUnreadable: mpcnode did not write the file.
     """
     Home.open(home, create=False)
     taken = 0

@@ -26,7 +26,7 @@ def ice_servers(given: Iterable[str]) -> tuple[IceServer, ...]:
         given: URLs as in RFC 7064 and 7065, and after ``@`` names of files in the form of a browser's ``iceServers``.
 
     Raises:
-        UsageError: one is no such URL.
+        UsageError: one is not such a URL.
         ConfigurationError: a file cannot be read or is not of that form.
     """
     return tuple(server for one in given for server in _servers(one))
@@ -39,7 +39,7 @@ def _servers(given: str) -> Iterator[IceServer]:
         yield IceServer(urls=(given,))
     else:
         raise UsageError(
-            f"{given[:80]!a} is no STUN or TURN server", hint="--ice-server is like turn:turn.example:3478, or @FILE"
+            f"{given[:80]!a} is not a STUN or TURN server", hint="--ice-server is like turn:turn.example:3478, or @FILE"
         )
 
 
@@ -55,10 +55,10 @@ def _from_file(path: Path) -> tuple[IceServer, ...]:
         servers = _file.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:
         # Not what stands there: a credential must not come into an error.
-        raise ConfigurationError(f"{path} is no list of ICE servers: {_where(error)}", hint=_FORM) from None
+        raise ConfigurationError(f"{path} is not a list of ICE servers: {_where(error)}", hint=_FORM) from None
     wrong = [url for server in servers for url in server.urls if not _URL.fullmatch(url)]
     if wrong:
-        raise ConfigurationError(f"{path}: {wrong[0][:80]!a} is no STUN or TURN server", hint=_FORM)
+        raise ConfigurationError(f"{path}: {wrong[0][:80]!a} is not a STUN or TURN server", hint=_FORM)
     return servers
 
 

@@ -1,4 +1,4 @@
-"""Who carries a command out: the node that runs under the home, or one for as long as the command takes."""
+"""The node that carries a command out: the one that runs under the home, or one for as long as the command takes."""
 
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -151,7 +151,7 @@ def check_somebody_compares(options: NodeOptions) -> None:
     """
     if not (options.yes or options.contacts_only or has_terminal()):
         raise NoTerminal(
-            "safety words would have to be compared, and there is no terminal to show them on",
+            "the safety words have to be compared, and there is no terminal to show them on",
             hint="add --yes, and the wallet records that nobody compared them",
         )
 

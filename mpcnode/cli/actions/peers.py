@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # a command that finds a running node does not load what only
 
 
 def show_peers(options: NodeOptions) -> None:
-    """Print who is in the room."""
+    """Print the peers in the room."""
     log_to_stderr(verbose=options.verbose)
 
     async def look(node: "Node", _emit: Emit) -> tuple[status.PeerView, ...]:

@@ -22,7 +22,7 @@ def run_node(options: NodeOptions, *, accept: Accept, stop_with_stdin: bool) -> 
     log_to_stderr(verbose=options.verbose)
     if accept == "ask" and not has_terminal():
         raise NoTerminal(
-            "proposals would be asked about, and there is no terminal to ask on",
+            "this node would ask about each proposal, and there is no terminal to ask on",
             hint="add --accept auto, --accept contacts or --accept none",
         )
     if accept != "none":

@@ -24,7 +24,7 @@ def run_scenarios(paths: tuple[Path, ...], *, keep: Path | None, json: bool, ver
     """Run every scenario that ``paths`` name.
 
     Raises:
-        ConfigurationError: a file is no scenario; nothing was started.
+        ConfigurationError: a file is not a scenario; nothing was started.
         typer.Exit: one did not go as written, with the code of the first that did not.
     """
     log_to_stderr(verbose=verbose)

@@ -31,7 +31,7 @@ def server_config(
         limits: those of ``Limits`` that were given.
 
     Raises:
-        UsageError: a value cannot be meant.
+        UsageError: a value is malformed.
         ConfigurationError: a limit is out of its range.
     """
     return ServerConfig(

@@ -102,7 +102,7 @@ def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> 
 
 
 def _together(signed: list[status.SignatureView]) -> status.SignatureView:
-    """The sessions of one batch as one answer: ``signers`` is everybody who signed any of it."""
+    """The sessions of one batch as one answer: ``signers`` names every signer of any part."""
     failures = [failure for one in signed for failure in one.failures]
     return msgspec.structs.replace(
         signed[-1],
@@ -139,7 +139,7 @@ def _keep(signature: status.SignatureView, wanted: int, out: Path | None, option
 def write_out(out: Path, signature: status.SignatureView) -> None:
     """Write signatures to a file, one a line: the whole of them, or what was there before.
 
-    Signatures are no secret, so who may read a new file is the umask's to say.
+    Signatures are not secret, so the umask decides which users may read a new file.
 
     Raises:
         KeystoreUnwritable: it cannot be written.

@@ -46,7 +46,7 @@ def verify_signature(
 
     Raises:
         SignatureInvalid: it is not.
-        UsageError: the question cannot be meant: no hexadecimal, no public key, not one message.
+        UsageError: an option is malformed: not hexadecimal, not a public key, not exactly one message.
         ConfigurationError: a file cannot be read.
     """
     log_to_stderr(verbose=verbose)
@@ -91,7 +91,7 @@ def _key(text: str) -> tuple[bytes, tuple[SuiteId, ...]]:
         raise UsageError(f"--pubkey has {len(key)} bytes", hint="a public key is 32 bytes, or 33 of secp256k1")
     usable = tuple(suite for suite in candidates if _is_element(suite, key))
     if not usable:
-        raise UsageError("--pubkey is no public key: there is no such point", hint="check it for typing errors")
+        raise UsageError("--pubkey is not a public key: there is no such point", hint="check it for typing errors")
     return key, usable
 
 
@@ -101,7 +101,7 @@ def _key_file(text: str) -> tuple[bytes, tuple[SuiteId, ...]]:
         found = read_public_key(_read(path))
     except DecodeError as error:
         raise UsageError(
-            f"{str(path)!a} is no public key: {error}", hint="give --pubkey hexadecimal, or a PEM or DER file"
+            f"{str(path)!a} is not a public key: {error}", hint="give --pubkey hexadecimal, or a PEM or DER file"
         ) from None
     return found.data, (ED25519,) if found.curve == "ed25519" else (TAPROOT, SECP256K1)
 
@@ -120,9 +120,9 @@ def _narrowed(candidates: tuple[SuiteId, ...], suite: str | None) -> tuple[Suite
         return candidates
     wanted = SuiteId(SUITES.get(suite, suite))
     if wanted not in _KEY_SIZES:
-        raise UsageError(f"{suite!a} is no ciphersuite", hint=f"--suite is one of {', '.join(SUITES)}")
+        raise UsageError(f"{suite!a} is not a ciphersuite", hint=f"--suite is one of {', '.join(SUITES)}")
     if wanted not in candidates:
-        raise UsageError(f"--pubkey is no key of {wanted}", hint=f"it can be one of {' or '.join(candidates)}")
+        raise UsageError(f"--pubkey is not a key of {wanted}", hint=f"it can be one of {' or '.join(candidates)}")
     return (wanted,)
 
 

@@ -73,7 +73,8 @@ def show_wallet(show: Show) -> None:
 
     Raises:
         KeystoreAbsent: no wallet is called that; KeystoreUnreadable, KeystoreNewer: none of those that can be read.
-        UsageError: several are; or these options cannot be meant together; or an Ethereum address, and why not.
+        UsageError: several wallets are called that; or two options exclude each other; or an Ethereum address was asked
+            for, and the message says why there is none.
         WrongPassphrase, KeystoreUnreadable: it does not open; nothing was printed.
         WalletPending: its public keys were asked for, and not everybody is known to have a share.
     """

@@ -29,7 +29,7 @@ def verify(
     """Check that no line was altered, taken out, put in or moved.
 
     The chain alone cannot show that its last lines are missing, or that all of it was written anew: note the head it
-    prints where nobody who can write to this home can change it, and give it with --head the next time.
+    prints in a place that this home's users cannot change, and give it with --head the next time.
 
     Sessions that this node accepted to sign in and that have no end are counted: they run, or the node was killed.
 
@@ -42,7 +42,7 @@ def verify(
 
 @app.command("show", short_help="Show every session and how it ended.", epilog=EXAMPLES)
 def show(*, home: HomeOption = None, json: JsonOption = False, verbose: VerboseOption = False) -> None:
-    """Show every session: when, which kind, what, who proposed it, who signed, how it ended.
+    """Show every session: time, kind, content, proposer, signers, and how it ended.
 
     One that was accepted and has no end is shown so: it runs, or the node was killed after its share may have left.
     With --json every line is shown as it stands, an acceptance and its end apart.

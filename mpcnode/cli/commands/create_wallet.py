@@ -36,7 +36,10 @@ NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="What to
 WithOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--with", metavar="PEERS", help="The other participants, with commas between.", show_default="whoever is there"
+        "--with",
+        metavar="PEERS",
+        help="The other participants, with commas between.",
+        show_default="the peers that are there",
     ),
 ]
 WaitOption = Annotated[
@@ -70,7 +73,7 @@ def create_wallet(
 ) -> None:
     """Make a wallet: a key of which every participant holds a share, and any T of them can sign.
 
-    It waits until enough peers are there, shows who is still missing, and goes on by itself.
+    It waits until enough peers are there, shows how many are missing, and goes on by itself.
     """
     from mpcnode.cli.actions.create_wallet import make_wallet  # noqa: PLC0415 -- what is heavy waits for its command
 

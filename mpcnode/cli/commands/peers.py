@@ -1,4 +1,4 @@
-"""``mpcnode peers``: who is there."""
+"""``mpcnode peers``: the peers in the room."""
 
 from typing import Final
 
@@ -36,7 +36,7 @@ def peers(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show who is in the room: name, trust, fingerprint.
+    """Show the peers in the room: name, trust, fingerprint.
 
     The node that runs under this home is asked; where none runs, this command registers for as long as it takes.
     """

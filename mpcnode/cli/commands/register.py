@@ -39,7 +39,7 @@ AcceptOption = Annotated[
     typer.Option(
         "--accept",
         envvar="MPCNODE_ACCEPT",
-        help="Whose proposals to take part in: ask each time, all, those among verified contacts only, or none.",
+        help="Take part in a proposal: ask each time, always, only among verified contacts, or never.",
     ),
 ]
 
@@ -70,8 +70,8 @@ def register(
 
     While it runs, every other command under the same home is carried out by it.
 
-    What a wallet may sign without a question, and for whom, can be said in a file of its own beside the wallet,
-    wallets/<wallet id>/policy.yaml; it then answers in place of --accept. See the README.
+    A policy can say what a wallet signs without a question, and for which peers. It stands beside the wallet, in
+    wallets/<wallet id>/policy.yaml, and answers in place of --accept. See the README.
     """
     from mpcnode.cli.actions.register import run_node  # noqa: PLC0415 -- what is heavy waits for its command
 

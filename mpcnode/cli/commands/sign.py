@@ -48,7 +48,7 @@ SuiteOption = Annotated[
 WithOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--with", metavar="PEERS", help="The other signers, with commas between.", show_default="who is first"
+        "--with", metavar="PEERS", help="The other signers, with commas between.", show_default="the first that accept"
     ),
 ]
 OutOption = Annotated[
@@ -87,7 +87,7 @@ def sign(
 ) -> None:
     """Sign with a wallet, together with as many others as it needs.
 
-    Everybody who is there is asked; the first that accept sign. Each of them sees the message from its own copy first.
+    All participants that are there are asked, and the first that accept sign. Each sees the message from its own copy.
     """
     from mpcnode.cli.actions.sign import Asked, make_signatures  # noqa: PLC0415 -- what is heavy waits for its command
 

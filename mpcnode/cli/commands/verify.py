@@ -13,7 +13,7 @@ Examples:
   mpcnode verify --pubkey treasury.pem --signature @transaction.sig --file transaction.bin --suite taproot
 
 \b
-Exit codes: 0 the signature is valid, 4 it is not, 2 the question cannot be meant."""
+Exit codes: 0 the signature is valid, 4 it is not, 2 an option is malformed."""
 
 PubkeyOption = Annotated[
     str,
@@ -58,8 +58,9 @@ def verify(
 ) -> None:
     """Check a signature; needs no wallet, no passphrase and no server.
 
-    Any RFC 8032 Ed25519 and any BIP-340 signature will do, whoever made it. A key of 32 bytes may be of either kind:
-    without --suite both are tried, and the answer says which it is.
+    The options say what was signed, as those of 'mpcnode sign' do: --message and --file sign a hash under a name of
+    their own, --hex signs the bytes themselves. So a signature that another program made is checked with --hex, be it
+    RFC 8032 Ed25519 or BIP-340. A key of 32 bytes may be of either kind: without --suite both are tried.
     """
     from mpcnode.cli.actions.verify import verify_signature  # noqa: PLC0415 -- what is heavy waits for its command
 

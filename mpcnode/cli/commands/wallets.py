@@ -38,9 +38,7 @@ NetworkOption = Annotated[
     Literal["mainnet", "testnet", "signet", "regtest"],
     typer.Option("--network", help="Which Bitcoin the Taproot address is for."),
 ]
-EthereumOption = Annotated[
-    bool, typer.Option("--ethereum", help="There is no Ethereum address of a wallet; this says why.")
-]
+EthereumOption = Annotated[bool, typer.Option("--ethereum", help="Say why a wallet has no Ethereum address.")]
 PemOption = Annotated[bool, typer.Option("--pem", help="Print the public keys as PEM, and nothing else.")]
 DerOption = Annotated[bool, typer.Option("--der", help="Write one public key as DER to stdout, and nothing else.")]
 SuiteOption = Annotated[
@@ -96,9 +94,9 @@ def show(
 ) -> None:
     """Show one wallet: participants, certificate, group public keys, addresses on Solana and Bitcoin.
 
-    Whoever can write to this home can forge the public part of a wallet's file, so addresses are shown only after the
-    wallet was opened with the passphrase. Without one, and without a terminal to ask on, the rest is shown. A node that
-    runs under this home is not in the way.
+    A program that can write to this home can forge the public part of a wallet's file, so addresses are shown only
+    after the wallet was opened with the passphrase. Without one, and without a terminal to ask on, the rest is shown. A
+    node that runs under this home is not in the way.
 
     A pending wallet has no addresses, and no wallet has one on Ethereum.
     """

@@ -65,7 +65,7 @@ def message_lines(sign: status.SignView) -> list[str]:
 
 
 def signature_lines(signature: status.SignatureView) -> list[str]:
-    """Signatures in full, one a line, after who made them."""
+    """Signatures in full, one a line, after the names of the signers."""
     lines = [
         f"wallet      {escape(signature.name)}",
         f"suite       {escape(signature.suite)}",

@@ -90,7 +90,7 @@ def print_json(value: msgspec.Struct) -> None:
 
 
 def print_json_line(line: bytes) -> None:
-    """Write a line to stdout at once; whoever reads it gone, stop as if told to."""
+    """Write a line to stdout at once; where the reader is gone, stop as if told to."""
     try:
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()

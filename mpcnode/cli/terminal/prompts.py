@@ -75,7 +75,7 @@ def _ask_hidden(question: str) -> bytearray:
     silent[3] &= ~termios.ECHO
     for _ in range(_TRIES):
         try:
-            # Silent before the question is there: who answers at once must not be shown, nor lose what was typed.
+            # Silent before the question is there: an answer typed at once must not be shown, nor lost.
             termios.tcsetattr(fd, termios.TCSAFLUSH, silent)
             sys.stderr.write(question)
             sys.stderr.flush()
@@ -160,7 +160,7 @@ class TerminalUser:
             raise NoTerminal("a question and no terminal to ask it on", hint=f"add {option}")
         async with self._one_at_a_time:
             with self._output.paused():
-                # A key pressed before the question was there is no answer to it.
+                # A key pressed before the question was there does not answer it.
                 termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
                 sys.stderr.write(question)
                 sys.stderr.flush()

@@ -94,7 +94,7 @@ class Live:
 
 
 def table(view: SessionView, *, ascii_only: bool = False) -> Group:
-    """Draw a session: one row a participant, one column a phase, and below whom and what it waits for."""
+    """Draw a session: one row a participant, one column a phase, and below it what the session waits for."""
     proposal = view.proposal
     drawn = Table(
         title=Text(_title(proposal)),

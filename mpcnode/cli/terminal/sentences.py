@@ -1,4 +1,4 @@
-"""Events as plain lines: for a pipe, a log, a dumb terminal, and whoever has sentences read aloud."""
+"""Events as plain lines: for a pipe, a log, a dumb terminal and a screen reader."""
 
 from mpcnode import status
 from mpcnode.cli.terminal.text import counted, escape, listed

@@ -1,4 +1,4 @@
-"""What a session looks like so far: a pure fold over status events, for whoever draws it."""
+"""What a session looks like so far: a pure fold over status events, for the code that draws it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -81,14 +81,14 @@ class SessionView:
 
     @property
     def _through(self) -> set[str]:
-        """Who went through every phase of a session that ended well: everybody, or those who signed."""
+        """The participants that went through every phase of a session that ended well: all, or the signers."""
         if self.proposal.kind != "sign":
             return {peer.peer_id for peer in self.proposal.participants}
         signature = self.ended.signature if self.ended else None
         return set(signature.signers) if signature else set()
 
     def _left_out(self, participant: str, phase: status.Phase) -> Mark:
-        """Who did not sign answered at most; what it answered is known where it was asked from, and of oneself."""
+        """Mark a participant that did not sign: it answered at most, and few nodes know the answer."""
         accepted = self.answers.get(participant, True if participant in self._here else None)
         if phase != "negotiating" or accepted is None:
             return "ahead"

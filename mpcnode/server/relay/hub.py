@@ -1,4 +1,4 @@
-"""Who is here and who may reach whom: the signaling server without any I/O.
+"""The relay without any I/O: which peers are here, and which may reach each other.
 
 Calls in, actions out. A connection is a number its owner chose; the clock is the argument ``now``, in seconds of any
 monotonic clock. The hub knows names, rooms and keys and keeps no session state, ever: no session ids, no
@@ -168,7 +168,7 @@ class Hub:
         raise AssertionError(message)
 
     def receive_binary(self, connection: int, now: float) -> list[Action]:
-        """Take a binary frame, which is no message at all."""
+        """Take a binary frame, which is never a message."""
         return self.receive(connection, b"", now)
 
     def receive_control(self, connection: int, now: float) -> list[Action]:

@@ -13,7 +13,7 @@ import pytest
 from mpcnode import status
 from mpcnode.cli.actions.contents import MAX_BATCH_FILE
 from mpcnode.cli.options import SUITES
-from mpcnode.commands import Sign
+from mpcnode.commands import MAX_CONTENT_BYTES, Sign
 from mpcnode.errors import (
     KeystoreAbsent,
     MpcError,
@@ -25,7 +25,6 @@ from mpcnode.errors import (
     WalletPending,
 )
 from mpcnode.types import PeerId
-from mpcnode.wire.relay import MAX_MESSAGE_BYTES
 from tests.helpers.fake_node import Emit
 from tests.helpers.sign_command import Answering, SignCommand, answering, signature_of, signed
 
@@ -172,7 +171,7 @@ def test_each_line_of_a_batch_is_a_message(
         (b"one\n\r\n", "line 2 of"),
         (b"one\n\n", "line 2 of"),
         (b"one\n\xff\n", "is not UTF-8"),
-        (b"one\n" + b"x" * (MAX_MESSAGE_BYTES + 1), f"a message is at most {MAX_MESSAGE_BYTES} bytes"),
+        (b"one\n" + b"x" * (MAX_CONTENT_BYTES + 1), f"a message is at most {MAX_CONTENT_BYTES} bytes"),
         (b"x\n" * (MAX_BATCH_FILE // 2 + 1), f"is longer than {MAX_BATCH_FILE} bytes"),
     ],
 )
@@ -189,10 +188,10 @@ def test_a_batch_that_cannot_be_meant_says_where(
 @pytest.mark.parametrize("option", ["--message", "--hex"])
 def test_a_message_may_be_as_long_as_the_limit_and_no_longer(option: str, node: Answering, sign: SignCommand) -> None:
     one = {"--message": "x", "--hex": "00"}[option]
-    assert sign(option, one * MAX_MESSAGE_BYTES).code == 0
-    ended = sign(option, one * (MAX_MESSAGE_BYTES + 1))
+    assert sign(option, one * MAX_CONTENT_BYTES).code == 0
+    ended = sign(option, one * (MAX_CONTENT_BYTES + 1))
     assert ended.code == 2
-    assert f"error: a message is at most {MAX_MESSAGE_BYTES} bytes" in ended.talk
+    assert f"error: a message is at most {MAX_CONTENT_BYTES} bytes" in ended.talk
     assert "--file" in ended.talk
     assert len(node.commands) == 1
 

@@ -19,9 +19,9 @@ from mpcnode.control.lines import Result
 from mpcnode.control.server import ControlServer
 from mpcnode.crypto.ciphersuite import SUITES
 from mpcnode.mesh.mesh import Mesh
+from mpcnode.session.kinds.sign import MAX_BATCH
 from mpcnode.types import PeerId, SessionId, SuiteId, WalletId
 from mpcnode.wire.peer import SignatureShare
-from mpcnode.wire.relay import MAX_BATCH
 from tests.helpers.cheat import CheatingMesh, Rule, Said
 from tests.helpers.nodes import DEADLINE, TREASURY3, Human, Nodes, Running, for_ever, making, nodes, soon
 from tests.helpers.processes import processes
