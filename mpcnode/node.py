@@ -17,6 +17,7 @@ from mpcnode.consent.approval import Accept, Options, User
 from mpcnode.consent.journal import Journal
 from mpcnode.consent.limits import Claims
 from mpcnode.consent.policy import load_policy
+from mpcnode.crypto.selftest import check_libraries
 from mpcnode.errors import MpcError
 from mpcnode.identity.identity import Identity
 from mpcnode.keystore.format import KdfPolicy
@@ -245,6 +246,7 @@ class Node:
         return parts
 
     def _open_identity(self, keyring: Keyring) -> Identity:
+        check_libraries()
         if not self._home.is_new():
             return self._home.load_identity(keyring)
         policy = KdfPolicy.INTERACTIVE if self.config.interactive_kdf else KdfPolicy.DEFAULT

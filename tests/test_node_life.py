@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mpcnode import node as node_module
 from mpcnode import status
 from mpcnode.errors import (
+    ConfigurationError,
     ContactChanged,
     HomeInUse,
     MpcError,
@@ -229,3 +231,16 @@ async def test_a_failed_block_shows_its_own_error(place: Nodes) -> None:
 
     with pytest.raises(ZeroDivisionError):
         await fail()
+
+
+async def test_a_node_whose_library_takes_other_points_does_not_start(
+    place: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unusable() -> None:
+        raise ConfigurationError("the linked libsodium takes T2 for an element of Ed25519's group")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node_module, "check_libraries", unusable)
+        with pytest.raises(ConfigurationError, match="T2"):
+            await place.start("ana")
+    await place.start("ana")

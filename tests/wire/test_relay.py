@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpcnode.commands import MAX_CONTENT_BYTES
 from mpcnode.errors import DecodeError
+from mpcnode.session.kinds.sign import MAX_BATCH, MAX_CONTENTS_SIZE
 from mpcnode.types import EpochId, Identifier, IdentityKey, PeerId, SessionId, SuiteId, WalletId
 from mpcnode.wire import relay
 from mpcnode.wire.fields import MAX_BODY_BYTES, MAX_TERMS_BYTES
@@ -16,10 +18,7 @@ from mpcnode.wire.relay import (
     MAX_ACCEPTANCE_TERMS,
     MAX_ACCEPTANCE_TERMS_BYTES,
     MAX_ANSWER_MS,
-    MAX_BATCH,
-    MAX_MESSAGE_BYTES,
     MAX_MESSAGE_TEXT,
-    MAX_REQUEST_BYTES,
     MAX_SIGNATURES,
     MAX_TERMS,
     RelayMessage,
@@ -446,7 +445,7 @@ def test_every_proposal_that_decodes_fits_a_frame() -> None:
 
 
 def test_a_batch_and_a_long_message_are_terms_of_a_proposal_with_room_for_the_others() -> None:
-    assert MAX_MESSAGE_BYTES <= MAX_REQUEST_BYTES < MAX_TERMS_BYTES - 500
+    assert MAX_CONTENT_BYTES <= MAX_CONTENTS_SIZE < MAX_TERMS_BYTES - 500
     assert MAX_BATCH <= MAX_TERMS - 40
 
 
