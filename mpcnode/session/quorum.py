@@ -83,7 +83,8 @@ class _Trouble:
 
     def refused(self, error: ParticipantRefused) -> ParticipantRefused:
         """Say that too few are willing, and what happened to the others."""
-        message = "; ".join([error.message, *(earlier.message for earlier in self.errors)])
+        earlier = [one.message for one in self.errors if one is not error]
+        message = "; ".join([error.message, *earlier])
         return ParticipantRefused(message, culprits={*error.culprits, *self.excluded}, hint=error.hint)
 
 
@@ -133,9 +134,9 @@ class Quorum:
             UsageError: the wallet has no such key or participant.
             ProtocolAbort: no quorum is left; the culprits of every attempt are in the error.
         """
+        epoch_id = wallet.require_active().epoch_id
         order = self._order(wallet, command, emit=emit, answer_within=answer_within)
         trouble = _Trouble()
-        epoch_id = wallet.require_active().epoch_id
         views = [
             await self._portion(
                 order,
@@ -162,7 +163,6 @@ class Quorum:
     def _order(
         self, wallet: Wallet, command: Sign, *, emit: Callable[[Event], None] | None, answer_within: int
     ) -> _Order:
-        wallet.require_active()
         suites = [keys.suite for keys in wallet.suites]
         suite = command.suite or suites[0]
         if suite not in suites:

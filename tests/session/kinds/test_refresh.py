@@ -518,6 +518,7 @@ async def test_nodes_on_different_epochs_refuse_each_other_s_proposals_by_name_a
         with pytest.raises(ParticipantRefused, match="treasury here are of epoch 0, not of epoch 1") as caught:
             await people.sign(ANA, hello(CLEO))
         assert caught.value.culprits == (CLEO,)
+        assert caught.value.message.count("cleo refused") == 1
         with pytest.raises(ParticipantRefused, match="treasury here are of epoch 1, not of epoch 0") as caught:
             await people.sign(CLEO, hello(ANA))
         assert caught.value.culprits == (ANA,)
