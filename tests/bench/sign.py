@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.types import SuiteId
-from mpcnode.wire.relay import MAX_BATCH
+from mpcnode.session.kinds.sign import MAX_BATCH
 from tests.bench import signing_maths
 from tests.bench.cluster import Cluster, Signing, cluster
 from tests.bench.report import Table, Target, median, ms, percentile, times, watched_load
