@@ -1,10 +1,10 @@
 """Several meshes in one process, their signals carried by hand: who sees what, and what is left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
@@ -14,7 +14,7 @@ from mpcnode.errors import MpcError
 from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.peerlink import PeerLink
-from mpcnode.mesh.pool import Channel, Pool, SharedMesh
+from mpcnode.mesh.pool import Channel, OnLink, Pool, SharedMesh
 from mpcnode.mesh.transport import Connector, LinkChange, Local, MeshTimeouts, Sign, Signal, from_relay
 from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId
 from mpcnode.wire import relay
@@ -188,8 +188,10 @@ class Pools:
             timeouts=timeouts,
         )
 
-        def make(*arguments: Any) -> Mesh:
-            seat.made.append(Mesh(*arguments))
+        seat: Seat
+
+        def make(local: Local, mesh_id: SessionId, roster: Mapping[PeerId, IdentityKey], on_link: OnLink) -> Mesh:
+            seat.made.append(Mesh(local, mesh_id, roster, on_link))
             return seat.made[-1]
 
         seat = Seat(

@@ -22,7 +22,7 @@ from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.memory import MemoryConnector, MemoryNetwork
 from mpcnode.node import Node, NodeConfig
-from mpcnode.peers.conversation import Conversations, Introduced, Opened
+from mpcnode.peers.conversation import Conversations, Doubted, Introduced, Opened
 from mpcnode.session.services import SessionTimeouts
 from mpcnode.signaling import events
 from mpcnode.signaling.client import SignalingClient
@@ -236,7 +236,7 @@ class Stranger:
     def __init__(self, name: str, url: str, identity_of: str | None = None) -> None:
         self.name = PeerId(name)
         self.identity: Identity = identity(identity_of or name)
-        self.heard: list[Introduced | Opened] = []
+        self.heard: list[Introduced | Opened | Doubted] = []
         self._news = asyncio.Event()
         self.client = SignalingClient(
             url=url,
