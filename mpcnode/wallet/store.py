@@ -4,7 +4,6 @@ What blocks (disk, key derivation) runs in a worker thread, one at a time.
 """
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -52,17 +51,6 @@ class Wallets:
         self._peer_id = peer_id
         self._one_at_a_time = asyncio.Lock()
         self._read: dict[WalletId, tuple[StoredWallet, Wallet | MpcError]] = {}
-        self.before_use: Callable[[], Awaitable[None]] = _nothing
-
-    def announced(self, before_use: Callable[[], Awaitable[None]]) -> "Wallets":
-        """These wallets as one session is lent them: ``before_use`` ends before a share is given out.
-
-        Args:
-            before_use: what it raises is raised in place of giving the share.
-        """
-        lent = copy.copy(self)
-        lent.before_use = before_use
-        return lent
 
     # --- how they change ---
 
@@ -158,7 +146,6 @@ class Wallets:
         opening = asyncio.ensure_future(self._opened(wallet, suites))
 
         async def shares() -> Mapping[SuiteId, KeyShare]:
-            await self.before_use()
             return await asyncio.shield(opening)
 
         try:
@@ -344,10 +331,6 @@ def _in_use(wallet: Wallet) -> tuple[object, ...]:
     finished = tuple(epoch for epoch in wallet.epochs if epoch.state in {EpochState.ACTIVE, EpochState.RETIRED})
     about = (wallet.wallet_id, wallet.name, wallet.peer_id, wallet.identity_key, wallet.verified, wallet.created_ms)
     return *about, finished or wallet.epochs
-
-
-async def _nothing() -> None:
-    pass
 
 
 def read_header(stored: StoredWallet) -> Wallet | MpcError:

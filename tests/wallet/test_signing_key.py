@@ -138,36 +138,6 @@ async def test_a_key_is_wiped_where_its_user_is_cancelled_while_it_is_opened(
     assert len(wiped) == 1
 
 
-async def test_no_key_is_given_before_its_use_was_announced(
-    home: Home, keyring: Keyring, wiped: list[KeyPackage]
-) -> None:
-    wallets, wallet = opened(home, keyring)
-    said: list[str] = []
-
-    async def say() -> None:
-        said.append("used")
-
-    async def fail() -> None:
-        raise KeystoreUnreadable("the log")
-
-    lent = wallets.announced(say)
-    async with lent.signing_key(wallet, wallet.suites[0].suite) as key:
-        assert not said
-        await key()
-        assert said == ["used"]
-    async with lent.key_shares(wallet) as shares:
-        await shares()
-        assert said == ["used", "used"]
-    async with wallets.signing_key(wallet, wallet.suites[0].suite) as key:
-        await key()
-    assert said == ["used", "used"]
-    wiped.clear()
-    async with wallets.announced(fail).signing_key(wallet, wallet.suites[0].suite) as key:
-        with pytest.raises(KeystoreUnreadable, match="the log"):
-            await key()
-    assert len(wiped) == 1
-
-
 async def test_a_passphrase_not_yet_derived_is_derived_beside_the_loop_and_then_no_more(
     home: Home, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
