@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +17,20 @@ from nacl.signing import VerifyKey
 from mpcnode import status
 from mpcnode.control.lines import Result
 from mpcnode.control.server import ControlServer
-from mpcnode.crypto.ciphersuite import SUITES
+from mpcnode.crypto.ciphersuite import CIPHERSUITES
+from mpcnode.keystore.keyring import Keyring
 from mpcnode.mesh.mesh import Mesh
+from mpcnode.mesh.pool import OnLink
+from mpcnode.mesh.transport import Local
+from mpcnode.readings.registry import signed_bytes
 from mpcnode.session.kinds.sign import MAX_BATCH
-from mpcnode.types import PeerId, SessionId, SuiteId, WalletId
-from mpcnode.wire.peer import SignatureShare
-from tests.helpers.cheat import CheatingMesh, Rule, Said
-from tests.helpers.nodes import DEADLINE, TREASURY3, Human, Nodes, Running, for_ever, making, nodes, soon
+from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId, WalletId
+from mpcnode.wire.peer import RoundMessage
+from tests.helpers.cheat import CheatingMesh, Rule, Said, on
+from tests.helpers.nodes import DEADLINE, PASSPHRASE, TREASURY3, Nodes, Running, for_ever, making, nodes, soon
 from tests.helpers.processes import processes
 from tests.helpers.server import running_server
+from tests.helpers.table import Human
 from tests.helpers.terminal import clean_environment
 from tests.helpers.wallets import make_wallet
 
@@ -47,7 +52,7 @@ async def treasury(place: Nodes, ben: Human | None = None, **config: Any) -> Asy
     ana, other = await place.start("ana"), await place.start("ben", ben, **config)
     for one in (ana, other):
         await one.knows("ana", "ben")
-    await soon(making(ana, replace(TREASURY3, total=2)))
+    await soon(making(ana, msgspec.structs.replace(TREASURY3, total=2)))
     await other.end_of_session()
     for one in (ana, other):
         one.events.clear()
@@ -115,26 +120,31 @@ async def run(node: Running, *arguments: str, wallet: str = "treasury") -> Ended
 
 
 def cheat(node: Running, rule: Rule) -> None:
-    """From here on ``rule`` changes what a node's sessions say."""
-    sessions = node.node._sessions
+    """From here on ``rule`` changes what a node's sessions say, also on the meshes it has open."""
+    pool = node.node._parts.services.pool
+    honest = pool._make
 
-    def make(mesh_id: SessionId, roster: Any, **how: Any) -> Mesh:
-        return cast("Mesh", CheatingMesh(sessions.services.mesh(mesh_id, roster, **how), [rule]))
+    def make(local: Local, mesh_id: SessionId, roster: Mapping[PeerId, IdentityKey], on_link: OnLink) -> Mesh:
+        return cast("Mesh", CheatingMesh(honest(local, mesh_id, roster, on_link), [rule]))
 
-    sessions.meshes._make = make
-
-
-def wrong_share(_to: PeerId, message: Any) -> Iterable[Said]:
-    group = SUITES[ED25519].group
-    share = group.decode_scalar(bytes.fromhex(message.data)) + group.scalar(1)
-    return [msgspec.structs.replace(message, data=share.encode().hex())]
+    pool._make = make
+    for shared in pool._meshes.values():
+        shared.mesh = cast("Mesh", CheatingMesh(shared.mesh, [rule]))
 
 
-def verify(signature: status.SignatureView, messages: list[bytes]) -> None:
-    """Have a library verify that did not make them."""
-    assert len(signature.signatures) == len(messages)
-    for message, one in zip(messages, signature.signatures, strict=True):
-        VerifyKey(bytes.fromhex(signature.public_key)).verify(message, bytes.fromhex(one))
+def wrong_share(_to: PeerId, message: RoundMessage) -> Iterable[Said]:
+    group = CIPHERSUITES[ED25519].group
+    share = group.decode_scalar(message.data) + group.scalar(1)
+    return [msgspec.structs.replace(message, data=share.encode())]
+
+
+def verify(signature: status.SignatureView, texts: list[str]) -> None:
+    """Have a library verify that did not make them: what was signed is what the reading makes of each text."""
+    assert len(signature.signatures) == len(texts)
+    assert signature.messages == tuple(text.encode().hex() for text in texts)
+    for text, signed, one in zip(texts, signature.signed, signature.signatures, strict=True):
+        assert signed == signed_bytes("text", text.encode()).hex()
+        VerifyKey(bytes.fromhex(signature.public_key)).verify(bytes.fromhex(signed), bytes.fromhex(one))
 
 
 async def test_two_nodes_sign_what_each_of_them_was_shown(place: Nodes, tmp_path: Path) -> None:
@@ -142,7 +152,7 @@ async def test_two_nodes_sign_what_each_of_them_was_shown(place: Nodes, tmp_path
         ended = await run(ana, "-m", EVIL, "--out", str(tmp_path / "out"))
         assert ended.code == 0, ended.talk
         signature = msgspec.convert(ended.lines[-1]["signature"], status.SignatureView)
-        verify(signature, [EVIL.encode()])
+        verify(signature, [EVIL])
         assert signature.signers == ("ana", "ben")
         assert (tmp_path / "out").read_text() == f"{signature.signatures[0]}\n"
         (proposed,) = [one for one in ben.human.asked if isinstance(one, status.Proposed) and one.sign]
@@ -150,7 +160,7 @@ async def test_two_nodes_sign_what_each_of_them_was_shown(place: Nodes, tmp_path
         assert proposed.sign.messages == (EVIL.encode().hex(),)
 
 
-async def test_who_refuses_ends_with_8_and_who_asked_with_6(place: Nodes) -> None:
+async def test_a_participant_that_refuses_ends_with_8_and_the_one_that_asked_with_6(place: Nodes) -> None:
     async def only_wallets(proposal: status.Proposed) -> bool:
         return proposal.sign is None
 
@@ -161,7 +171,7 @@ async def test_who_refuses_ends_with_8_and_who_asked_with_6(place: Nodes) -> Non
         assert (ended.error.exit_code, ended.error.code) == (8, "refused")
 
 
-async def test_who_does_not_answer_is_named_and_it_is_6(place: Nodes) -> None:
+async def test_a_participant_that_does_not_answer_is_named_and_it_is_6(place: Nodes) -> None:
     async def never(proposal: status.Proposed) -> bool:
         return proposal.sign is None or await for_ever()
 
@@ -173,7 +183,7 @@ async def test_who_does_not_answer_is_named_and_it_is_6(place: Nodes) -> None:
         )
 
 
-async def test_who_is_away_is_named_and_it_is_6(place: Nodes) -> None:
+async def test_a_participant_that_is_away_is_named_and_it_is_6(place: Nodes) -> None:
     async with treasury(place) as (ana, ben):
         await ben.stop()
         ended = await run(ana, "-m", "hello")
@@ -181,9 +191,9 @@ async def test_who_is_away_is_named_and_it_is_6(place: Nodes) -> None:
         assert "register" in ended.talk
 
 
-async def test_who_cheats_is_named_and_it_is_7(place: Nodes, tmp_path: Path) -> None:
+async def test_a_participant_that_cheats_is_named_and_it_is_7(place: Nodes, tmp_path: Path) -> None:
     async with treasury(place) as (ana, ben):
-        cheat(ben, Rule((SignatureShare,), wrong_share))
+        cheat(ben, on("signature_share")(wrong_share))
         ended = await run(ana, "-m", "hello", "--out", str(tmp_path / "out"))
         assert ended.error == (7, "participant_cheated", ["ben"])
         assert not [line for line in ended.lines if line["event"] == "result"]
@@ -206,12 +216,10 @@ async def test_what_the_wallet_does_not_have_is_said_before_anybody_is_asked(pla
 async def test_a_wallet_that_is_not_there_is_3_and_one_that_is_pending_10(place: Nodes) -> None:
     async with treasury(place) as (ana, ben):
         assert (await run(ana, "-m", "hello", wallet="treasure")).error == (3, "absent", [])
-        made = make_wallet()
-        draft = replace(made.wallet, name="draft", wallet_id=WalletId("ef" * 16))
-        wallets = ana.node._wallets
-        ana.node._home.save_wallet(
-            draft.wallet_id, draft.peer_id, draft.to_header(), made.secret.encode(), wallets._keyring
-        )
+        made = make_wallet(wallet_id=WalletId(b"\xef" * 16))
+        draft = replace(made.wallet, name="draft")
+        with Keyring(bytearray(PASSPHRASE)) as keyring:
+            ana.node._home.save_wallet(draft.wallet_id, draft.peer_id, draft.to_header(), made.secret.encode(), keyring)
         assert (await run(ana, "-m", "hello", wallet="draft")).error == (10, "wallet_pending", [])
         assert not ben.of(status.Proposed)
 
@@ -260,7 +268,7 @@ async def test_a_batch_of_two_sessions_that_fails_in_the_second_keeps_the_first(
         assert ended.error == (6, "participant_refused", ["ben"])
         (result,) = [line for line in ended.lines if line["event"] == "result"]
         signature = msgspec.convert(result["signature"], status.SignatureView)
-        verify(signature, [str(number).encode() for number in range(MAX_BATCH)])
+        verify(signature, list(map(str, range(MAX_BATCH))))
         assert f"saved: the first {MAX_BATCH} of {MAX_BATCH + 1} messages are signed" in ended.talk
 
 
@@ -281,5 +289,5 @@ async def test_a_command_that_is_its_own_node_signs_a_long_batch(tmp_path: Path)
         assert await again.ends() == 0, again.talk
         (result,) = again.of(Result)
         assert result.signature is not None
-        verify(result.signature, [message.encode() for message in messages])
+        verify(result.signature, messages)
         assert len(again.of(status.SessionEnded)) == 2
