@@ -12,7 +12,8 @@ How a life of a peer is known from another::
     any            answers our newest nonce      the pair of nonces is adopted, that nonce is used up;
                                                  answered, where the peer has not heard ours yet
     pair (o, t)    nonce t, answers nothing      the peer lost what we sealed: answered, and sealed again
-    pair (o, t)    nonce t, answers o            nothing
+    pair (o, t)    nonce t, answers o            answered, where it answers a greeting of ours: the peer may not have
+                                                 heard our answer to t; else nothing
     any            another nonce, answers        answered with our newest nonce, drawn now where none is out;
                    nothing or o                  nothing else changes
     any            anything else                 ignored: it is from an earlier life of one of the two
@@ -55,7 +56,9 @@ UNSUPPORTED: Final = "unsupported"
 """The code of the cancel that answers a message which this node does not understand."""
 
 HELLOS_A_PEER: Final = 8
-"""Hellos to one peer within ``WINDOW``: two confused nodes must not talk for ever."""
+"""Hellos that answer one peer within ``WINDOW``: two confused nodes must not talk for ever."""
+GREETINGS_A_PEER: Final = 8
+"""Hellos that answer nothing, within ``WINDOW``: apart from the answers, which are what a conversation begins with."""
 RESENDINGS_A_PEER: Final = 8
 """How often within ``WINDOW`` a peer that is said to be back is told everything again."""
 UNSUPPORTED_A_PEER: Final = 8
@@ -169,6 +172,9 @@ class _Conversation:
     """The topics of ``recent`` about which the holder of a key said something in its present life."""
     taken: deque[tuple[bytes, bytes]] = field(default_factory=lambda: deque(maxlen=TAKEN_REMEMBERED))
     """The hashes of what was taken, each with our nonce of the pair: its sender seals it again for another pair."""
+    greeted: bool = False
+    """Whether the peer was greeted since the pair was adopted and has not answered that yet."""
+    greetings: _Rate = field(default_factory=lambda: _Rate(GREETINGS_A_PEER))
     hellos: _Rate = field(default_factory=lambda: _Rate(HELLOS_A_PEER))
     resendings: _Rate = field(default_factory=lambda: _Rate(RESENDINGS_A_PEER))
     unsupported: _Rate = field(default_factory=lambda: _Rate(UNSUPPORTED_A_PEER))
@@ -289,6 +295,7 @@ class Conversations:
     def _greet(self, peer: PeerId) -> None:
         """Say hello without an answer: with the nonce of our pair, which the peer may know, or with our newest one."""
         conversation = self._conversation(peer)
+        conversation.greeted = True
         nonce = conversation.pair.ours if conversation.pair else self._newest(conversation).nonce
         self._say_hello(peer, nonce, answering=None)
 
@@ -299,7 +306,9 @@ class Conversations:
 
     def _say_hello(self, peer: PeerId, nonce: bytes, *, answering: bytes | None) -> bool:
         """Introduce this node, unless that was done too often of late; say whether it was done."""
-        if not self._conversation(peer).hellos.take(self._now()):
+        conversation = self._conversation(peer)
+        rate = conversation.greetings if answering is None else conversation.hellos
+        if not rate.take(self._now()):
             return False
         unsigned = wire.Hello(
             version=wire.PROTOCOL_VERSION,
@@ -334,9 +343,14 @@ class Conversations:
             self._adopt(sender, conversation, challenge, key, hello.nonce)
             return Introduced(sender, key, hello.capabilities)
         if pair is not None and (key, hello.nonce) == (pair.key, pair.theirs):
-            # The same life, which could not read what we sealed: it is sealed again, as often as hellos are answered.
-            if hello.answering is None and self._say_hello(sender, pair.ours, answering=hello.nonce):
-                self._resend(sender, conversation, pair)
+            if hello.answering is None:
+                # The same life, which could not read what we sealed: that is sealed again, as often as it is answered.
+                if self._say_hello(sender, pair.ours, answering=hello.nonce):
+                    self._resend(sender, conversation, pair)
+            elif conversation.greeted:
+                # It answers our greeting and may still wait for our answer, without which it cannot adopt this pair.
+                conversation.greeted = False
+                self._say_hello(sender, pair.ours, answering=hello.nonce)
             return None
         if hello.answering is None or (pair is not None and hello.answering == pair.ours):
             challenge = self._newest(conversation)
@@ -365,6 +379,7 @@ class Conversations:
     ) -> None:
         """Talk with this life of the peer from now on; nothing that another one sealed is taken any more."""
         conversation.challenge = None
+        conversation.greeted = False
         pair = conversation.pair = _Pair(key, ours=challenge.nonce, theirs=theirs)
         # A life that has begun a session cannot go on with it in the next: told of it again, it would begin it anew.
         kept = [said for said in conversation.recent if not self._is_over(conversation, said, key)]

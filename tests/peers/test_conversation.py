@@ -25,6 +25,7 @@ from mpcnode.identity.contacts import Contacts
 from mpcnode.peers import conversation
 from mpcnode.peers.conversation import (
     CLOCK_SKEW,
+    GREETINGS_A_PEER,
     HELLOS_A_PEER,
     REORDER_WINDOW,
     RESENDINGS_A_PEER,
@@ -914,8 +915,35 @@ def test_two_that_never_understand_each_other_do_not_talk_for_ever(introduced: P
         introduced.deliver(Letter(ANA, BEN, encode_seal(bytes([number]) * 80)))
         introduced.deliver(Letter(BEN, ANA, encode_seal(bytes([number]) * 80)))
         introduced.carry()
-    assert len(introduced.hellos(ANA)) <= HELLOS_A_PEER
-    assert len(introduced.hellos(BEN)) <= HELLOS_A_PEER
+    assert len(introduced.hellos(ANA)) <= HELLOS_A_PEER + GREETINGS_A_PEER
+    assert len(introduced.hellos(BEN)) <= HELLOS_A_PEER + GREETINGS_A_PEER
+
+
+def test_however_much_a_new_life_cannot_open_its_hello_is_answered_and_both_hear_each_other(introduced: Post) -> None:
+    """Greetings for what did not open once took the place of the one answer that the peer waited for, for good."""
+    introduced.start(BEN)
+    for number in range(3 * HELLOS_A_PEER):
+        introduced.say(ANA, BEN, message(number))
+    introduced.carry()
+    introduced.say(ANA, BEN, message(100))
+    introduced.say(BEN, ANA, message(101))
+    introduced.carry()
+    assert message(100) in told(introduced, BEN)
+    assert told(introduced, ANA)[-1] == message(101)
+
+
+def test_an_answer_that_was_lost_is_given_again_when_the_peer_is_greeted(introduced: Post) -> None:
+    introduced.start(BEN)
+    introduced.relays[BEN].introduce(ANA)
+    introduced.deliver(introduced.waiting.popleft())  # ana answers
+    introduced.deliver(introduced.waiting.popleft())  # ben adopts the pair
+    introduced.waiting.clear()  # and its answer is lost
+    introduced.say(ANA, BEN, message(1))  # sealed for the life that ana knows
+    introduced.carry()
+    assert told(introduced, BEN) == [message(1)]
+    introduced.say(BEN, ANA, message(2))
+    introduced.carry()
+    assert told(introduced, ANA)[-1] == message(2)
 
 
 def test_hellos_without_end_are_answered_a_few_times_and_later_again(post: Post) -> None:
