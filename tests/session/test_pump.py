@@ -841,11 +841,13 @@ async def test_nobody_waits_for_the_last_words_of_one_that_stopped() -> None:
 
 
 async def test_last_words_that_do_not_come_are_waited_for_only_a_while() -> None:
+    before = asyncio.all_tasks()
     everybody_says(pipe := Pipe(), "one", "two")
     pipe.say(CLEO, "bye")
     made, _ = pump(pipe)
     assert await made.run() == "result"
     assert not pipe.aborts
+    assert asyncio.all_tasks() == before  # nobody listens any more
 
 
 # --- by hand: who is believed ---
@@ -854,8 +856,10 @@ async def test_last_words_that_do_not_come_are_waited_for_only_a_while() -> None
 async def fails(pipe: Pipe, answers: Callable[[object], Awaitable[object]] = at_once, *, proof: str = "") -> MpcError:
     made, host = pump(pipe, answers)
     host.proof = frozenset({PeerId(proof)} if proof else ())
+    before = asyncio.all_tasks()
     with pytest.raises(MpcError) as caught:
         await made.run()
+    assert asyncio.all_tasks() == before
     return caught.value
 
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from mpcnode.consent.approval import Options
+from mpcnode.crypto import tags
 from mpcnode.errors import (
     IdentityCheckFailed,
     Interrupted,
@@ -29,12 +30,21 @@ from mpcnode.identity.contacts import Contact, Contacts
 from mpcnode.mesh.transport import LinkChange, LinkState
 from mpcnode.peers.conversation import Opened
 from mpcnode.session.answers import accept, refuse
-from mpcnode.session.attempt import Attempt
+from mpcnode.session.attempt import NOT_NEEDED, Attempt
 from mpcnode.session.state import State
 from mpcnode.status import Answered, Link, Progress, Proposed, SafetyWords, SessionEnded, WalletChanged, Warned
 from mpcnode.types import PeerId, SessionId
+from mpcnode.wire import agreement
 from mpcnode.wire.peer import Abort, RoundMessage
-from mpcnode.wire.relay import Answer, Offer, RelayMessage, SessionCancel, SessionProposal, SessionResponse
+from mpcnode.wire.relay import (
+    Answer,
+    Offer,
+    RelayMessage,
+    SessionCancel,
+    SessionProposal,
+    SessionResponse,
+    SessionStart,
+)
 from tests.helpers.cheat import on, with_fields
 from tests.helpers.identities import identity, key_of
 from tests.helpers.table import ANA, BEN, CLEO, DEADLINE, ED25519, HASTY, PATIENT, Seat, Table, table
@@ -306,7 +316,8 @@ async def test_a_cancel_of_the_proposer_ends_it_and_what_it_says_of_others_is_he
             assert errors[0].suspects == ({ANA, *others} if others else set())
 
 
-async def test_a_cancel_of_another_participant_ends_nothing_before_it_is_chosen() -> None:
+@pytest.mark.parametrize("code", ["internal", NOT_NEEDED])
+async def test_a_cancel_of_another_participant_ends_nothing_before_it_is_chosen(code: str) -> None:
     async with three() as people:
         gate = asyncio.Event()
 
@@ -317,11 +328,27 @@ async def test_a_cancel_of_another_participant_ends_nothing_before_it_is_chosen(
         async with proposed(people) as running:
             await until(lambda: people[BEN].human.asked)
             session_id = proposal_of(people).session_id
-            people.say(CLEO, BEN, SessionCancel(session_id, "internal", "stop"))
+            people.say(CLEO, BEN, SessionCancel(session_id, code, "stop"))
             await asyncio.sleep(0.02)
             gate.set()
             await running
             assert how(await people[BEN].ended()) == MADE
+            assert people[BEN].states == ["active"]
+
+
+async def test_a_second_choice_of_the_proposer_changes_nothing() -> None:
+    async with three() as people:
+
+        def choose_again(_sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage:
+            if isinstance(message, SessionStart) and to == BEN:
+                other = SessionId(bytes.fromhex("99" * 16))
+                fields = agreement.start_fields(message.proposal, other, message.chosen)
+                again = msgspec.structs.replace(message, mesh=other, signature=identity(ANA).sign(tags.START, *fields))
+                asyncio.get_running_loop().call_soon(people.say, ANA, BEN, again)
+            return message
+
+        people.tamper = choose_again
+        assert await run(people) == dict.fromkeys(NAMES, MADE)
 
 
 async def test_a_cancel_of_one_that_was_asked_is_its_no() -> None:
