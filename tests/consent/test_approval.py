@@ -188,6 +188,15 @@ async def test_a_verified_proposer_does_not_make_verified_contacts_of_the_others
         await question.approve()
 
 
+@pytest.mark.parametrize(("known", "verified", "approved_by"), [(True, False, "policy"), (False, True, "user")])
+async def test_a_policy_asks_for_the_proposer_s_sake_and_not_for_the_others(
+    journal: Journal, approved_by: str, *, known: bool, verified: bool
+) -> None:
+    question = asked(journal, WalletPolicy(ask="unverified"), human=Human(), known=known, verified=verified)
+    await question.approve()
+    assert question.approved_by == approved_by
+
+
 # --- a kind without messages ---
 
 

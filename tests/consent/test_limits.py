@@ -163,9 +163,9 @@ def test_of_too_many_senders_the_one_that_was_quiet_longest_makes_room() -> None
 
 def test_a_sender_whose_messages_were_all_handed_on_takes_no_room() -> None:
     early: Early[int] = Early()
-    early.keep(key(0), session(1), 0)
     for number in range(1, MAX_EARLY_SENDERS):
         early.keep(key(number), session(2), number)
+    early.keep(key(0), session(1), 0)
     early.take(session(1))
     early.keep(key(999), session(2), 999)
     assert early.take(session(2)) == [*range(1, MAX_EARLY_SENDERS), 999]
