@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from mpcnode.consent.approval import Consent, Options, User
 from mpcnode.consent.journal import Told
@@ -18,15 +18,13 @@ from mpcnode.session.kinds.kind import Matter, require, roster_of
 from mpcnode.session.proposal import check_proposal
 from mpcnode.session.services import Services
 from mpcnode.session.stage import Phases, Stage
+from mpcnode.session.talk import Talk
 from mpcnode.status import Event, PeerView, Proposed, SessionEnded, error_view
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
 
 R = TypeVar("R")
-
-REFUSAL_LASTS: Final = 60_000
-"""Milliseconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -146,12 +144,9 @@ class Agenda:
     async def _refuse(self, proposal: wire.SessionProposal, opened: Opened, error: MpcError) -> None:
         """Say no, to the proposer alone, without a session."""
         self._over.refused(proposal.session_id)
-        self.services.conversations.send(
-            opened.sender,
-            refuse(proposal, error.message),
-            expires=self.services.now() + REFUSAL_LASTS,
-            key=opened.public_key,
-        )
+        talk = Talk({opened.sender: opened.public_key}, expires=0, services=self.services)
+        talk.heard(opened.sender, by_mesh=opened.by_mesh)
+        talk.say(opened.sender, refuse(proposal, error.message))
         shown, told = self.shown(proposal, opened.sender), Told(sender=opened.public_key.hex())
         await self.services.journal.record(shown, told, error)
         self._emit(_ended(shown, {}, told, error))

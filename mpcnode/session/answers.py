@@ -62,8 +62,10 @@ class Answers:
             raise ParticipantCheated(f"{sender} accepted something else than was proposed", culprits=[sender])
         if not is_signed(self._others[sender], answer):
             raise ParticipantCheated(f"the acceptance of {sender} is not signed by it", culprits=[sender])
+        if sender in self.refused:
+            return  # it took its yes back: what says so is not signed, and the server may bring the two in any order
         earlier = self.accepted.get(sender, answer)
-        if sender in self.refused or (earlier.nonce, earlier.terms) != (answer.nonce, answer.terms):
+        if (earlier.nonce, earlier.terms) != (answer.nonce, answer.terms):
             raise ParticipantCheated(f"{sender} answered twice, differently", culprits=[sender])
         if sender not in self.failures:
             self.gone.discard(sender)
@@ -212,12 +214,16 @@ def check_start(
         and len(identifiers) >= needed
         and all(is_signed(members[one.identifier].public_key, one, hashed) for one in begun.chosen)
     )
-    key = next(one.public_key for one in proposal.participants if one.peer_id == proposer)
-    if not honest or not verify(
-        key, begun.signature, tags.START, *agreement.start_fields(hashed, begun.mesh, begun.chosen)
-    ):
+    if not honest or not is_start_of(proposer, begun, proposal):
         raise ParticipantCheated(f"{proposer} chose participants as no honest node does", culprits=[proposer])
     repeated = next(one for one in begun.chosen if members[one.identifier].peer_id == me)
     if (repeated.nonce, repeated.terms) != (mine.nonce, mine.terms):
         # Signed by this node, but in an earlier life: the server may have kept the newer answer back.
         raise ParticipantAborted(f"{proposer} repeats an answer that this node gave in an earlier life; start again")
+
+
+def is_start_of(proposer: PeerId, begun: SessionStart, proposal: SessionProposal) -> bool:
+    """Say whether a start is signed by the proposer of ``proposal``; two different ones convict it."""
+    key = next(one.public_key for one in proposal.participants if one.peer_id == proposer)
+    fields = agreement.start_fields(agreement.proposal_hash(proposal), begun.mesh, begun.chosen)
+    return verify(key, begun.signature, tags.START, *fields)

@@ -17,6 +17,7 @@ from mpcnode.errors import (
     Interrupted,
     LinkFailed,
     MpcError,
+    ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
     ProtocolAbort,
@@ -28,7 +29,7 @@ from mpcnode.peers.conversation import Opened
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.rounds import Round
-from mpcnode.session.answers import NONCE_SIZE, Answers, Choose, accept, check_start, refuse, start
+from mpcnode.session.answers import NONCE_SIZE, Answers, Choose, accept, check_start, is_start_of, refuse, start
 from mpcnode.session.kinds.kind import Agreed, Matter, Script, roster_of
 from mpcnode.session.pump import Pump, stopped
 from mpcnode.session.stage import Stage
@@ -185,8 +186,8 @@ class Attempt(Generic[R]):
                 self._stage.emit(
                     Answered(self._stage.shown.session_id, sender, accepted=answer.accepted, reason=answer.reason)
                 )
-            case wire.SessionStart() as begun if sender == self._proposer and heard.start is None:
-                heard.start = begun
+            case wire.SessionStart() as begun if sender == self._proposer:
+                self._take_start(sender, begun)
             case wire.SessionCancel(code=code) if code == NOT_NEEDED and sender == self._proposer:
                 heard.dismissed = True
             case wire.SessionCancel() as cancel:
@@ -200,6 +201,13 @@ class Attempt(Generic[R]):
                 self._talk.say(sender, self._mine)
             case _:
                 pass
+
+    def _take_start(self, sender: PeerId, begun: wire.SessionStart) -> None:
+        first = self._heard.start
+        if first is None:
+            self._heard.start = begun
+        elif first != begun and all(is_start_of(sender, one, self.matter.proposal) for one in (first, begun)):
+            raise ParticipantCheated(f"{sender} signed two different choices of participants", culprits=[sender])
 
     def _take_cancel(self, sender: PeerId, cancel: wire.SessionCancel) -> None:
         if sender not in {self._proposer, *self.chosen}:

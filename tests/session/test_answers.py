@@ -190,14 +190,21 @@ def test_an_answer_to_something_else_or_not_signed_is_a_cheat_s(
 
 
 @pytest.mark.parametrize(
-    "first", [yes(number=1), yes(number=2, terms=(b"other",)), no()], ids=["another-nonce", "other-terms", "no"]
+    "first", [yes(number=1), yes(number=2, terms=(b"other",))], ids=["another-nonce", "other-terms"]
 )
 def test_two_different_answers_are_a_cheat_s(answers: Answers, first: SessionResponse) -> None:
     answers.take(BEN, first)
     with pytest.raises(ParticipantCheated, match="answered twice, differently") as caught:
         answers.take(BEN, yes(number=2))
     assert caught.value.culprits == (BEN,)
-    assert answers.accepted == ({BEN: first} if first.accepted else {})
+    assert answers.accepted == {BEN: first}
+
+
+def test_a_yes_after_a_no_is_not_counted_and_convicts_nobody(answers: Answers) -> None:
+    answers.take(BEN, no("stopped"))
+    answers.take(BEN, yes())
+    assert not answers.accepted
+    assert answers.refused == {BEN: "stopped"}
 
 
 def test_one_that_accepted_may_still_say_no(answers: Answers) -> None:

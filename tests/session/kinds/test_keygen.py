@@ -336,21 +336,6 @@ async def test_a_cancel_of_another_participant_ends_nothing_before_it_is_chosen(
             assert people[BEN].states == ["active"]
 
 
-async def test_a_second_choice_of_the_proposer_changes_nothing() -> None:
-    async with three() as people:
-
-        def choose_again(_sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage:
-            if isinstance(message, SessionStart) and to == BEN:
-                other = SessionId(bytes.fromhex("99" * 16))
-                fields = agreement.start_fields(message.proposal, other, message.chosen)
-                again = msgspec.structs.replace(message, mesh=other, signature=identity(ANA).sign(tags.START, *fields))
-                asyncio.get_running_loop().call_soon(people.say, ANA, BEN, again)
-            return message
-
-        people.tamper = choose_again
-        assert await run(people) == dict.fromkeys(NAMES, MADE)
-
-
 async def test_a_cancel_of_one_that_was_asked_is_its_no() -> None:
     async with three() as people:
         people[CLEO].human.approves = for_ever
@@ -758,3 +743,35 @@ async def test_a_thread_that_writes_a_share_is_waited_for_however_often_ctrl_c_i
             assert caught.value.culprits == (BEN,)
             assert how(await people[BEN].ended()) == (Interrupted.code, ())
             assert people[BEN].states == ["pending"]
+
+
+async def test_a_proposer_that_signs_two_choices_is_convicted_by_them() -> None:
+    async with three() as people:
+
+        def twice(_sender: PeerId, to: PeerId, said: Any) -> Any:
+            if isinstance(said, SessionStart) and to == CLEO:
+                mesh = SessionId(bytes(16))
+                fields = agreement.start_fields(said.proposal, mesh, said.chosen)
+                other = msgspec.structs.replace(said, mesh=mesh, signature=identity(ANA).sign(tags.START, *fields))
+                people.say(ANA, CLEO, other)
+            return said
+
+        people.tamper = twice
+        async with proposed(people):
+            assert how(await people[CLEO].ended()) == (ParticipantCheated.code, (ANA,))
+
+
+async def test_a_choice_that_comes_twice_and_one_that_the_proposer_did_not_sign_convict_nobody() -> None:
+    async with three() as people:
+
+        def more(_sender: PeerId, to: PeerId, said: Any) -> Any:
+            if isinstance(said, SessionStart) and to == CLEO:
+                people.say(ANA, CLEO, said)
+                asyncio.get_running_loop().call_soon(
+                    people.say, ANA, CLEO, msgspec.structs.replace(said, mesh=SessionId(bytes(16)))
+                )
+            return said
+
+        people.tamper = more
+        async with proposed(people) as running:
+            assert (await running).state == "active"
