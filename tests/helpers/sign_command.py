@@ -16,6 +16,7 @@ from mpcnode import status
 from mpcnode.cli import app as cli
 from mpcnode.commands import Sign
 from mpcnode.control.server import ControlServer
+from mpcnode.node import Node
 from mpcnode.readings.registry import signed_bytes
 from tests.helpers.control import ignore
 from tests.helpers.fake_node import Emit, FakeNode
@@ -72,12 +73,19 @@ class _SigningNode(FakeNode):
 
 @contextmanager
 def answering(home: Path) -> Iterator[Answering]:
-    """A node that runs under ``home`` in a thread of its own, so that the command has the main one as always."""
+    """A node that runs under ``home`` and signs as it is told to."""
     made = Answering(home)
+    with serving(_SigningNode(made), home):
+        yield made
+
+
+@contextmanager
+def serving(node: Node, home: Path) -> Iterator[None]:
+    """Have ``node`` run under ``home`` in a thread of its own, so that the command has the main one as always."""
     ready, loop, stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
 
     async def run() -> None:
-        async with ControlServer(_SigningNode(made), home, emit=ignore) as served:
+        async with ControlServer(node, home, emit=ignore) as served:
             served.node_started()
             ready.set()
             await stop.wait()
@@ -86,7 +94,7 @@ def answering(home: Path) -> Iterator[Answering]:
     thread.start()
     try:
         assert ready.wait(30)
-        yield made
+        yield
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)
@@ -120,11 +128,16 @@ class SignCommand:
         self._capsys = capsys
 
     def __call__(self, *arguments: str, wallet: str = "treasury") -> Ended:
-        self._capsys.readouterr()
-        code = cli._run(["sign", "--wallet", wallet, "--home", str(self.home), *arguments])
-        captured = self._capsys.readouterr()
-        for text in (captured.out, captured.err):
-            assert "\x1b" not in text
-            assert "\u202e" not in text
-        assert "bug in mpcnode" not in captured.err
-        return Ended(code, captured.out, captured.err)
+        return run_command(self._capsys, "sign", "--wallet", wallet, "--home", str(self.home), *arguments)
+
+
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
+    """Run a command in this process; nothing that it prints controls a terminal."""
+    capsys.readouterr()
+    code = cli._run(list(arguments))
+    captured = capsys.readouterr()
+    for text in (captured.out, captured.err):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert "bug in mpcnode" not in captured.err
+    return Ended(code, captured.out, captured.err)

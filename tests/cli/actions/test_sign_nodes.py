@@ -1,14 +1,10 @@
 """``mpcnode sign`` as a process, carried out by real nodes: who signs, who does not, and the exit code of either."""
 
 import asyncio
-import json
 import signal
-import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,22 +12,18 @@ from nacl.signing import VerifyKey
 
 from mpcnode import status
 from mpcnode.control.lines import Result
-from mpcnode.control.server import ControlServer
 from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.keystore.keyring import Keyring
-from mpcnode.mesh.mesh import Mesh
-from mpcnode.mesh.pool import OnLink
-from mpcnode.mesh.transport import Local
 from mpcnode.readings.registry import signed_bytes
 from mpcnode.session.kinds.sign import MAX_BATCH
-from mpcnode.types import IdentityKey, PeerId, SessionId, SuiteId, WalletId
+from mpcnode.types import PeerId, SuiteId, WalletId
 from mpcnode.wire.peer import RoundMessage
-from tests.helpers.cheat import CheatingMesh, Rule, Said, on
-from tests.helpers.nodes import DEADLINE, PASSPHRASE, TREASURY3, Nodes, Running, for_ever, making, nodes, soon
+from tests.helpers.cheat import Said, on
+from tests.helpers.nodes import PASSPHRASE, Nodes, Running, for_ever, nodes, soon
 from tests.helpers.processes import processes
 from tests.helpers.server import running_server
 from tests.helpers.table import Human
-from tests.helpers.terminal import clean_environment
+from tests.helpers.treasury import Command, Ended, cheat, treasury
 from tests.helpers.wallets import make_wallet
 
 pytestmark = pytest.mark.process
@@ -46,90 +38,8 @@ async def place(tmp_path: Path) -> AsyncIterator[Nodes]:
         yield made
 
 
-@asynccontextmanager
-async def treasury(place: Nodes, ben: Human | None = None, **config: Any) -> AsyncIterator[tuple[Running, Running]]:
-    """Ana and ben with a wallet of two, and ana's control socket; what was said until then is forgotten."""
-    ana, other = await place.start("ana"), await place.start("ben", ben, **config)
-    for one in (ana, other):
-        await one.knows("ana", "ben")
-    await soon(making(ana, msgspec.structs.replace(TREASURY3, total=2)))
-    await other.end_of_session()
-    for one in (ana, other):
-        one.events.clear()
-    async with ControlServer(ana.node, ana.config.home, emit=ana._emit) as control:
-        control.node_started()
-        yield ana, other
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended."""
-
-    code: int
-    lines: list[dict[str, Any]]
-    talk: str
-
-    @property
-    def error(self) -> tuple[int, str, list[str]]:
-        """Exit code, kind and culprits of the error it printed, which is how it ended."""
-        error = self.lines[-1]["error"]
-        assert error["exit_code"] == self.code
-        return self.code, error["code"], error.get("culprits", [])
-
-
-class Command:
-    """``mpcnode sign`` under a home, as a process."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls, node: Running, *arguments: str, wallet: str = "treasury") -> "Command":
-        command = ("-m", "mpcnode", "sign", "--home", str(node.config.home), "--wallet", wallet, "--json", *arguments)
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=clean_environment(),
-            )
-        )
-
-    async def ends(self) -> Ended:
-        try:
-            async with asyncio.timeout(DEADLINE):
-                out, talk = await self._process.communicate()
-        finally:
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
-        assert self._process.returncode is not None
-        for text in (out.decode(), talk.decode()):
-            assert "\x1b" not in text
-            assert "\u202e" not in text
-        return Ended(self._process.returncode, [json.loads(line) for line in out.splitlines()], talk.decode())
-
-    def strike(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-
 async def run(node: Running, *arguments: str, wallet: str = "treasury") -> Ended:
-    return await (await Command.start(node, *arguments, wallet=wallet)).ends()
-
-
-def cheat(node: Running, rule: Rule) -> None:
-    """From here on ``rule`` changes what a node's sessions say, also on the meshes it has open."""
-    pool = node.node._parts.services.pool
-    honest = pool._make
-
-    def make(local: Local, mesh_id: SessionId, roster: Mapping[PeerId, IdentityKey], on_link: OnLink) -> Mesh:
-        return cast("Mesh", CheatingMesh(honest(local, mesh_id, roster, on_link), [rule]))
-
-    pool._make = make
-    for shared in pool._meshes.values():
-        shared.mesh = cast("Mesh", CheatingMesh(shared.mesh, [rule]))
+    return await (await Command.start(node, "sign", "--wallet", wallet, *arguments)).ends()
 
 
 def wrong_share(_to: PeerId, message: RoundMessage) -> Iterable[Said]:
@@ -249,7 +159,7 @@ async def test_ctrl_c_is_130_and_calls_the_session_off_everywhere(number: signal
         return await for_ever()
 
     async with treasury(place, Human(approves=thinks), accept="ask") as (ana, ben):
-        command = await Command.start(ana, "-m", "hello")
+        command = await Command.start(ana, "sign", "--wallet", "treasury", "-m", "hello")
         await soon(asked.wait())
         command.strike(number)
         assert (await command.ends()).error == (130, "interrupted", [])
