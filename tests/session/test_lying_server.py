@@ -414,8 +414,9 @@ async def test_what_is_not_a_proposal_is_not_understood_and_the_node_lives_on(
                 eve.say("ben", proposal(number, key_of_node(ben), **changes), key=key_of_node(ben))
         eve.say("ben", proposal(0, key_of_node(ben), threshold=3), key=key_of_node(ben))
         await eve.hears(SessionResponse)
+        await ben.saw(status.Warned, lambda warned: "does not understand" in warned.message)
+        await ben.end_of_session()
     assert len(ben.of(status.SessionEnded)) == 1
-    assert any("does not understand" in warned.message for warned in ben.of(status.Warned))
     ana = await place.start("ana")
     assert (await soon(making(ana))).state == "active"
 
