@@ -22,6 +22,7 @@ from mpcnode.errors import MpcError
 from mpcnode.identity.identity import Identity
 from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.pool import Pool
@@ -148,7 +149,7 @@ class Node:
         for problem in await asyncio.to_thread(unreadable_wallets, self._home):
             self._emit(Warned(problem.message))
         room = Room(self.peer_id)
-        self._unlocking = self._tasks.create_task(self._unlock(keyring, room), name="unlock")
+        self._unlocking = self._tasks.create_task(self._unlock(keyring, settings, room), name="unlock")
         self._client = client = SignalingClient(
             url=self.config.server,
             peer_id=self.peer_id,
@@ -161,8 +162,6 @@ class Node:
         self._running = self._tasks.create_task(self._stay(client), name="signaling")
         while not room.present:
             await room.changed()
-        if settings.peer_id != self.peer_id:
-            self._home.save_settings(replace(settings, peer_id=self.peer_id))
 
     async def serve_forever(self) -> None:
         """Answer proposals until cancelled.
@@ -232,9 +231,9 @@ class Node:
             await asyncio.shield(self._unlocking)  # what is wrong with the home is certain, and is said first
             raise
 
-    async def _unlock(self, keyring: Keyring, room: Room) -> "_Parts":
+    async def _unlock(self, keyring: Keyring, settings: Settings, room: Room) -> "_Parts":
         """Open the home. Argon2id is most of a start: aiortc is loaded and the server dialled beside it."""
-        opening = asyncio.ensure_future(asyncio.to_thread(self._open_identity, keyring))
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open_identity, keyring, settings))
         try:
             connector = await asyncio.to_thread(_connector, self.config)
             identity = await opening
@@ -245,12 +244,21 @@ class Node:
         parts.router.spawn(parts.router.catch_up.keep_asking())
         return parts
 
-    def _open_identity(self, keyring: Keyring) -> Identity:
+    def _open_identity(self, keyring: Keyring, settings: Settings) -> Identity:
         check_libraries()
-        if not self._home.is_new():
-            return self._home.load_identity(keyring)
-        policy = KdfPolicy.INTERACTIVE if self.config.interactive_kdf else KdfPolicy.DEFAULT
-        return self._home.create_identity(keyring, policy)
+        if self._home.is_new():
+            policy = KdfPolicy.INTERACTIVE if self.config.interactive_kdf else KdfPolicy.DEFAULT
+            identity = self._home.create_identity(keyring, policy)
+        else:
+            identity = self._home.load_identity(keyring)
+        if settings.peer_id != self.peer_id:
+            # Before the node registers: a node that others can see has nothing half-written in its home.
+            try:
+                self._home.save_settings(replace(settings, peer_id=self.peer_id))
+            except BaseException:
+                identity.wipe()
+                raise
+        return identity
 
     def _compose(self, identity: Identity, connector: Connector, keyring: Keyring, room: Room) -> "_Parts":
         assert self._client is not None

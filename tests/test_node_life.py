@@ -1,4 +1,6 @@
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from mpcnode.errors import (
     WrongPassphrase,
 )
 from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.store import Home
 from mpcnode.node import Node
 from mpcnode.peers.trust import Trusts
@@ -103,6 +106,28 @@ async def test_without_a_server_a_node_does_not_start_and_leaves_nothing(place: 
     with pytest.raises(ServerUnreachable):
         await ana.start()
     await place.start("ana")
+
+
+async def test_when_a_node_says_that_it_is_registered_nothing_of_its_start_is_still_to_be_written(
+    place: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = place.configured("ana")
+    save = Home.save_settings
+    saved: list[tuple[bool, int]] = []
+
+    def slowly(home: Home, settings: Settings) -> None:
+        saved.append((threading.current_thread() is threading.main_thread(), len(ana.of(status.Registered))))
+        time.sleep(0.3)
+        save(home, settings)
+        saved.append((threading.current_thread() is threading.main_thread(), len(ana.of(status.Registered))))
+
+    monkeypatch.setattr(Home, "save_settings", slowly)
+    await ana.start()
+    assert saved == [(False, 0), (False, 0)]  # in a thread: the loop goes on meanwhile
+    assert ana.of(status.Registered)
+    await ana.stop()
+    await place.start("ana")
+    assert len(saved) == 2
 
 
 async def test_two_nodes_do_not_share_a_home(place: Nodes) -> None:
