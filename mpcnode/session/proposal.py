@@ -104,7 +104,7 @@ def check_proposal(proposal: SessionProposal, *, proposer: PeerId, key: Identity
         except DecodeError as error:
             raise Refused(f"the identity key of {one.peer_id}: {error}") from None
         known = services.trusts.known_key(one.peer_id)
-        if known is not None and known != one.public_key:
+        if known is not None and known != one.public_key and not _is_of_a_wallet(one, services):
             raise IdentityCheckFailed(
                 f"the proposal of {proposer} names another identity key for {one.peer_id} than the one this node knows",
                 peer=one.peer_id,
@@ -112,3 +112,13 @@ def check_proposal(proposal: SessionProposal, *, proposer: PeerId, key: Identity
             )
         if one.peer_id == proposer and one.public_key != key:
             raise IdentityCheckFailed(f"{proposer} proposes with a key not its own", peer=proposer)
+
+
+def _is_of_a_wallet(one: Participant, services: Services) -> bool:
+    """Say whether a wallet here has this participant under this key, which counts more than an introduction.
+
+    Another node may have come under the name of one that is away. A pinned contact counts more than both.
+    """
+    if one.peer_id == services.peer_id or services.trusts.contacts.get(one.peer_id) is not None:
+        return False
+    return any(wallet.identity_keys.get(one.peer_id) == one.public_key for wallet in services.wallets.all())

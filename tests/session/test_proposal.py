@@ -12,6 +12,7 @@ from mpcnode.consent.limits import Claims
 from mpcnode.crypto import tags
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import IdentityCheckFailed, Refused
+from mpcnode.identity.contacts import Contacts
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.epoch import Certificate
 from mpcnode.session.kinds import KINDS
@@ -64,7 +65,9 @@ def services(
             identity=identity(me),
             now=lambda: NOW,
             rng=lambda size: b"\x5e" * size,
-            trusts=SimpleNamespace(known_key=lambda name: key_of(me) if name == me else known_key(name)),
+            trusts=SimpleNamespace(
+                known_key=lambda name: key_of(me) if name == me else known_key(name), contacts=Contacts()
+            ),
             wallets=wallets,
             claims=claims or Claims(),
         ),

@@ -63,6 +63,7 @@ export class Conversation {
   #challenge = null;
   #pair = null;
   #kept = [];
+  #greeted = false;
   #said;
 
   constructor(me, other, drawn, now, say) {
@@ -76,7 +77,12 @@ export class Conversation {
     if (this.#pair) {
       this.#kept.at(-1).sequence = ++this.#pair.sent;
       this.#seal(this.#kept.at(-1));
-    } else this.#hello(this.#newest().nonce);
+    } else this.#greet();
+  }
+
+  #greet() {
+    this.#greeted = true;
+    this.#hello(this.#pair ? this.#pair.ours : this.#newest().nonce);
   }
 
   receive(text) {
@@ -119,6 +125,7 @@ export class Conversation {
     const [challenge, pair] = [this.#challenge, this.#pair];
     if (challenge && it.answering && same(it.answering, challenge.nonce)) {
       this.#challenge = null;
+      this.#greeted = false;
       this.#pair = { key: it.public_key, ours: challenge.nonce, theirs: it.nonce, sent: 0, window: new Window() };
       for (const one of this.#kept) one.sequence = ++this.#pair.sent;
       if (!challenge.told || !same(challenge.told, it.nonce)) this.#hello(challenge.nonce, it.nonce);
@@ -129,6 +136,9 @@ export class Conversation {
       if (!it.answering) {
         this.#hello(pair.ours, it.nonce);
         this.#kept.forEach((one) => this.#seal(one));
+      } else if (this.#greeted) {
+        this.#greeted = false;
+        this.#hello(pair.ours, it.nonce);
       }
       return "nothing";
     }
@@ -165,7 +175,7 @@ export class Conversation {
       const place = topic(this.other.peer_id, this.me.peer_id, pair.theirs, pair.ours);
       read = openEnvelope(open(this.me.seed, pair.key, body, { purpose: "relay", topic: place, aad: EMPTY }));
     } catch {
-      this.#hello(pair ? pair.ours : this.#newest().nonce);
+      this.#greet();
       return "nothing";
     }
     if (!pair.window.take(read.sequence) || read.expires < this.now - SKEW) return "nothing";

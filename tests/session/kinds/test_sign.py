@@ -579,12 +579,14 @@ async def test_one_that_races_the_proposer_with_its_session_takes_nothing_away()
 # --- another node under a participant's name ---
 
 
-async def test_another_node_under_a_participant_s_name_gets_no_message_and_stops_nothing() -> None:
+@pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "not-pinned"])
+async def test_another_node_under_a_participant_s_name_gets_no_message_and_stops_nothing(*, pinned: bool) -> None:
+    """An introduction counts for nothing against a pinned key, nor against the roster of the wallet."""
     async with table(2, 3) as people:
         people.keys[BEN] = key_of("mallory")
-        # As after the making of the wallet: an introduction counts for nothing against a pinned key.
-        trusts = people[CLEO].services.trusts
-        trusts.contacts = trusts.contacts.pin(BEN, key_of(BEN), how="introduced", now=0)
+        if pinned:
+            trusts = people[CLEO].services.trusts
+            trusts.contacts = trusts.contacts.pin(BEN, key_of(BEN), how="introduced", now=0)
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO)
         assert not [to for _, to, _ in people.relayed if to == BEN]
