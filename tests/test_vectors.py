@@ -64,8 +64,9 @@ def test_every_section_that_a_docstring_names_is_in_the_protocol() -> None:
 TIMEOUTS, MESH, SERVER = SessionTimeouts(), MeshTimeouts(), Limits()
 LIMITS = {
     "hello unanswered: said again / given up": f"{room.HELLO_AGAIN:.0f} s / {TIMEOUTS.introduce:.0f} s",
-    "greetings, answering hellos, resendings, `unsupported` answers to one peer": f"{conversation.HELLOS_A_PEER} each in "
-    f"{conversation.WINDOW // 1000} s",
+    "greetings, answering hellos, resendings, `unsupported` answers to one peer": (
+        f"{conversation.HELLOS_A_PEER} each in {conversation.WINDOW // 1000} s"
+    ),
     "clocks may differ": f"{conversation.CLOCK_SKEW // 1000} s",
     "relayed message: reorder window, kept for resending, remembered": f"{conversation.REORDER_WINDOW}, "
     f"{conversation.KEPT_FOR_RESENDING}, {conversation.TAKEN_REMEMBERED}",

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from mpcnode.crypto.suites import DEFAULT_SUITES
-from mpcnode.types import SuiteId
 from mpcnode.session.kinds.sign import MAX_BATCH
+from mpcnode.types import SuiteId
 from tests.bench import signing_maths
 from tests.bench.cluster import Cluster, Signing, cluster
 from tests.bench.report import Table, Target, median, ms, percentile, times, watched_load
@@ -40,7 +40,7 @@ async def one_by_one(nodes: Cluster, runs: int) -> tuple[Sequence[Signing], Sequ
     return signed, [line["seconds"] for line in lines if line.get("mark") == "echo"]
 
 
-async def batch(nodes: Cluster, suite: str, count: int) -> float:
+async def batch(nodes: Cluster, suite: SuiteId, count: int) -> float:
     """Sign ``count`` messages with one command; give the signatures a second."""
     messages = [b"message %d" % number for number in range(count)]
     done = await nodes.sign("warm", messages, suite=suite)
