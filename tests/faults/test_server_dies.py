@@ -1,8 +1,10 @@
 """``kill -9`` of the signaling server in the middle of a session: channels live on, nodes come back by themselves."""
 
+import contextlib
+import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,13 +24,22 @@ async def world(tmp_path: Path) -> AsyncIterator[Processes]:
         yield made
 
 
-@contextmanager
+@contextlib.contextmanager
 def person(world: Processes, name: str, *options: str) -> Iterator[Terminal]:
     """A node whose user sits at a terminal: what it is asked holds a session up for as long as a test wants."""
     home = ("--home", str(world.home(name)), "--passphrase-file", str(world.passphrase_file), "--server", world.url)
     with terminal("register", "--peer-id", name, "--loopback", *home, *options) as opened:
         opened.expect("registered")
         yield opened
+
+
+def lasting_port() -> int:
+    """Give a free port that stays free while no server has it: below those that the kernel gives to connections."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 async def kill(server: Child, *children: Child) -> int:
@@ -42,11 +53,11 @@ async def kill(server: Child, *children: Child) -> int:
 
 
 async def came_back(child: Child) -> None:
-    await child.until(lambda: len(child.of(status.Registered)) == 2)
+    await child.until(lambda: len(child.of(status.Registered)) > 1)
 
 
 async def test_a_session_over_open_channels_finishes_and_everybody_comes_back(world: Processes) -> None:
-    server = await world.serve()
+    server = await world.serve(lasting_port())
     cli3 = world.register("cli3")
     with person(world, "cli2", "--accept", "auto") as cli2:
         await cli3.says(status.Registered)
@@ -56,7 +67,7 @@ async def test_a_session_over_open_channels_finishes_and_everybody_comes_back(wo
         cli2.type("y\n")
         assert await cli1.ends() == 0, cli1.talk
         assert (await cli3.says(status.SessionEnded)).error is None
-        cli2.expect("first")
+        cli2.expect("wallet first is active")  # with it, the others are contacts
         await world.serve(port)
         await came_back(cli3)
         cli2.expect("registered")
@@ -71,11 +82,12 @@ async def test_a_session_over_open_channels_finishes_and_everybody_comes_back(wo
 
 
 async def test_before_there_are_channels_the_session_ends_and_blames_nobody(world: Processes) -> None:
-    server = await world.serve()
+    server = await world.serve(lasting_port())
     cli3 = world.register("cli3")
     with person(world, "cli2") as cli2:
         await cli3.says(status.Registered)
-        cli1 = world.node("cli1", *PROPOSE, "first", "--answer-seconds", "4")
+        # Long enough for a busy machine to ask cli2 and to lose its server meanwhile: the wait itself ends the session.
+        cli1 = world.node("cli1", *PROPOSE, "first", "--answer-seconds", "12")
         cli2.expect("take part? [y/N] ")
         await kill(server, cli1, cli3)
         cli2.type("y\n")
@@ -90,7 +102,7 @@ async def test_before_there_are_channels_the_session_ends_and_blames_nobody(worl
 
 @pytest.mark.slow
 async def test_a_server_that_is_back_in_time_is_no_hindrance(world: Processes) -> None:
-    server = await world.serve()
+    server = await world.serve(lasting_port())
     cli3 = world.register("cli3")
     with person(world, "cli2", "--yes") as cli2:
         await cli3.says(status.Registered)
