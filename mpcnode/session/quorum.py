@@ -156,6 +156,7 @@ class Quorum:
             messages=tuple(message for view in views for message in view.messages),
             signed=tuple(signed for view in views for signed in view.signed),
             signatures=tuple(signature for view in views for signature in view.signatures),
+            signers=tuple(sorted({name for view in views for name in view.signers})),
             attempts=max(view.attempts for view in views),
             failures=trouble.failures,
         )
@@ -172,7 +173,7 @@ class Quorum:
         names = {member.peer_id for member in wallet.roster}
         strangers = [name for name in command.with_peers if name not in names or name == self._me]
         if strangers:
-            raise UsageError(f"--with names {strangers[0]}, which is no other participant of {wallet.name}")
+            raise UsageError(f"--with names {strangers[0]}, which is not another participant of {wallet.name}")
         if command.with_peers and len(set(command.with_peers)) < wallet.threshold - 1:
             raise UsageError(f"--with names too few: wallet {wallet.name} needs {wallet.threshold - 1} other signers")
         return _Order(

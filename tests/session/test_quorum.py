@@ -1,7 +1,7 @@
 """A signature in spite of some: one that stalls, cheats or dies is replaced and named; no invalid signature leaves."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from mpcnode.mesh.transport import MeshTimeouts
 from mpcnode.protocols.frost.broadcast import BOUND_SIZE, digest_of, promise
 from mpcnode.protocols.frost.sign import HEAD_SIZE
 from mpcnode.session import quorum
-from mpcnode.status import SessionEnded
+from mpcnode.status import Proposed, SessionEnded
 from mpcnode.types import Identifier, PeerId
 from mpcnode.wire.peer import RoundMessage
 from mpcnode.wire.relay import RelayMessage, SessionResponse, SessionStart
@@ -126,6 +126,27 @@ async def test_however_many_are_lied_to_a_signature_comes_and_no_honest_signer_i
         assert not {BEN, to or BEN} <= {*view.signers}  # who is not there is not lied to
         assert view.attempts > 1
         assert {culprit for failure in view.failures for culprit in failure.culprits} <= {BEN}
+
+
+async def test_a_long_batch_names_every_signer_of_any_of_its_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quorum, "MAX_BATCH", 2)
+
+    def only(count: int) -> Callable[[Proposed], Awaitable[bool]]:
+        async def says(shown: Proposed) -> bool:
+            return shown.sign is not None and len(shown.sign.messages) == count
+
+        return says
+
+    async with table(2, 3) as people:
+        people[CLEO].asks(says=only(2))
+        people[BEN].asks(says=only(1))
+        view = await people.sign(ANA, contents=(b"one", b"two", b"three"))
+        assert len(view.signatures) == 3
+        assert [ended.signature.signers for ended in people[ANA].of(SessionEnded) if ended.signature] == [
+            (ANA, CLEO),
+            (ANA, BEN),
+        ]
+        assert view.signers == (ANA, BEN, CLEO)
 
 
 @pytest.mark.parametrize("lie", [wrong_share, short], ids=named)
