@@ -3,7 +3,7 @@
 ::
 
     MpcError                        never raised itself
-    ├── UsageError                  2    us: a command that cannot be meant
+    ├── UsageError                  2    us: a command that makes no sense as written
     │   └── NoTerminal              2    us: a question and nobody to ask
     ├── ConfigurationError          3    us: an option, a file, the home
     │   ├── HomeInUse               3    us: another process holds the home
@@ -35,7 +35,7 @@
     ├── WalletPending               10   the wallet has no certificate yet
     └── Interrupted                 130  us: Ctrl-C or SIGTERM
 
-    DecodeError(ValueError)              bytes that are not a message; whoever knows the sender turns it into blame
+    DecodeError(ValueError)              bytes that are not a message; the caller knows the sender and blames it
 
 The number is the exit code. A message says what happened in lower case without a full stop; ``hint`` says what to
 do next; ``saved`` says what is on disk. Neither may ever hold a secret, and peer text in them must have been escaped.
@@ -81,7 +81,7 @@ class MpcError(Exception):
 
 
 class UsageError(MpcError):
-    """The command cannot be meant as written; nothing was done."""
+    """The command makes no sense as written; nothing was done."""
 
     exit_code = 2
     code = "usage"

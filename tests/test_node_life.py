@@ -150,7 +150,7 @@ async def test_the_name_of_a_wallet_is_taken_once(place: Nodes) -> None:
     ana, ben, cleo = await place.all("ana", "ben", "cleo")
     await soon(making(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),))))
     await ben.end_of_session()
-    for request in (WALLET, msgspec.structs.replace(WALLET, total=4)):  # at once, whoever is not there yet
+    for request in (WALLET, msgspec.structs.replace(WALLET, total=4)):  # at once, although not everybody is there yet
         assert isinstance(await failing(ana, request), UsageError)
     error = await failing(cleo, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),)))
     assert isinstance(error, ParticipantRefused)

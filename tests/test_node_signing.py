@@ -59,7 +59,7 @@ async def with_a_wallet(place: Nodes, *names: str, **config: Any) -> list[Runnin
 
 
 async def signing(proposer: Running, *others: Running, message: bytes = b"hello") -> tuple[bool, status.SignatureView]:
-    """Sign with ``others``, by default whoever accepts first; say whether a mesh had to be opened for it."""
+    """Sign with ``others``, by default the first that accept; say whether a mesh had to be opened for it."""
     chosen = tuple(PeerId(other.config.home.name) for other in others)
     view = await soon(proposer.node.sign(msgspec.structs.replace(HELLO, contents=(message,), with_peers=chosen)))
     signed = readings.signed_bytes("text", message)
@@ -177,7 +177,7 @@ async def test_who_takes_its_yes_back_as_soon_as_it_is_chosen_is_named(
 
     def chosen(quorum: Quorum, *arguments: Any, **options: Any) -> list[PeerId]:
         found = choose(quorum, *arguments, **options)
-        if found:  # between this and whoever waits for it
+        if found:  # between this and the test that waits for it
             session_id = ana.of(status.Proposed)[-1].session_id
             cancel = SessionCancel(
                 session_id=parse_session_id(session_id), code="interrupted", reason="an error of its own"

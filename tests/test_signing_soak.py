@@ -66,7 +66,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Nodes]:
 
 
 async def one_after_the_other(everybody: Sequence[Running], first: int, count: int) -> None:
-    """Sign; each proposes in turn, and whoever accepts first signs."""
+    """Sign; each proposes in turn, and the first that accept sign."""
     for number in range(first, first + count):
         proposer = everybody[number % len(everybody)]
         await soon(proposer.node.sign(Sign(wallet="treasury", contents=(b"%d" % number,))))

@@ -339,7 +339,7 @@ class Delivery:
         """Take one frame.
 
         Raises:
-            DecodeError: it is no frame, completes no message, or one that cannot come now.
+            DecodeError: it is not a frame, completes no message, or one that cannot come now.
         """
         pieces = framing.read_report(frame)
         if pieces is not None:

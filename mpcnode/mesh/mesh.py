@@ -224,7 +224,7 @@ class Mesh:
             case Idle() if message.mesh != self.mesh_id:
                 self._cheated(peer, "the end of another mesh")
             case Idle():
-                self._links[peer].release()  # that its channel closes now is no failure
+                self._links[peer].release()  # that its channel closes now is not a failure
                 self._hand_up(peer, message)
             case Abort() if self._stage is not Stage.OPEN:
                 self._links[peer].release()

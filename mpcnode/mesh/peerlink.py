@@ -131,7 +131,7 @@ class PeerLink:
         self._push()
 
     def release(self) -> None:
-        """Expect nothing more of the peer: that its channel closes, or it falls silent, is no failure any more."""
+        """Expect nothing more of the peer: that its channel closes, or it falls silent, is not a failure any more."""
         self.released = True
 
     def stop(self) -> None:

@@ -118,8 +118,8 @@ class DataTransport(RTCDtlsTransport):
 class GuardedSctpTransport(RTCSctpTransport):
     """An SCTP transport with one data channel, the negotiated one; whatever else arrives is reported, not obeyed.
 
-    Stock aiortc opens a channel for whoever asks, fails an assertion on a second one of the same number, puts messages
-    of any size together and decodes text before anybody looked at it.
+    Stock aiortc opens a channel for anybody that asks, fails an assertion on a second one of the same number, puts
+    messages of any size together and decodes text before anybody looked at it.
     """
 
     on_message: Callable[[bytes], None]
@@ -147,7 +147,7 @@ class GuardedSctpTransport(RTCSctpTransport):
 
     async def _data_channel_receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
         if stream_id != CHANNEL_ID or pp_id not in {_TEXT, _BINARY}:
-            self.on_violation("it sends what is no message on the data channel")
+            self.on_violation("it sends something that is not a message on the data channel")
         else:
             self.on_message(data)
 

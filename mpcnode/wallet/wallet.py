@@ -1,8 +1,8 @@
 """A wallet as one participant holds it: a public model, and a secret that never leaves this node.
 
 A wallet is a chain of epochs. The first is made by key generation; each later one, made by a refresh, shares the same
-keys anew. Nothing but the full certificate makes an epoch active, whoever asks and whatever a file says; then the epoch
-before it is retired, and its shares are erased (PROTOCOL, Wallet file).
+keys anew. Nothing but the full certificate makes an epoch active, no matter which node asks or what a file says; then
+the epoch before it is retired, and its shares are erased (PROTOCOL, Wallet file).
 """
 
 from collections.abc import Iterator, Mapping

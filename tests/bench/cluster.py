@@ -72,7 +72,7 @@ class Signing:
     """One command to sign.
 
     Args:
-        seconds: from the command to its result, as whoever gave it saw them.
+        seconds: from the command to its result, as the one that gave it saw them.
         phases: what each of its sessions spent in which phase, as the proposer saw it.
         view: the signatures.
     """
@@ -122,7 +122,7 @@ class Cluster:
     async def sign(
         self, wallet: str, messages: Sequence[bytes], *, suite: SuiteId | None = None, others: Sequence[str] = ()
     ) -> Signing:
-        """Have the first node sign with ``others``, by default whoever accepts first."""
+        """Have the first node sign with ``others``, by default the first that accept."""
         client = await ControlClient.connect(self.directory / next(iter(self.nodes)))
         assert client is not None
         events: list[status.Event] = []

@@ -65,7 +65,7 @@ def between(*names: str) -> When:
 class LyingServer:
     """Speaks the whole signaling wire; ``lies`` are told in order, and ``hidden`` and ``invented`` change rosters.
 
-    Nobody's signature is looked at: names are whoever's the server says.
+    Nobody's signature is looked at: a name belongs to the node that the server says.
     """
 
     def __init__(self) -> None:

@@ -81,7 +81,7 @@ class Post:
         raise AssertionError(f"still talking after {most} messages")
 
     def deliver(self, letter: Letter) -> Introduced | Opened | Doubted | None:
-        """Deliver one message, whoever made it up; to a node that is not there it is lost."""
+        """Deliver one message, no matter where it comes from; to a node that is not there it is lost."""
         self.carried.append(letter)
         if letter.to not in self.relays:
             return None

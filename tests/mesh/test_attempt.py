@@ -48,7 +48,7 @@ class FakeLink:
 
 
 class Heard:
-    """What an attempt reported; whoever hears of its end stops it, as the mesh does."""
+    """What an attempt reported; the test that hears of its end stops it, as the mesh does."""
 
     def __init__(self, link: FakeLink) -> None:
         self.told: list[tuple[object, ...]] = []

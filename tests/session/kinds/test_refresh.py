@@ -144,7 +144,7 @@ def writable(_header: dict[str, Any]) -> None:
 
 
 async def all_sign(people: Table) -> None:
-    """Any two sign, whoever asks."""
+    """Any two sign, and either of them may propose."""
     for proposer, other in ((ANA, BEN), (BEN, CLEO), (CLEO, ANA)):
         view = await people.sign(proposer, hello(other))
         assert set(view.signers) == {proposer, other}

@@ -262,7 +262,7 @@ async def test_terms_that_do_not_fit_the_wallet_are_refused_by_every_signer_befo
 
 async def test_a_stranger_cannot_be_asked_nor_too_few() -> None:
     async with table(3, 4) as people:
-        with pytest.raises(UsageError, match="fay, which is no other participant"):
+        with pytest.raises(UsageError, match="fay, which is not another participant"):
             await people.sign(ANA, hello("fay", BEN))
         with pytest.raises(UsageError, match="no other participant"):
             await people.sign(ANA, hello(ANA, BEN))
