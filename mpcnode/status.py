@@ -78,6 +78,9 @@ class WalletView(_Value, frozen=True, kw_only=True):
 
     ``opened`` says that the passphrase vouched for all of it. Without, it is what the file says to anybody, and there
     are no ``addresses`` (by chain) in it.
+
+    ``pending`` is the number of the epoch whose certificate is not full here, if there is one: the wallet's first, or
+    one that a refresh made beside the active one. ``missing`` names its participants whose signature this node has not.
     """
 
     wallet_id: str
@@ -96,6 +99,8 @@ class WalletView(_Value, frozen=True, kw_only=True):
     verified: Verified
     kdf: str
     created: int
+    pending: int | None = None
+    missing: tuple[str, ...] = ()
     group_public_keys: dict[str, str] = {}
     verifying_shares: dict[str, dict[str, str]] = {}
     opened: bool = False

@@ -401,7 +401,7 @@ def unreadable_wallets(home: Home) -> tuple[MpcError, ...]:
 
 
 def view(wallet: Wallet, kdf: Kdf) -> WalletView:
-    """Show a wallet by its active epoch; a pending one without anything that money could be sent to.
+    """Show a wallet by its active epoch, and which one is pending; without one, nothing that money could be sent to.
 
     Keys are shown as others use them: of Taproot the tweaked key, which signatures verify under.
     """
@@ -425,6 +425,8 @@ def view(wallet: Wallet, kdf: Kdf) -> WalletView:
         verified=wallet.verified,
         kdf=kdf.policy.label,
         created=wallet.created_ms,
+        pending=None if wallet.pending is None else wallet.pending.number,
+        missing=() if wallet.pending is None else wallet.pending.missing,
         group_public_keys={suite: keys.group_public_key.hex() for suite, keys in shown.items()},
         verifying_shares={
             suite: dict(zip(names, (share.hex() for share in keys.verifying_shares), strict=True))

@@ -206,6 +206,25 @@ async def test_the_full_certificate_of_a_later_epoch_erases_the_old_shares(
     assert all(data == bytes(len(data)) for data in old)
 
 
+async def test_a_wallet_shows_which_epoch_is_pending_and_whose_signature_is_missing(sharing: Sharing) -> None:
+    wallets = wallets_in(MemoryHome(), ANA)
+    shown = await stored(wallets, sharing)
+    assert (shown.state, shown.epoch, shown.pending, shown.missing) == ("pending", 0, 0, (BEN, CLEO))
+    shown = await wallets.merge(WALLET_ID, sharing.signed())
+    assert (shown.state, shown.epoch, shown.pending, shown.missing) == ("active", 0, None, ())
+    later = sharing.refreshed()
+    shown = await stored(wallets, later)
+    assert (shown.state, shown.epoch, shown.pending, shown.missing) == ("active", 0, 1, (BEN, CLEO))
+    assert (shown.epoch_id, shown.certificate_valid) == (sharing.epoch_id.hex(), True)
+    shown = await wallets.merge(WALLET_ID, later.signed(CLEO))
+    assert (shown.epoch, shown.pending, shown.missing) == (0, 1, (BEN,))
+    another = sharing.refreshed(later.epoch_id, seed=2)
+    shown = await stored(wallets, another)
+    assert (shown.epoch, shown.pending, shown.missing) == (0, 1, (BEN, CLEO))  # not of the superseded one
+    shown = await wallets.merge(WALLET_ID, another.signed())
+    assert (shown.state, shown.epoch, shown.pending, shown.missing) == ("active", 1, None, ())
+
+
 async def test_a_superseded_epoch_keeps_its_share_until_another_is_active_and_is_never_accepted(
     sharing: Sharing,
 ) -> None:

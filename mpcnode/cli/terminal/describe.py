@@ -21,7 +21,15 @@ def peer_row(peer: status.PeerView) -> tuple[str, ...]:
 
 def wallet_row(wallet: status.WalletView) -> tuple[str, ...]:
     """One wallet, for columns."""
-    return (wallet.name, wallet.state, f"{wallet.threshold} of {wallet.total}", wallet.peer_id, wallet.wallet_id)
+    signers = f"{wallet.threshold} of {wallet.total}"
+    return (wallet.name, wallet.state, signers, wallet.peer_id, wallet.wallet_id, pending_line(wallet))
+
+
+def pending_line(wallet: status.WalletView) -> str:
+    """Say which epoch is pending, and because of whom; nothing where none is."""
+    if wallet.pending is None:
+        return ""
+    return f"epoch {wallet.pending} is pending: no word yet from {listed(wallet.missing)}"
 
 
 def wallet_lines(wallet: status.WalletView) -> list[str]:
@@ -38,6 +46,8 @@ def wallet_lines(wallet: status.WalletView) -> list[str]:
         f"verified      {_VERIFIED[wallet.verified]}",
         f"passphrase    {escape(wallet.kdf)}",
     ]
+    if wallet.pending is not None:
+        lines.append(f"note          {pending_line(wallet)}")
     lines += [f"public key    {key}  {escape(suite)}" for suite, key in sorted(wallet.group_public_keys.items())]
     lines += [f"address       {escape(text)}  {escape(chain)}" for chain, text in sorted(wallet.addresses.items())]
     return lines

@@ -1,6 +1,7 @@
 """Events as plain lines: for a pipe, a log, a dumb terminal and a screen reader."""
 
 from mpcnode import status
+from mpcnode.cli.terminal.describe import pending_line
 from mpcnode.cli.terminal.text import counted, escape, listed
 
 _PEOPLE_ANSWER = frozenset({"negotiating", "confirming"})
@@ -27,8 +28,7 @@ class Narrator:
             case status.Warned():
                 return [f"warning: {escape(event.message, 1000)}"]
             case status.WalletChanged():
-                epoch = f", epoch {event.wallet.epoch}" if event.wallet.epoch else ""
-                return [f"wallet {escape(event.wallet.name)} is {event.wallet.state}{epoch}"]
+                return [_wallet(event.wallet)]
             case _:
                 return self._of_session(event)
 
@@ -72,6 +72,13 @@ def _proposes(event: status.Proposed) -> str:
     if event.kind == "refresh":
         return f"proposes new shares of the wallet {wallet}"
     return f"proposes the wallet {wallet}, {event.threshold} of {event.total}"
+
+
+def _wallet(wallet: status.WalletView) -> str:
+    if wallet.state == "active" and wallet.pending is not None:
+        return f"wallet {escape(wallet.name)}: {pending_line(wallet)}"
+    epoch = f", epoch {wallet.epoch}" if wallet.epoch else ""
+    return f"wallet {escape(wallet.name)} is {wallet.state}{epoch}"
 
 
 def _ended(event: status.SessionEnded) -> list[str]:

@@ -14,14 +14,14 @@ from mpcnode.cli import app as cli
 from mpcnode.keystore.format import KdfPolicy, canonical
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
-from mpcnode.types import WalletId
+from mpcnode.types import PeerId, WalletId
 from mpcnode.wallet.addresses import BitcoinNetwork, solana_address, taproot_address
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
 from mpcnode.wallet.wallet import Wallet
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.signing import ED25519, TAPROOT
 from tests.helpers.terminal import terminal
-from tests.helpers.wallets import make_wallet
+from tests.helpers.wallets import make_wallet, secret_of
 
 PASSPHRASE = b"correct horse"
 
@@ -255,6 +255,49 @@ def test_a_wallet_of_a_newer_version_is_exit_9_and_not_absent(home: Path, capsys
     forge(home, '"version": 1', '"version": 99')
     assert show(home, "treasury") == 9
     assert "no wallet 'treasury' among those that can be read" in capsys.readouterr().err
+
+
+# --- a refresh that is not complete ---
+
+
+def test_a_pending_epoch_beside_the_active_one_is_shown_with_those_that_are_missing(
+    home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "epoch 1 is pending: no word yet from ben, cleo"
+    sharing = make_wallet().sharing
+    later = sharing.refreshed()
+    opened = Home.open(home, create=False, files=QuickFileSystem())
+    before = make_wallet().active
+    with Keyring(bytearray(PASSPHRASE)) as keyring:
+        opened.save_wallet(
+            before.wallet_id,
+            before.peer_id,
+            before.with_pending(later.statement, later.signed(PeerId("ana"))).to_header(),
+            secret_of(sharing, later).encode(),
+            keyring,
+            replaces=before.to_header(),
+        )
+    assert show(home, "treasury", *secret) == 0
+    shown = capsys.readouterr().out
+    assert f"note          {line}\n" in shown
+    assert "state         active\n" in shown
+    assert f"epoch         0, {sharing.epoch_id.hex()}\n" in shown
+    assert "certificate   valid, signed by all 3\n" in shown
+    assert "address" in shown  # the keys are the same whatever becomes of it
+    assert show(home, "treasury", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["epoch"], found["pending"], found["missing"]) == ("active", 0, 1, ["ben", "cleo"])
+    assert cli._run(["wallets", "list", "--home", str(home)]) == 0
+    treasury, draft = capsys.readouterr().out.splitlines()
+    assert treasury.endswith(f"  {line}")
+    assert draft.endswith("  epoch 0 is pending: no word yet from ana, ben, cleo")
+
+
+def test_a_wallet_without_a_pending_epoch_says_nothing_of_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert show(home, "treasury") == 0
+    assert "pending" not in capsys.readouterr().out
+    assert show(home, "treasury", "--json") == 0
+    assert not {"pending", "missing"} & json.loads(capsys.readouterr().out).keys()
 
 
 # --- the list ---

@@ -3,11 +3,13 @@
 import hashlib
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpcnode.cli.terminal.describe import message_lines
+from mpcnode.cli.terminal.describe import message_lines, wallet_lines, wallet_row
 from mpcnode.status import SignView
+from tests.helpers.statuses import wallet
 
 
 def shown(*messages: bytes, reading: Any = "text", merkle_root: str | None = None) -> list[str]:
@@ -58,3 +60,22 @@ def test_bytes_a_files_hash_and_a_script_tree_are_shown_as_what_they_are() -> No
     assert shown(b"\xaa" * 32, reading="file") == [f"  file: its SHA-256 is {'aa' * 32}"]
     assert shown(b"x", merkle_root="cd" * 32)[-1] == f"  for the key tweaked with the script tree {'cd' * 32}"
     assert shown(b"x", merkle_root="")[-1] == "  for the key tweaked with the script tree (none)"
+
+
+def test_a_pending_epoch_is_one_plain_line_with_those_that_are_missing() -> None:
+    later = msgspec.structs.replace(wallet(), pending=1, missing=("cli2", "cli3"))
+    line = "epoch 1 is pending: no word yet from cli2, cli3"
+    assert wallet_row(later)[-1] == line
+    assert f"note          {line}" in wallet_lines(later)
+    first = msgspec.structs.replace(wallet(state="pending"), pending=0, missing=("cli3",))
+    assert wallet_row(first)[-1] == "epoch 0 is pending: no word yet from cli3"
+
+
+def test_without_a_pending_epoch_nothing_is_said_of_one() -> None:
+    assert wallet_row(wallet())[-1] == ""
+    assert not [line for line in wallet_lines(wallet()) if "pending" in line]
+
+
+def test_the_names_of_those_that_are_missing_are_shown_escaped() -> None:
+    evil = msgspec.structs.replace(wallet(), pending=1, missing=("\x1b[2J\u202e",))
+    assert all(line.isprintable() for line in (*wallet_lines(evil), *wallet_row(evil)))

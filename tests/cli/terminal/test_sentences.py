@@ -1,5 +1,6 @@
 """Events as plain lines."""
 
+import msgspec
 import pytest
 
 from mpcnode import status
@@ -20,6 +21,7 @@ EVENTS: list[status.Event] = [
     status.Link(SESSION, EVIL, EVIL, "broken"),
     status.SafetyWords(SESSION, (EVIL,)),
     status.WalletChanged(wallet(EVIL)),
+    status.WalletChanged(msgspec.structs.replace(wallet(EVIL), pending=1, missing=(EVIL,))),
     ended(status.ErrorView("internal", EVIL, 1, EVIL)),
     status.Warned(EVIL),
 ]
@@ -30,6 +32,19 @@ def test_whatever_a_peer_wrote_is_escaped_in_every_sentence(event: status.Event)
     lines = Narrator().lines(event)
     assert lines
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_wallet_says_what_became_of_it() -> None:
+    active, pending = wallet(), wallet(state="pending")
+    later = msgspec.structs.replace(active, pending=1, missing=("cli2", "cli3"))
+    said = [
+        (active, "wallet treasury is active"),
+        (msgspec.structs.replace(active, epoch=1), "wallet treasury is active, epoch 1"),
+        (msgspec.structs.replace(pending, pending=0, missing=("cli2", "cli3")), "wallet treasury is pending"),
+        (later, "wallet treasury: epoch 1 is pending: no word yet from cli2, cli3"),
+    ]
+    for one, line in said:
+        assert Narrator().lines(status.WalletChanged(one)) == [line]
 
 
 def test_every_kind_of_event_has_a_sentence() -> None:
