@@ -94,7 +94,7 @@ def _run(arguments: list[str]) -> int:
         return _fail(Interrupted("interrupted"), arguments)
     except (BrokenPipeError, SystemExit):  # typer's word for a broken pipe, when it is not in charge, is sys.exit
         return _nobody_reads()
-    except Exception:  # noqa: BLE001 -- the outermost boundary: whatever arrives here is a defect, and says so
+    except Exception:  # noqa: BLE001 -- the outermost boundary: anything that arrives here is a defect, and says so
         return _bug(arguments)
     return code if isinstance(code, int) else 0
 
@@ -114,7 +114,7 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
 
 
 def _usage(error: typer.TyperException) -> UsageError:
-    """Say what typer found in our voice."""
+    """Say what typer found, in the form of our own errors."""
     message = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "mpcnode"
@@ -122,7 +122,7 @@ def _usage(error: typer.TyperException) -> UsageError:
 
 
 def _bug(arguments: list[str]) -> int:
-    # A traceback shows local state to anybody near the screen, and tells a user nothing: only on request.
+    # Only on request: a traceback shows local state to anybody near the screen, and tells a user nothing.
     if _asked(arguments, "MPCNODE_VERBOSE", "-v", "--verbose"):
         traceback.print_exc()
     kind = type(sys.exception()).__name__

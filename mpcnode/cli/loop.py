@@ -36,7 +36,7 @@ def run_orderly(
         Interrupted: a signal or the end of standard input stopped it.
     """
     gc.enable()  # ``__main__`` disabled it for the imports
-    # Held back until somebody answers to them: one that comes while Python makes the loop leaves half of a loop.
+    # Held back until they have handlers: a signal that comes while Python makes the loop leaves half of a loop.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
     def listen() -> None:
@@ -84,7 +84,7 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -
     fd = sys.stdin.fileno()
 
     def readable() -> None:
-        if not os.read(fd, 4096):  # what is written there is not for us; its end is
+        if not os.read(fd, 4096):  # only the end of it matters here, not what is written
             loop.remove_reader(fd)
             stop("the end of standard input")
 

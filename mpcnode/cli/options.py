@@ -110,7 +110,7 @@ KdfOption = Annotated[
     typer.Option(
         "--kdf",
         envvar="MPCNODE_KDF",
-        help="How hard a guess at the passphrase of a new home is; 'interactive' is for throw-away homes only.",
+        help="How much work a guess at the passphrase of a new home takes; 'interactive' is for throw-away homes only.",
     ),
 ]
 LoopbackOption = Annotated[
@@ -166,7 +166,7 @@ WarmSecondsOption = Annotated[
 ]
 StopWithStdinOption = Annotated[
     bool,
-    typer.Option("--stop-with-stdin", help="Stop when standard input ends, so that no supervisor leaves this behind."),
+    typer.Option("--stop-with-stdin", help="Stop when standard input ends, as it does when a supervisor dies."),
 ]
 
 
@@ -194,7 +194,7 @@ class NodeOptions:
 
 
 def peer_ids(given: Iterable[str], option: str) -> tuple[PeerId, ...]:
-    """Take what an option that may be repeated said, with commas between, as peer ids.
+    """Take the values of an option that may be repeated, with commas between names, as peer ids.
 
     Raises:
         UsageError: one of them is not a peer id.

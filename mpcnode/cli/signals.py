@@ -9,7 +9,7 @@ _seen: list[int] = []
 
 
 def catch() -> None:
-    """Answer to Ctrl-C, and to SIGTERM in the same way, from now on: ``KeyboardInterrupt``, and a note of it.
+    """From now on, raise ``KeyboardInterrupt`` at Ctrl-C and at SIGTERM, and remember which signal it was.
 
     Python drops an exception that is raised inside a finalizer or a callback of its import system, and a node would go
     on as if nobody had asked it to stop.

@@ -52,7 +52,7 @@ class ControlClient:
 
     @classmethod
     async def over(cls, connection: socket.socket) -> Self:
-        """Speak over what ``place.connect`` gave."""
+        """Speak over a connection that ``place.connect`` made."""
         return cls(*await asyncio.open_unix_connection(sock=connection, limit=MAX_REPLY))
 
     async def __aenter__(self) -> Self:

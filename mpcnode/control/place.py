@@ -52,7 +52,7 @@ def remove_socket(home: Path) -> None:
     path = home / NAME
     with contextlib.suppress(OSError):
         target = path.readlink()
-        # Not ours to remove unless it is what we would have made.
+        # Only a directory such as this module makes is removed.
         if target.name == NAME and target.parent.name.startswith("mpcnode-"):
             target.unlink()
             target.parent.rmdir()
@@ -79,7 +79,7 @@ def connect(home: Path) -> socket.socket | None:
         connection.connect(str(find_socket(home)))
         if is_same_user(connection):
             return connection
-    except OSError:  # nobody is there, or what a dead node left
+    except OSError:  # there is no socket, or it is a dead node's
         pass
     connection.close()
     return None
@@ -88,7 +88,7 @@ def connect(home: Path) -> socket.socket | None:
 def is_same_user(connected: socket.socket) -> bool:
     """Whether the process at the other end runs as this user.
 
-    Where the system does not say, the mode of the directory has to do: nobody else can reach into it.
+    Where the system does not say, the mode of the directory is enough: no other user can reach into it.
     """
     if not hasattr(socket, "SO_PEERCRED"):
         return True

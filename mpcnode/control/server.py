@@ -44,8 +44,8 @@ CLOSE_DEADLINE: Final = 2.0
 class ControlServer:
     """Carries out what clients ask of ``node``; an async context manager, entered while the home's lock is held.
 
-    Commands that come before ``node_started`` wait for it: a home unlocks in about a second, and a user who starts a
-    node and gives it a command in one breath has done nothing wrong.
+    Commands that come before ``node_started`` wait for it: a home unlocks in about a second, and users may give a
+    command right after they started the node.
 
     Args:
         node: the node.
@@ -170,7 +170,7 @@ class _Client:
                 )
 
     async def _while_listening(self, making: Coroutine[Any, Any, T]) -> T:
-        """Make it; the client answers its questions, and calls it off by going away."""
+        """Do the work; the client answers its questions, and cancels it by going away."""
         work = asyncio.ensure_future(making)
         listen = asyncio.ensure_future(self._listen())
         try:

@@ -1,7 +1,7 @@
 """A participant that cheats on command: honest code, and one lie in what leaves it.
 
-Two places are enough. The steps of the protocol make commitments and shares, and here they make the wrong ones; and
-whatever is sent goes through the mesh, which here says something else.
+Two places are enough. The steps of the protocol make commitments and shares, and here they make the wrong ones. Every
+message goes through the mesh, which here says something else.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -48,12 +48,12 @@ def install(cheat: Cheat) -> None:
 
 
 class _FalsePackage(Round1Package):
-    """A round-1 package with the identity in its bytes: no element of this package can be it."""
+    """A round-1 package whose bytes hold the identity, which no element of a true package can be."""
 
     def encode(self) -> bytes:
         """Give the identity's bytes for the last element, which makes the degree too low in a way that counts right."""
         true, size = super().encode(), self.suite.group.element_size
-        # As Ed25519 writes it; SEC 1 gives the identity no form of an element's length, so zeros stand for it.
+        # As Ed25519 writes it. In SEC 1 the identity has no form of an element's length, so zeros stand for it.
         identity = bytes([1]).ljust(size, b"\x00") if size == 32 else bytes(size)
         last = 6 + (len(self.commitment) - 1) * size
         return true[:last] + identity + true[last + size :]
@@ -103,7 +103,7 @@ class _Liar:
     victim: Identifier | None = None
     """Of the session that came last."""
     other_face: dict[SuiteId, bytes] = field(default_factory=dict)
-    """The packages that nobody but the victim is told."""
+    """The packages that only the victim is told."""
     agreed: bytes = b""
     promised: Promise | None = None
     """What the victim was promised."""
@@ -196,7 +196,7 @@ class _CheatingMesh(Mesh):
                 super().send(to, message, heard=heard)
 
     def _repeat(self, to: PeerId, instead: RoundMessage) -> None:
-        """Say what another said in this session, or will have said."""
+        """Repeat what another said in this session, or wait until it says it."""
         for _, said in self._heard:
             if (said.round, said.session_id, said.lane) == (instead.round, instead.session_id, instead.lane):
                 super().send(to, said)
@@ -204,7 +204,7 @@ class _CheatingMesh(Mesh):
         self._waiting_to_repeat.append((to, instead))
 
     def _send_long(self, to: PeerId) -> None:
-        # Our own framing does not make it, so it goes past that.
+        # The framing does not make such a message, so this goes past it.
         attempt = self._links[to]._attempt  # noqa: SLF001 -- see above
         if attempt is not None:
             attempt.send(_LONG)
@@ -227,7 +227,7 @@ class _CheatingMesh(Mesh):
 
     def _promise(self, message: RoundMessage) -> Promise:
         honest, faces = _promise_in(message), self.liar.other_face
-        own = honest.digests[: len(honest.digests) - len(faces)]  # of the chain code, which has one face
+        own = honest.digests[: len(honest.digests) - len(faces)]  # of the chain code, which is the same for everybody
         others = [digest_of(self._agreed, suite, self._me, honest.fresh, package) for suite, package in faces.items()]
         signer = _Signing(self._local.sign)
         self._promised = promise(signer, self._agreed, self._me, honest.fresh, [*own, *others])
@@ -258,7 +258,7 @@ def _flip(message: RoundMessage) -> PeerMessage:
 
 
 def _is_before(first: str, kind: str) -> bool:
-    """Whether ``first`` is the first round of a protocol that ``kind`` is of."""
+    """Say whether ``kind`` is a round of the protocol that begins with ``first``."""
     return (first == "nonces") == (kind in _SIGNING)
 
 

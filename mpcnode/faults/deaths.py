@@ -1,4 +1,4 @@
-"""Processes that die at a named step, as by ``kill -9``: nothing is said. Or that hear Ctrl-C there."""
+"""Processes that die at a named step without a word, as by ``kill -9``, or that hear Ctrl-C there."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def install(step: Step, number: signal.Signals) -> None:
 
 
 def strike(number: signal.Signals) -> None:
-    """Send this process a signal; of SIGKILL nobody comes back."""
+    """Send this process a signal; after SIGKILL this does not return."""
     os.kill(os.getpid(), number)
     while number == signal.SIGKILL:
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""Put what is faulty in the place of what is sound, in every module of this process."""
+"""Put a faulty class in the place of a sound one, in every module of this process."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """How a step ended, at the node that acted and for everybody else, against what the scenario says.
 
-A run believes nothing of what comes back without a look at it: signatures are verified with libraries that are not
-ours and no line of what the nodes verify with.
+A run checks everything that comes back: it verifies signatures with other libraries, and with no line of the code that
+the nodes verify with.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from mpcnode.types import PeerId, SuiteId
 END_DEADLINE: Final = 60.0
 """Seconds the other participants have to see the end of a session that ended for one of them."""
 DEATH_DEADLINE: Final = 5.0
-"""Seconds between a node's last word and its being seen to be dead."""
+"""Seconds until a node that said its last word is seen to be dead."""
 
 SUITES: Final[Mapping[str, SuiteId]] = dict(zip(("ed25519", "taproot"), DEFAULT_SUITES, strict=True))
 """The ciphersuites of a run's wallets, as a scenario calls them."""
@@ -36,11 +36,11 @@ _LIBRARIES: Final[Mapping[str, str]] = {SUITES["ed25519"]: "PyNaCl", SUITES["tap
 
 
 class NotAsWritten(Exception):
-    """What a step expects did not come about."""
+    """A step did not end as the scenario says."""
 
 
 async def ending(world: World, step: Step, error: MpcError) -> status.ErrorView:
-    """The error as data; that its node was killed says more than that the connection to it is gone."""
+    """The error as data; of a node that was killed it says that, and not that the connection to it is gone."""
     process = world.nodes.get(step.node)
     if isinstance(error, Interrupted) and process is not None:
         try:
@@ -203,12 +203,12 @@ async def check_signed(
             if ended.signature is not None:
                 tell(await _verify(world, action, ended.signature))
     except MpcError as error:
-        # It is the run that met it, asking around: it must not be taken for the end of the step.
+        # The run met this error when it asked the nodes: it must not be taken for the end of the step.
         raise NotAsWritten(f"it cannot be checked: {error.message}") from error
 
 
 async def _verify(world: World, action: model.Sign, view: status.SignatureView) -> SignatureReport:
-    """Verify everything in ``view`` for the key that the wallet's participants hold, whatever ``view`` says it is."""
+    """Verify everything in ``view`` for the key that the wallet's participants hold, not for the one it names."""
     if view.messages != tuple(message.hex() for message in action.messages):
         raise NotAsWritten("the signatures are for other messages")
     if view.signed != tuple(readings.signed_bytes(action.reading, message).hex() for message in action.messages):
@@ -253,7 +253,7 @@ def _check_view(view: status.SignatureView, expect: Expect) -> None:
 async def _check_signers(
     world: World, action: model.Sign, view: status.SignatureView, sessions: Collection[str]
 ) -> None:
-    """Every other signer holds the same signatures."""
+    """Check that every other signer holds the same signatures."""
     cheats = {name for name, options in world.scenario.nodes.items() if options.cheat is not None}
     by_peer_id: dict[str, str] = {peer_id: name for name, peer_id in reversed(world.peer_ids.items())}
     wanted = set(zip(view.messages, view.signatures, strict=True))

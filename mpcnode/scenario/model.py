@@ -106,7 +106,7 @@ CHEATS: Final[Mapping[How, frozenset[str]]] = MappingProxyType(
         "never": _ANY,
         "other-session": _ANY,
         "five-megabytes": _ANY,
-        # These are the same from everybody, so that another's is the truth.
+        # Everybody says the same in these, so to repeat another's is not a lie.
         "another's": _ANY - {"wallet_created", "nonce_list"},
         "more-points": _COMMITMENT,
         "fewer-points": _COMMITMENT,
@@ -231,7 +231,7 @@ class EndExpect(_Part, frozen=True):
 
 
 class Expect(_Part, frozen=True, rename="kebab"):
-    """How a step has to end; what is not said is not looked at, but without ``error`` it has to end well.
+    """How a step has to end; what is left out is not checked, but without ``error`` it has to end well.
 
     Args:
         state: the wallet's state at every participant: the same epoch, keys and words everywhere and, where it is
@@ -289,7 +289,7 @@ class Expect(_Part, frozen=True, rename="kebab"):
 
 def _check_verified(verified: bool | None) -> None:  # noqa: FBT001 -- as the file has it
     if verified is False:
-        raise ValueError("verified can only be true: what is not verified is an error")
+        raise ValueError("verified can only be true: a signature that is not valid is an error")
 
 
 _ERROR: Final = frozenset({"error", "culprits", "exit"})
@@ -357,7 +357,7 @@ class Sign(_Part, frozen=True, rename={"with_peers": "with"}):
         try:
             self.messages  # noqa: B018 -- a bad message is found when it is made
         except UnicodeEncodeError:
-            raise ValueError("a message is text, and half of a surrogate pair is none") from None
+            raise ValueError("a message is text, and half of a surrogate pair is not text") from None
         except ValueError:
             raise ValueError("hex: two digits a byte, such as 68656c6c6f") from None
         if len({*self.with_peers, self.by}) != len(self.with_peers) + 1:
@@ -432,7 +432,7 @@ class Start(_Part, frozen=True, rename="kebab"):
     expects: ClassVar[frozenset[str]] = _ERROR
 
     node: Name
-    passphrase: Literal["right", "wrong"] = "right"  # noqa: S105 -- says which, and is none
+    passphrase: Literal["right", "wrong"] = "right"  # noqa: S105 -- says which one, and does not hold it
     accept: Accept | None = None
     dies_at: Death | None = None
 
@@ -592,7 +592,7 @@ def _step(place: str, number: int, tree: object) -> Step:
     form = f"after {kind.verb} it is {{{', '.join(sorted(kind.expects))}}}" if kind.expects else "nothing"
     expect: Expect = _convert(f"{place}: expect", tree.get("expect", {}), Expect, form)
     if not expect.said <= kind.expects:
-        _wrong(f"{place}: expect", f"{', '.join(sorted(expect.said - kind.expects))} says nothing here", form)
+        _wrong(f"{place}: expect", f"{', '.join(sorted(expect.said - kind.expects))} has no meaning here", form)
     return Step(number, action, expect)
 
 
@@ -640,7 +640,7 @@ def _title(text: str) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe, and without what lets a page say something else than it seems to: doubled keys and aliases."""
+    """A safe loader that refuses doubled keys and aliases, with which a page says something else than it seems to."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

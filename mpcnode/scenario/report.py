@@ -38,7 +38,7 @@ class SignatureReport(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
 
     @property
     def shown(self) -> str:
-        """The message as a person may read it; nothing in it reaches a terminal as it is."""
+        """The message as a person may read it, escaped for a terminal."""
         if len(self.messages) > 1:
             return f"{len(self.messages)} messages"
         message = self.messages[0]

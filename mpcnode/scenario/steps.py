@@ -131,7 +131,7 @@ async def _refresh(world: World, action: model.Refresh, expect: Expect) -> None:
             await check_others(world, action.by, proposed, expect.others)
         raise
     if before is None or before.group_public_keys != wallet.group_public_keys:
-        raise NotAsWritten("the keys are others than before")
+        raise NotAsWritten("the keys are not those from before")
     if before.epoch_id == wallet.epoch_id or before.verifying_shares == wallet.verifying_shares:
         raise NotAsWritten("the shares are those from before")
     check_epochs({wallet.name: wallet.epoch}, expect)

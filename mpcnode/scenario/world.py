@@ -71,7 +71,7 @@ class World:
         self,
         name: str,
         *,
-        passphrase: str = "right",  # noqa: S107 -- says which, and is none
+        passphrase: str = "right",  # noqa: S107 -- says which one, and does not hold it
         accept: str | None = None,
         faults: Faults | None = None,
     ) -> None:
@@ -119,12 +119,12 @@ class World:
 
     @property
     def unprintable(self) -> str | None:
-        """Which process wrote what a terminal might obey; None as it should be."""
+        """Say which process wrote something that a terminal might obey; None if none did."""
         wrote = ((one.name, one.unprintable) for one in (self._server, *self.nodes.values()))
         return next((f"{name} wrote what a terminal might obey: {line}" for name, line in wrote if line), None)
 
     async def close(self) -> None:
-        """Stop every process; when this returns, in whatever way, no process is left."""
+        """Stop every process; no process is left when this returns or raises."""
         try:
             await asyncio.gather(*(node.stop() for node in self.nodes.values()), return_exceptions=True)
         finally:
@@ -177,7 +177,7 @@ class Process:
         self._waking: asyncio.TimerHandle | None = None
 
     async def start(self, *arguments: str, faults: Faults | None = None) -> None:
-        """Start ``mpcnode`` with ``arguments``; where there are ``faults``, by the only entry that knows any."""
+        """Start ``mpcnode`` with ``arguments``; with ``faults`` it is started by ``mpcnode.faults``."""
         self.will_die = faults is not None and faults.dies_at is not None
         program = "mpcnode" if faults is None else "mpcnode.faults"
         self._process = await asyncio.create_subprocess_exec(
@@ -335,7 +335,7 @@ class Process:
 
 
 class NobodyToAsk:
-    """A run has nobody to ask; its nodes are told with ``--yes`` and ``--accept`` not to."""
+    """Refuses every question: a run has nobody to ask. ``--yes`` and ``--accept`` tell its nodes not to."""
 
     async def approve(self, proposal: status.Proposed) -> bool:
         """Refuse."""
@@ -351,7 +351,7 @@ class NobodyToAsk:
 
 
 def _environment(faults: Faults | None) -> Mapping[str, str]:
-    # What this user's own node is told must not reach the nodes of a run.
+    # Variables that are meant for this user's own node must not reach the nodes of a run.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MPCNODE_")}
     return environment if faults is None else {**environment, FAULTS_VARIABLE: msgspec.json.encode(faults).decode()}
 

@@ -58,7 +58,7 @@ def test_nodes_may_have_options() -> None:
         ("nodes: [a]\nsteps: [{create-wallet: {by: a, threshold: 3, total: 2}}]", "threshold and total must satisfy"),
         ("nodes: [a]\nsteps: [{create-wallet: {by: a, threshold: 2, total: 3, with: [a]}}]", "`with` has to name"),
         ("nodes: [a]\nsteps: [{create-wallet: {by: a, threshold: 2, total: 2, name: ../x}}]", "a wallet name is"),
-        ("nodes: [a]\nsteps: [{stop: {node: a}, expect: {state: active}}]", "expect: state says nothing here"),
+        ("nodes: [a]\nsteps: [{stop: {node: a}, expect: {state: active}}]", "expect: state has no meaning here"),
         ("nodes: [a]\nsteps: [{register: {node: a, as: b}}]", "a is there already"),
         ("nodes: [a]\nnodes: [b]\nsteps: [{stop: {node: a}}]", "a key is there twice"),
         ("nodes: [&x a]\nsteps: [{stop: {node: *x}}]", "aliases are not allowed"),

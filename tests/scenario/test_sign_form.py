@@ -49,8 +49,8 @@ def test_a_wallet_that_can_have_no_such_name_is_refused() -> None:
 @pytest.mark.parametrize(
     ("expect", "message"),
     [
-        ("{state: active}", "state says nothing here"),
-        ("{others: {error: refused}}", "others says nothing here"),
+        ("{state: active}", "state has no meaning here"),
+        ("{others: {error: refused}}", "others has no meaning here"),
         ("{verified: false}", "verified can only be true"),
         ("{signers: 0}", "signers: expected `int` >= 1"),
         ("{signed_by: [a]}", "unknown field `signed_by`"),
@@ -75,7 +75,7 @@ def test_what_cannot_be_expected_of_it_is_refused(expect: str, message: str) -> 
 
 @pytest.mark.parametrize("verb", ["stop", "peers"])
 def test_what_is_signed_is_expected_of_no_other_step(verb: str) -> None:
-    with pytest.raises(ConfigurationError, match="signed-by says nothing here"):
+    with pytest.raises(ConfigurationError, match="signed-by has no meaning here"):
         parse(f"nodes: [a]\nsteps: [{{{verb}: {{node: a}}, expect: {{signed-by: [a]}}}}]".encode(), "x")
 
 

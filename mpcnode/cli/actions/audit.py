@@ -90,7 +90,7 @@ def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
         for line in shown:
             print_json(line)
     else:
-        # That a session was accepted is in the line of its end; where there is none, it is all there is to show.
+        # The line of a session's end says that it was accepted; without an end, the acceptance is shown.
         left = unended.lines
         print_data(*columns(_row(line) for line in shown if line.entry.outcome != "accepted" or line.number in left))
     if verdict.problem is not None:

@@ -66,9 +66,9 @@ def file_hash(path: Path) -> bytes:
 
 
 def _lines(path: Path) -> tuple[bytes, ...]:
-    """The messages of a batch: lines as of a text file, each of which somebody can be shown."""
+    """The messages of a batch: the lines of a text file, each of which can be shown to a person."""
     data = _read(path, limit=MAX_BATCH_FILE)
-    # At line feeds alone: a carriage return inside a line, or any other mark that ends lines somewhere, is signed.
+    # Lines end at line feeds alone: a carriage return inside a line, or another mark of a line's end, is signed.
     lines = tuple(line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n"))
     if not data:
         raise UsageError(f"there is no line in {path}", hint="one message a line")

@@ -54,7 +54,7 @@ def _from_file(path: Path) -> tuple[IceServer, ...]:
             raise msgspec.ValidationError(f"it is longer than {MAX_FILE} bytes")
         servers = _file.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:
-        # Not what stands there: a credential must not come into an error.
+        # The file's text is not repeated: a credential must not come into an error.
         raise ConfigurationError(f"{path} is not a list of ICE servers: {_where(error)}", hint=_FORM) from None
     wrong = [url for server in servers for url in server.urls if not _URL.fullmatch(url)]
     if wrong:

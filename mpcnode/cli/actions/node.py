@@ -93,7 +93,7 @@ def as_node(
 
 @contextmanager
 def _unlocking(home: Path, secret: bytearray) -> "Iterator[Keyring]":
-    """Give a keyring that begins in a thread to derive the home's key: that is the longest part of a start."""
+    """Give a keyring that derives the home's key in a thread, because that is the longest part of a start."""
     from mpcnode.keystore.keyring import Keyring  # noqa: PLC0415 -- what is heavy waits for its use
     from mpcnode.keystore.store import Home  # noqa: PLC0415 -- same
 
@@ -144,7 +144,7 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
 
 
 def check_somebody_compares(options: NodeOptions) -> None:
-    """Check that safety words could be compared; when they appear, every participant would have come for nothing.
+    """Check that safety words can be compared: found out when they appear, all participants came for nothing.
 
     Raises:
         NoTerminal: there is no terminal to show them on.

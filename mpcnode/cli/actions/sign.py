@@ -56,7 +56,7 @@ class Asked:
     def _merkle_root(self) -> bytes | None:
         if self.merkle_root is None:
             return None
-        # Found here and not by the others: they would refuse it, each of them having been asked for nothing.
+        # Checked before the others are asked: each of them would refuse.
         if self.suite is None or suite_id(self.suite) != SUITES["taproot"]:
             raise UsageError("only Taproot keys are tweaked with a script tree", hint="add --suite taproot")
         return from_hex(self.merkle_root, "--merkle-root")
@@ -65,7 +65,7 @@ class Asked:
 def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> None:
     """Sign, by the running node or by one of our own.
 
-    What was signed is printed also where a later session of the batch fails.
+    What was signed is printed even if a later session of the batch fails.
 
     Raises:
         UsageError: the messages cannot be signed; nothing was asked or dialled.
@@ -78,7 +78,7 @@ def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> 
 
     def keeping(emit: Emit) -> Emit:
         def tell(event: status.Event) -> None:
-            # A long batch is several sessions: what one of them signed is kept, whatever becomes of the next.
+            # A long batch is several sessions: the signatures of one are kept even if a later one fails.
             if isinstance(event, status.SessionEnded) and event.signature is not None and event.error is None:
                 signed.append(event.signature)
             emit(event)
@@ -137,7 +137,7 @@ def _keep(signature: status.SignatureView, wanted: int, out: Path | None, option
 
 
 def write_out(out: Path, signature: status.SignatureView) -> None:
-    """Write signatures to a file, one a line: the whole of them, or what was there before.
+    """Write signatures to a file, one a line; where that fails, the file is as it was.
 
     Signatures are not secret, so the umask decides which users may read a new file.
 

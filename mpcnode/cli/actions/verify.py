@@ -24,7 +24,7 @@ _SIGNATURE_SIZES: Final = {suite: suites.SUITES[suite].scheme.signature_size for
 
 
 class Valid(msgspec.Struct, frozen=True):
-    """The answer of ``--json``; what is not valid is an error."""
+    """The answer of ``--json`` for a valid signature; an invalid one is an error."""
 
     valid: bool
     suite: str
@@ -72,7 +72,7 @@ def verify_signature(
 
 
 def _signed_bytes(given: Mapping[str, str | Path | None]) -> bytes:
-    """What ``mpcnode sign`` signs where it is given the same options."""
+    """Give the bytes that ``mpcnode sign`` signs when it is given the same options."""
     reading, (content,) = contents(given, to="verify")
     try:
         return readings.signed_bytes(reading, content)
@@ -81,7 +81,7 @@ def _signed_bytes(given: Mapping[str, str | Path | None]) -> bytes:
 
 
 def _key(text: str) -> tuple[bytes, tuple[SuiteId, ...]]:
-    """The key, and the suites it can be of; first the likelier."""
+    """Give the key and the suites it can be of, the likelier one first."""
     try:
         key = bytes.fromhex(text)
     except ValueError:

@@ -72,7 +72,7 @@ def show_wallet(show: Show) -> None:
     """Print one wallet, or its public keys.
 
     Raises:
-        KeystoreAbsent: no wallet is called that; KeystoreUnreadable, KeystoreNewer: none of those that can be read.
+        KeystoreAbsent: no wallet is called that; KeystoreUnreadable, KeystoreNewer: the same, and one cannot be read.
         UsageError: several wallets are called that; or two options exclude each other; or an Ethereum address was asked
             for, and the message says why there is none.
         WrongPassphrase, KeystoreUnreadable: it does not open; nothing was printed.
@@ -98,7 +98,7 @@ def show_wallet(show: Show) -> None:
 
 def _check(show: Show) -> None:
     if show.ethereum:
-        raise UsageError(WHY_NO_ETHEREUM, hint="without --ethereum the addresses that there are are shown")
+        raise UsageError(WHY_NO_ETHEREUM, hint="leave --ethereum out to see the addresses that it has")
     if show.form is None and show.suite is not None:
         raise UsageError("--suite says which public key", hint="add --pem or --der")
     if show.form is not None and show.json:
@@ -109,14 +109,14 @@ def _check(show: Show) -> None:
 
 def _find(home: Home, wanted: str) -> status.WalletView:
     stored, wallet = find_wallet(((one, read_header(one)) for one in home.list_wallets()), wanted)
-    assert stored.kdf is not None  # as of every file whose header could be read
+    assert stored.kdf is not None  # every file whose header could be read has one
     return view(wallet, stored.kdf)
 
 
 def _open(home: Home, found: status.WalletView, show: Show) -> Wallet:
     with Keyring(passphrase(show.home, file=show.passphrase_file, fd=show.passphrase_fd)) as keyring:
         header, secret = home.load_wallet(parse_wallet_id(found.wallet_id), PeerId(found.peer_id), keyring)
-    secret[:] = bytes(len(secret))  # nothing here needs it: that it opened is what was asked
+    secret[:] = bytes(len(secret))  # only that it opens was asked; nothing here needs it
     try:
         return Wallet.from_header(header)
     except DecodeError as error:
@@ -165,7 +165,7 @@ def _chosen(wallet: Wallet, suite: str | None) -> tuple[SuiteKeys, ...]:
 
 
 def list_wallets(home: Path, *, json: bool, verbose: bool) -> None:
-    """Print the wallets of a home; files that cannot be read are talked about, and fail the command.
+    """Print the wallets of a home; a file that cannot be read is reported on stderr, and fails the command.
 
     Raises:
         MpcError: the first file that cannot be read.

@@ -44,7 +44,8 @@ def verify(
 def show(*, home: HomeOption = None, json: JsonOption = False, verbose: VerboseOption = False) -> None:
     """Show every session: time, kind, content, proposer, signers, and how it ended.
 
-    One that was accepted and has no end is shown so: it runs, or the node was killed after its share may have left.
+    A session that was accepted and has no end is shown as accepted: it runs, or the node was killed after its share
+    may have left.
     With --json every line is shown as it stands, an acceptance and its end apart.
 
     Lines are shown as far as the chain holds; where it breaks, the command fails with exit code 3.

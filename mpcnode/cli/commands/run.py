@@ -27,8 +27,8 @@ def run(
 ) -> None:
     """Run scenarios: a server, one process a node, real WebRTC, one table at the end.
 
-    The exit code is 0 where everything went as written, else that of the step that went wrong, or 1 where a step ended
-    well that should not have.
+    The exit code is 0 where everything went as written, else that of the step that went wrong, or 1 where a step that
+    should have failed ended well.
     """
     from mpcnode.cli.actions.run import run_scenarios  # noqa: PLC0415 -- what is heavy waits for its command
 

@@ -95,8 +95,8 @@ def show(
     """Show one wallet: participants, certificate, group public keys, addresses on Solana and Bitcoin.
 
     A program that can write to this home can forge the public part of a wallet's file, so addresses are shown only
-    after the wallet was opened with the passphrase. Without one, and without a terminal to ask on, the rest is shown. A
-    node that runs under this home is not in the way.
+    after the wallet was opened with the passphrase. Without one, and without a terminal to ask on, the rest is shown.
+    This works while a node runs under this home, too.
 
     A pending wallet has no addresses, and no wallet has one on Ethereum.
     """

@@ -26,14 +26,14 @@ def wallet_row(wallet: status.WalletView) -> tuple[str, ...]:
 
 
 def pending_line(wallet: status.WalletView) -> str:
-    """Say which epoch is pending, and because of whom; nothing where none is."""
+    """Say which epoch is pending and whose word is missing; the text is empty where no epoch is."""
     if wallet.pending is None:
         return ""
     return f"epoch {wallet.pending} is pending: no word yet from {listed(wallet.missing)}"
 
 
 def wallet_lines(wallet: status.WalletView) -> list[str]:
-    """One wallet in full; the group public keys of an active one only, because nothing may be sent to another."""
+    """One wallet in full; a pending one without group public keys, because nothing may be sent to it."""
     lines = [
         f"wallet        {escape(wallet.name)}",
         f"id            {wallet.wallet_id}",

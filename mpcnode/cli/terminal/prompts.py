@@ -75,7 +75,7 @@ def _ask_hidden(question: str) -> bytearray:
     silent[3] &= ~termios.ECHO
     for _ in range(_TRIES):
         try:
-            # Silent before the question is there: an answer typed at once must not be shown, nor lost.
+            # The terminal falls silent before the question: an answer typed at once must be neither shown nor lost.
             termios.tcsetattr(fd, termios.TCSAFLUSH, silent)
             sys.stderr.write(question)
             sys.stderr.flush()

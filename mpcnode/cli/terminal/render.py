@@ -1,6 +1,6 @@
 """The live table: participants by phase. The only importer of rich.
 
-Whatever a peer wrote is escaped and goes into ``Text``, never into markup. Marks differ by shape, not by colour alone.
+All text of a peer is escaped and goes into ``Text``, never into markup. Marks differ by shape, not by colour alone.
 """
 
 from collections.abc import Iterator

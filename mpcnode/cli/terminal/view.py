@@ -95,7 +95,7 @@ class SessionView:
         return "done" if accepted else "failed"
 
     def _words_elsewhere(self, participant: str) -> Mark:
-        """That somebody else compared the words shows in its share alone, which it does not send before."""
+        """Mark whether another participant compared the words: it sends its share only after that."""
         if self.phase == "confirming":
             return "ahead"
         if self.phase == "sharing" and participant in self.waiting_for:
@@ -109,7 +109,7 @@ class SessionView:
 
 
 def after(view: SessionView | None, event: status.Event) -> SessionView | None:
-    """The view after ``event``; what belongs to no session or to another one changes nothing."""
+    """The view after ``event``; an event of another session, or of none, changes nothing."""
     if isinstance(event, status.Proposed):
         return SessionView(event)
     if view is None or getattr(event, "session_id", None) != view.proposal.session_id:
