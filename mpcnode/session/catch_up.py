@@ -76,7 +76,11 @@ class CatchUp:
                 self._ask(peer)
 
     async def handle(self, opened: Opened) -> None:
-        """Answer a request, or take an answer; of a stranger to the epoch neither has any effect."""
+        """Answer a request, or take an answer.
+
+        Neither has any effect where it is of a stranger to the epoch, or about an epoch that this node does not have,
+        such as one that was abandoned here.
+        """
         message = opened.message
         if not isinstance(message, CertificateRequest | CertificateReply):
             return

@@ -59,7 +59,8 @@ class Wallets:
 
         This node's own ``ready`` signature is stored with it, so the promise is on disk before anybody hears it. From
         here on the first epoch's share is deleted by nobody but a person. A later epoch stands beside the active one,
-        which goes on signing until the new one's certificate is full.
+        which goes on signing until the new one's certificate is full. It takes the place of a pending one that it
+        abandons, whose share is erased by the same write.
 
         Args:
             record: the epoch, its shares and this node's signature; the secrets in it stay the caller's.
@@ -73,14 +74,14 @@ class Wallets:
         Raises:
             KeystoreError, WrongPassphrase, HomeInUse: it is not durable, and ``ready`` must not be sent; what was there
                 is there still. Also where a wallet of a new one's id is there already.
-            ValueError: a later epoch does not follow this node's active one, or does not abandon its pending one.
+            Refused: a later epoch does not follow this node's active one, or does not abandon its pending one.
         """
         if record.statement.previous is None:
             return await self._locked(lambda: self._store_first(record, name, verified, now))
         return await self._locked(lambda: self._store_later(record))
 
     async def merge(self, wallet_id: WalletId, certificate: Certificate) -> WalletView:
-        """Add signatures to a pending epoch; the full certificate makes it active, and erases the shares of all others.
+        """Add signatures to a pending epoch; the full certificate makes it active, and erases the shares before it.
 
         Returns:
             The wallet as it is now.
@@ -216,6 +217,8 @@ class Wallets:
         try:
             own = Certificate(statement.epoch_id, {statement.identity_keys[record.identifier]: record.ready})
             changed = wallet.with_pending(statement, own)
+            # From here on the share of an abandoned epoch is nowhere: not in memory, not in the file.
+            secret.keep(changed.secret_epochs)
             secret.add(_shares(record))
             return self._save(changed, secret, replaces=header)
         finally:
@@ -229,7 +232,7 @@ class Wallets:
             merged = wallet.merge(certificate)
             if merged == wallet:
                 return view(wallet, self._home.kdf())
-            # From here on the shares of retired and dropped epochs are nowhere: not in memory, not in the file.
+            # From here on the shares of the retired epoch are nowhere: not in memory, not in the file.
             secret.keep(merged.secret_epochs)
             return self._save(merged, secret, replaces=header)
         finally:
@@ -327,8 +330,8 @@ def _check_same(known: Wallet, opened: Wallet) -> None:
 
 
 def _in_use(wallet: Wallet) -> tuple[object, ...]:
-    """Give what the wallet is without its unfinished epochs, where it has an active one."""
-    finished = tuple(epoch for epoch in wallet.epochs if epoch.state in {EpochState.ACTIVE, EpochState.RETIRED})
+    """Give what the wallet is without its pending epoch, where it has an active one."""
+    finished = tuple(epoch for epoch in wallet.epochs if epoch.state is not EpochState.PENDING)
     about = (wallet.wallet_id, wallet.name, wallet.peer_id, wallet.identity_key, wallet.verified, wallet.created_ms)
     return *about, finished or wallet.epochs
 

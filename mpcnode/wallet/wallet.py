@@ -8,14 +8,13 @@ the epoch before it is retired, and its shares are erased (PROTOCOL, Wallet file
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
 from mpcnode.crypto.suites import SUITES
 from mpcnode.crypto.transcript import MAX_INTEGER
-from mpcnode.errors import DecodeError, WalletPending
+from mpcnode.errors import DecodeError, Refused, WalletPending
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.epoch import MAX_ABANDONED, WALLET_ID_SIZE, Certificate, Statement, SuiteKeys, chain_code_hash_of
 from mpcnode.protocols.frost import held
@@ -49,13 +48,8 @@ class EpochState(StrEnum):
     """The share is stored; not everybody is known to have stored theirs."""
     ACTIVE = "active"
     """Everybody signed that the share is stored: signatures are made with this epoch, and with no other."""
-    SUPERSEDED = "superseded"
-    """This node signed for a later attempt that abandons this one; its certificate is never accepted any more."""
     RETIRED = "retired"
     """A later epoch became active; this one has no secret any more."""
-
-
-_UNFINISHED: Final = (EpochState.PENDING, EpochState.SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +99,8 @@ class Wallet:
         name: for people.
         peer_id: this participant's name.
         identity_key: this participant's key.
-        epochs: by number, and those of one number by age: retired ones, the active one, superseded ones, the pending
-            one. There is an active or a pending one; the secret holds shares of all but the retired ones.
+        epochs: by number: retired ones, the active one, the pending one. There is an active or a pending one; the
+            secret holds shares of all but the retired ones.
         verified: how the participants were verified when the wallet was made.
         created_ms: when it was made, Unix milliseconds.
 
@@ -138,7 +132,7 @@ class Wallet:
             raise ValueError("an epoch is of another wallet")
         self._check_states()
         self._check_chain()
-        self._check_unfinished()
+        self._check_unretired()
 
     # --- which epoch ---
 
@@ -232,28 +226,30 @@ class Wallet:
     def with_pending(self, statement: Statement, certificate: Certificate) -> "Wallet":
         """Give this wallet with a later epoch that is still to be certified.
 
-        An epoch that was pending is superseded from here on: this node's signature for the new one is in
-        ``certificate``, and says that no full certificate for the old one was known here.
+        The pending epoch that it abandons is dropped, and must be: this node's signature for the new one is in
+        ``certificate``, and says that no full certificate for the old one was known here. From now on none is taken,
+        because the wallet has no such epoch. A pending first epoch is never dropped.
 
         Args:
             statement: of the new epoch; it follows the active one, and abandons what was pending.
             certificate: this node's signature over it, and others' where they are known.
 
         Raises:
-            ValueError: no epoch is active, or it does not follow the active one, or does not abandon the pending one.
+            Refused: no epoch is active, or it does not follow the active one, or does not abandon the pending one.
         """
-        superseded = tuple(
-            replace(epoch, state=EpochState.SUPERSEDED) if epoch.state is EpochState.PENDING else epoch
-            for epoch in self.epochs
-        )
-        return replace(self, epochs=(*superseded, Epoch(statement, certificate, EpochState.PENDING)))
+        try:
+            return self._followed_by(Epoch(statement, certificate, EpochState.PENDING))
+        except ValueError as error:
+            raise Refused(
+                f"wallet {self.name} cannot take these new shares: {error}",
+                hint="refresh the wallet again; see `mpcnode wallets list`",
+            ) from error
 
     def merge(self, certificate: Certificate) -> "Wallet":
         """Add the valid signatures of ``certificate`` to a pending epoch; the full certificate makes it active.
 
-        Then the epoch that was active is retired, and every other unfinished one is dropped. The certificate of an
-        active or retired epoch is full, and that of a superseded one is never accepted, because this node signed for
-        another that abandons it: to these nothing is added.
+        Then the epoch that was active is retired. The certificate of an active or retired epoch is full: nothing is
+        added to it.
 
         Args:
             certificate: some or all signatures, from anybody; what is invalid or a stranger's is left out.
@@ -268,7 +264,7 @@ class Wallet:
         if not merged.complete_for(epoch.statement, self._before(epoch.statement)):
             changed = replace(epoch, certificate=merged)
             return replace(self, epochs=tuple(changed if one is epoch else one for one in self.epochs))
-        retired = tuple(replace(one, state=EpochState.RETIRED) for one in self.epochs if one.state not in _UNFINISHED)
+        retired = tuple(replace(one, state=EpochState.RETIRED) for one in self.epochs if one is not epoch)
         return replace(self, epochs=(*retired, Epoch(epoch.statement, merged, EpochState.ACTIVE)))
 
     # --- its secret ---
@@ -341,6 +337,15 @@ class Wallet:
     def _in(self, state: EpochState) -> Epoch | None:
         return next((epoch for epoch in self.epochs if epoch.state is state), None)
 
+    def _followed_by(self, later: Epoch) -> "Wallet":
+        """Give this wallet with ``later`` in the place of what is pending; ValueError where it cannot be."""
+        if self.active is None:
+            raise ValueError("no epoch is active here yet")
+        if self.pending is not None and self.pending.epoch_id not in later.statement.abandoned:
+            raise ValueError("their epoch does not abandon the one that is pending here")
+        kept = tuple(epoch for epoch in self.epochs if epoch is not self.pending)
+        return replace(self, epochs=(*kept, later))
+
     def _with_secret(self) -> Iterator[Epoch]:
         return (epoch for epoch in self.epochs if epoch.state is not EpochState.RETIRED)
 
@@ -359,17 +364,13 @@ class Wallet:
     def _check_states(self) -> None:
         if not 1 <= len(self.epochs) <= MAX_EPOCHS:
             raise ValueError(f"a wallet has 1 to {MAX_EPOCHS} epochs")
-        order = (EpochState.RETIRED, EpochState.ACTIVE, EpochState.SUPERSEDED, EpochState.PENDING)
+        order = (EpochState.RETIRED, EpochState.ACTIVE, EpochState.PENDING)
         places = [order.index(epoch.state) for epoch in self.epochs]
         if places != sorted(places):
-            raise ValueError("epochs are sorted: retired, active, superseded, pending")
+            raise ValueError("epochs are sorted: retired, active, pending")
         counts = {state: sum(epoch.state is state for epoch in self.epochs) for state in EpochState}
         if counts[EpochState.ACTIVE] > 1 or counts[EpochState.PENDING] > 1:
             raise ValueError("a wallet has at most one active and at most one pending epoch")
-        if counts[EpochState.SUPERSEDED] and not counts[EpochState.PENDING]:
-            raise ValueError("an epoch is superseded by a pending one")
-        if counts[EpochState.SUPERSEDED] > MAX_ABANDONED:
-            raise ValueError(f"a wallet has at most {MAX_ABANDONED} superseded epochs")
         if not counts[EpochState.ACTIVE] and (len(self.epochs), counts[EpochState.PENDING]) != (1, 1):
             raise ValueError("a wallet without an active epoch has its pending first one alone")
 
@@ -377,26 +378,22 @@ class Wallet:
         """Check that every epoch that was ever active follows the one before, with its full certificate."""
         before: Statement | None = None
         for epoch in self.epochs:
-            if epoch.state in _UNFINISHED:
+            if epoch.state is EpochState.PENDING:
                 continue
             # This also says that it follows the epoch before, or is a first one where there is none before.
             if not epoch.certificate.complete_for(epoch.statement, before):
                 raise ValueError("an active epoch has everybody's valid signature, and enough of the epoch it follows")
             before = epoch.statement
 
-    def _check_unfinished(self) -> None:
-        unfinished = [epoch for epoch in self.epochs if epoch.state in _UNFINISHED]
-        active = self.active
-        for epoch in unfinished:
+    def _check_unretired(self) -> None:
+        active, pending = self.active, self.pending
+        if pending is not None:
             if active is not None:
-                epoch.statement.check_follows(active.statement)
-            elif epoch.number != FIRST:
+                pending.statement.check_follows(active.statement)
+            elif pending.number != FIRST:
                 raise ValueError("a wallet's epochs begin with its first")
-            if not epoch.certificate.signatures.keys() <= self._signers(epoch.statement):
+            if not pending.certificate.signatures.keys() <= self._signers(pending.statement):
                 raise ValueError("a certificate is signed by participants only")
-        for earlier, later in pairwise(unfinished):
-            if earlier.epoch_id not in later.statement.abandoned:
-                raise ValueError("a pending epoch is superseded only by one that abandons it")
         for epoch in self._with_secret():
             if epoch.statement.member(self.peer_id).identity_key != self.identity_key:
                 raise ValueError("this participant has another identity key in an epoch")

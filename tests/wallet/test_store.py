@@ -12,6 +12,7 @@ from mpcnode.errors import (
     KeystoreUnreadable,
     KeystoreUnwritable,
     ParticipantSilent,
+    Refused,
     UsageError,
     WrongPassphrase,
 )
@@ -220,23 +221,45 @@ async def test_a_wallet_shows_which_epoch_is_pending_and_whose_signature_is_miss
     assert (shown.epoch, shown.pending, shown.missing) == (0, 1, (BEN,))
     another = sharing.refreshed(later.epoch_id, seed=2)
     shown = await stored(wallets, another)
-    assert (shown.epoch, shown.pending, shown.missing) == (0, 1, (BEN, CLEO))  # not of the superseded one
+    assert (shown.epoch, shown.pending, shown.missing) == (0, 1, (BEN, CLEO))  # not of the abandoned one
     shown = await wallets.merge(WALLET_ID, another.signed())
     assert (shown.state, shown.epoch, shown.pending, shown.missing) == ("active", 1, None, ())
 
 
-async def test_a_superseded_epoch_keeps_its_share_until_another_is_active_and_is_never_accepted(
-    sharing: Sharing,
+async def test_an_abandoned_epoch_goes_with_its_share_as_the_next_is_stored_and_is_never_accepted(
+    sharing: Sharing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = MemoryHome()
     wallets, later = await refreshed(home, sharing)
+    writes: list[list[str]] = []
+    home.before_save = writes.append
+    held: list[WalletSecret] = []
+    old: list[bytearray] = []
+    real = WalletSecret.decode
+
+    def decode(data: bytearray) -> WalletSecret:
+        held.append(real(data))
+        old.extend(share.data for share in held[-1].shares)
+        return held[-1]
+
+    monkeypatch.setattr(WalletSecret, "decode", decode)
     another = sharing.refreshed(later.epoch_id, seed=2)
     await stored(wallets, another)
-    assert home.states == [["active", "superseded", "pending"]]
-    await wallets.merge(WALLET_ID, later.signed())
-    assert home.states == [["active", "superseded", "pending"]]
-    ((_, sealed),) = home.files.values()
-    assert all(bytes(share.data) in sealed for share in later.held_by(ANA))
+    monkeypatch.undo()
+    assert len(old) == 4
+    assert all(data == bytes(len(data)) for data in old)
+    assert writes == [["active", "pending"]]
+    kept = dict(home.files)
+    ((_, sealed),) = kept.values()
+    assert not any(bytes(share.data) in sealed for share in later.held_by(ANA))
+    assert all(bytes(share.data) in sealed for share in (*another.held_by(ANA), *sharing.held_by(ANA)))
+    for one in (wallets, wallets_in(home, ANA)):  # this process and the next
+        assert [epoch.epoch_id for epoch in only(one).epochs] == [sharing.epoch_id, another.epoch_id]
+        with pytest.raises(KeystoreAbsent, match="no such epoch"):
+            await one.merge(WALLET_ID, later.signed())
+        with pytest.raises(Refused, match="does not abandon"):
+            await stored(one, later)
+    assert home.files == kept
     await wallets.merge(WALLET_ID, another.signed())
     assert home.states == [["retired", "active"]]
     ((_, sealed),) = home.files.values()
@@ -251,19 +274,30 @@ async def test_an_epoch_that_does_not_fit_what_is_active_here_is_not_stored(shar
     with pytest.raises(KeystoreAbsent, match="no such wallet"):
         await stored(wallets, sharing.refreshed())
     await stored(wallets, sharing)
-    with pytest.raises(ValueError, match="active epoch"):
-        await stored(wallets, sharing.refreshed())
+    kept = dict(home.files)
+    for abandoned in ((), (sharing.epoch_id,)):
+        with pytest.raises(Refused, match="no epoch is active here yet"):
+            await stored(wallets, sharing.refreshed(*abandoned))
+    assert home.files == kept
     await wallets.merge(WALLET_ID, sharing.signed())
     kept = dict(home.files)
-    with pytest.raises(ValueError, match="follow"):
+    with pytest.raises(Refused, match="does not follow") as refused:
         await stored(wallets, sharing.refreshed().refreshed())
+    assert refused.value.hint is not None
     assert home.files == kept
-    wallets, later = await refreshed(MemoryHome(), sharing)
-    with pytest.raises(ValueError, match="abandons"):
+    home = MemoryHome()
+    wallets, later = await refreshed(home, sharing)
+    kept = dict(home.files)
+    with pytest.raises(Refused, match="does not abandon the one that is pending here"):
         await stored(wallets, sharing.refreshed(seed=2))
+    with pytest.raises(Refused, match="does not follow"):
+        await stored(wallets, sharing.refreshed().refreshed(later.epoch_id, seed=2))
+    assert home.files == kept
     await wallets.merge(WALLET_ID, later.signed())
-    with pytest.raises(ValueError, match="follow"):
+    kept = dict(home.files)
+    with pytest.raises(Refused, match="does not follow"):
         await stored(wallets, sharing.refreshed(later.epoch_id, seed=3))
+    assert home.files == kept
 
 
 # --- secrets are wiped, writes are alone ---
@@ -309,7 +343,7 @@ async def test_secrets_are_wiped_once_they_are_stored_and_where_they_cannot_be(
         await stored(wallets, another)
     with pytest.raises(KeystoreUnwritable):
         await wallets.merge(WALLET_ID, later.signed())
-    with pytest.raises(ValueError, match="abandons"):
+    with pytest.raises(Refused, match="abandon"):
         await stored(wallets, sharing.refreshed(seed=3))
     with pytest.raises(KeystoreAbsent):
         await wallets.merge(WALLET_ID, another.signed())

@@ -10,16 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpcnode.crypto import tags
-from mpcnode.errors import DecodeError, WalletPending
-from mpcnode.protocols.epoch import Certificate
+from mpcnode.errors import DecodeError, Refused, WalletPending
+from mpcnode.protocols.epoch import MAX_ABANDONED, Certificate
 from mpcnode.types import EpochId, IdentityKey, PeerId, SuiteId, WalletId
-from mpcnode.wallet import wallet as module
 from mpcnode.wallet.secret import Share, WalletSecret
 from mpcnode.wallet.wallet import Epoch, EpochState, Wallet
 from tests.helpers.wallets import CHAIN_CODE, Made, Sharing, make_wallet, secret_of
 
 ANA, BEN, CLEO, DORA = PeerId("ana"), PeerId("ben"), PeerId("cleo"), PeerId("dora")
-PENDING, ACTIVE, SUPERSEDED, RETIRED = EpochState.PENDING, EpochState.ACTIVE, EpochState.SUPERSEDED, EpochState.RETIRED
+PENDING, ACTIVE, RETIRED = EpochState.PENDING, EpochState.ACTIVE, EpochState.RETIRED
 
 
 def states(wallet: Wallet) -> list[EpochState]:
@@ -174,47 +173,56 @@ def test_a_pending_epoch_becomes_active_with_everybodys_signature_and_retires_th
     assert Wallet.from_header(json.loads(json.dumps(wallet.to_header()))) == wallet
 
 
-def test_a_later_attempt_supersedes_the_pending_one_only_by_abandoning_it(made: Made, later: Sharing) -> None:
+def test_a_later_attempt_takes_the_place_of_the_pending_one_only_by_abandoning_it(made: Made, later: Sharing) -> None:
     wallet = made.active.with_pending(later.statement, later.signed(ANA))
     deaf = made.sharing.refreshed(seed=2)
-    with pytest.raises(ValueError, match="abandons it"):
+    with pytest.raises(Refused, match="does not abandon the one that is pending here"):
         wallet.with_pending(deaf.statement, deaf.signed(ANA))
     another = made.sharing.refreshed(later.epoch_id, seed=3)
     wallet = wallet.with_pending(another.statement, another.signed(ANA))
-    assert states(wallet) == [ACTIVE, SUPERSEDED, PENDING]
-    assert wallet.secret_epochs == {made.sharing.epoch_id, later.epoch_id, another.epoch_id}
+    assert states(wallet) == [ACTIVE, PENDING]
+    assert wallet.active == made.active.active
+    assert wallet.pending == Epoch(another.statement, another.signed(ANA), PENDING)
+    assert wallet.secret_epochs == {made.sharing.epoch_id, another.epoch_id}
+    # The one that was dropped need not be named again, and naming it alone is not enough.
+    again = made.sharing.refreshed(later.epoch_id, seed=4)
+    with pytest.raises(Refused, match="does not abandon"):
+        wallet.with_pending(again.statement, again.signed(ANA))
     third = made.sharing.refreshed(another.epoch_id, seed=4)
-    assert states(wallet.with_pending(third.statement, third.signed(ANA))) == [ACTIVE, SUPERSEDED, SUPERSEDED, PENDING]
+    wallet = wallet.with_pending(third.statement, third.signed(ANA))
+    assert wallet.secret_epochs == {made.sharing.epoch_id, third.epoch_id}
 
 
-def test_superseded_epochs_do_not_pile_up_without_end(
-    made: Made, later: Sharing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_ABANDONED", 2)
+def test_attempts_that_are_abandoned_do_not_pile_up(made: Made, later: Sharing) -> None:
     wallet, attempt = made.active, later
-    for seed in range(3, 6):
+    for seed in range(MAX_ABANDONED + 2):
         wallet = wallet.with_pending(attempt.statement, attempt.signed(ANA))
-        attempt = made.sharing.refreshed(attempt.epoch_id, seed=seed)
-    with pytest.raises(ValueError, match="at most 2 superseded"):
-        wallet.with_pending(attempt.statement, attempt.signed(ANA))
+        assert states(wallet) == [ACTIVE, PENDING]
+        attempt = made.sharing.refreshed(attempt.epoch_id, seed=seed + 3)
+    assert states(wallet.with_pending(attempt.statement, attempt.signed(ANA)).merge(attempt.signed())) == [
+        RETIRED,
+        ACTIVE,
+    ]
 
 
-def test_the_certificate_of_a_superseded_epoch_is_never_accepted(made: Made, later: Sharing) -> None:
+def test_the_certificate_of_an_abandoned_epoch_is_never_accepted(made: Made, later: Sharing) -> None:
     another = made.sharing.refreshed(later.epoch_id, seed=3)
     wallet = made.active.with_pending(later.statement, later.signed(ANA))
     wallet = wallet.with_pending(another.statement, another.signed(ANA))
-    assert wallet.merge(later.signed()) == wallet
-    assert wallet.merge(later.signed(BEN)) == wallet
+    for one in (wallet, Wallet.from_header(wallet.to_header()), wallet.merge(another.signed())):
+        for certificate in (later.signed(), later.signed(BEN)):
+            with pytest.raises(KeyError):
+                one.merge(certificate)
+        with pytest.raises(Refused):
+            one.with_pending(later.statement, later.signed())
+    assert states(wallet.merge(another.signed())) == [RETIRED, ACTIVE]
+    assert wallet.merge(another.signed()).secret_epochs == {another.epoch_id}
 
 
-def test_what_was_superseded_is_dropped_when_the_pending_one_becomes_active(made: Made, later: Sharing) -> None:
-    another = made.sharing.refreshed(later.epoch_id, seed=3)
-    wallet = made.active.with_pending(later.statement, later.signed(ANA))
-    wallet = wallet.with_pending(another.statement, another.signed(ANA)).merge(another.signed())
-    assert states(wallet) == [RETIRED, ACTIVE]
-    assert wallet.secret_epochs == {another.epoch_id}
-    with pytest.raises(KeyError):
-        wallet.merge(later.signed())
+def test_a_pending_first_epoch_is_not_dropped_even_for_one_that_abandons_it(made: Made) -> None:
+    bold = made.sharing.refreshed(made.sharing.epoch_id)
+    with pytest.raises(Refused, match="no epoch is active here yet"):
+        made.wallet.with_pending(bold.statement, bold.signed())
 
 
 def test_an_epoch_that_does_not_follow_the_active_one_is_refused(made: Made, later: Sharing) -> None:
@@ -224,12 +232,13 @@ def test_an_epoch_that_does_not_follow_the_active_one_is_refused(made: Made, lat
     keyed = replace(later.statement, suites=later.statement.suites[:1])
     foreign = replace(later.statement, wallet_id=WalletId(bytes(16)))
     for statement in (after.statement, other.statement, made.sharing.statement, chained, keyed, foreign):
-        with pytest.raises(ValueError, match=r"."):
+        with pytest.raises(Refused, match=r"wallet treasury cannot take these new shares: .") as refused:
             made.active.with_pending(statement, Certificate(statement.epoch_id, {}))
-    with pytest.raises(ValueError, match="active epoch"):
+        assert refused.value.hint is not None
+    with pytest.raises(Refused, match="no epoch is active here yet"):
         made.wallet.with_pending(later.statement, later.signed(ANA))
     wallet = made.active.with_pending(later.statement, later.signed(ANA))
-    with pytest.raises(ValueError, match=r"abandons it|once"):
+    with pytest.raises(Refused, match="does not abandon"):
         wallet.with_pending(later.statement, later.signed(ANA))
 
 
@@ -238,6 +247,7 @@ def test_chains_that_cannot_be_are_refused(made: Made, later: Sharing) -> None:
     second = Epoch(later.statement, later.signed(), ACTIVE)
     another = made.sharing.refreshed(seed=5)
     after = later.refreshed()
+    instead = later.refreshed(after.epoch_id, seed=6)
     replace(made.active, epochs=(first, second))
     for epochs in (
         (),
@@ -252,12 +262,15 @@ def test_chains_that_cannot_be_are_refused(made: Made, later: Sharing) -> None:
         (first, Epoch(another.statement, another.signed(), RETIRED), second),
         (first, Epoch(after.statement, after.signed(), ACTIVE)),
         (first, second, Epoch(another.statement, another.signed(ANA), PENDING)),
-        (first, second, Epoch(after.statement, after.signed(ANA), SUPERSEDED)),
+        (
+            first,
+            second,
+            Epoch(after.statement, after.signed(ANA), PENDING),
+            Epoch(instead.statement, instead.signed(ANA), PENDING),
+        ),
         (first, Epoch(after.statement, after.signed(ANA), PENDING), second),
         (first, second, second),
         (first, second, Epoch(after.statement, after.signed(ANA), PENDING), first),
-        (replace(first, state=SUPERSEDED),),
-        (replace(first, state=SUPERSEDED), replace(second, state=PENDING)),
         (replace(first, state=PENDING), replace(first, state=PENDING)),
     ):
         with pytest.raises(ValueError, match=r"."):
@@ -268,7 +281,7 @@ def test_a_participant_keeps_its_identity_in_every_epoch_it_holds_a_share_of(mad
     roster = list(later.statement.roster)
     roster[0] = replace(roster[0], identity_key=make_wallet(4).identities[DORA].public_key)
     statement = replace(later.statement, roster=tuple(roster))
-    with pytest.raises(ValueError, match="identity key"):
+    with pytest.raises(Refused, match="identity key"):
         made.active.with_pending(statement, Certificate(statement.epoch_id, {}))
     with pytest.raises(ValueError, match="identity key"):
         replace(made.wallet, identity_key=key(made, BEN))
@@ -380,6 +393,7 @@ def test_a_header_that_is_not_a_wallets_is_refused(made: Made, changes: dict[str
         {"epoch_id": "00" * 32},
         {"epoch_id": "AB" * 32},
         {"state": "done"},
+        {"state": "superseded"},
         {"number": 1},
         {"number": True},
         {"number": 2**53},

@@ -1,9 +1,10 @@
 """Refresh as a kind of session: new shares of the same key for the same participants, all of whom are needed.
 
 The terms of a proposal (PROTOCOL, Refresh): wallet id, and the id of the epoch whose shares are replaced. With its yes
-each participant names the pending epoch that it holds, which grew out of the same one: the new epoch abandons it. That
-is safe only where somebody holds no share of it, and so never signed for it: else any node could complete its
-certificate at any time, and would be left alone with it. What everybody holds is completed, and not abandoned.
+each participant names the pending epoch that it holds, which grew out of the same one: the new epoch abandons it, and
+takes its place in the wallet. That is safe only where somebody holds no share of it, and so never signed for it: else
+any node could complete its certificate at any time, and would be left alone with it. What everybody holds is completed,
+and not abandoned.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
