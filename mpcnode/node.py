@@ -236,10 +236,14 @@ class Node:
         opening = asyncio.ensure_future(asyncio.to_thread(self._open_identity, keyring, settings))
         try:
             connector = await asyncio.to_thread(_connector, self.config)
-            identity = await opening
         finally:
-            await see_end(opening)
-        self._resources.callback(identity.wipe)
+            # The thread may be writing, under the home's lock and with the keyring: a node that is told to stop waits.
+            try:
+                await see_end(opening)
+            finally:
+                if opening.exception() is None:
+                    self._resources.callback(opening.result().wipe)
+        identity = opening.result()
         parts = self._compose(identity, connector, keyring, room)
         parts.router.spawn(parts.router.catch_up.keep_asking())
         return parts
