@@ -82,25 +82,6 @@ def write_file(
         raise_unwritable(path, error)
 
 
-def remove_file(fs: FileSystem, path: Path) -> None:
-    """Remove a file of ours durably; the caller holds the home's lock.
-
-    Raises:
-        KeystoreAbsent: there is none.
-        KeystoreUnwritable: it could not be removed, or not durably.
-    """
-    try:
-        fs.unlink(path)
-    except FileNotFoundError:
-        raise KeystoreAbsent(f"there is no {path}") from None
-    except OSError as error:
-        raise_unwritable(path, error)
-    try:
-        sync_directory(fs, path.parent)
-    except OSError as error:
-        raise KeystoreUnwritable(f"{path} is removed, and the disk did not confirm it: {_reason(error)}") from error
-
-
 def check_directory(fs: FileSystem, path: Path) -> None:
     """Make sure that a directory is ours alone.
 

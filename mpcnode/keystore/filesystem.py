@@ -70,10 +70,6 @@ class FileSystem:
         """Remove a file."""
         path.unlink()
 
-    def rmdir(self, path: Path) -> None:
-        """Remove an empty directory."""
-        path.rmdir()
-
     def lock(self, fd: int) -> None:
         """Lock the open file for this process alone; ``BlockingIOError`` where another has it. Closing unlocks."""
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

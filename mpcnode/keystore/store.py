@@ -7,13 +7,14 @@
       contacts.json   settings.json        public, and nobody else's to write
       lock                                 locked while a node runs; never renamed, never removed
       wallets/<wallet id>/<peer id>.json   sealed; its header readable
+      trash/<wallet id>.<random>/          what a person removed, as it was; mpcnode never looks there again
 
 Every name under a home is made from a checked type, so nothing a peer wrote becomes a path.
 """
 
 import secrets
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mpcnode.errors import (
@@ -29,7 +30,6 @@ from mpcnode.keystore.files import (
     make_directory,
     raise_unwritable,
     read_file,
-    remove_file,
     sweep,
     sync_directory,
     write_file,
@@ -43,6 +43,7 @@ from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.wallets import (
     Seen,
     StoredWallet,
+    holds_others,
     is_of,
     list_wallets,
     read_wallet,
@@ -314,20 +315,43 @@ class Home:
         file = read_wallet(self._fs, path, wallet_id, peer_id)
         return file.preamble.header, open_sealed(path, file, keyring)
 
-    def delete_wallet(self, wallet_id: WalletId, peer_id: PeerId) -> None:
-        """Remove a wallet for ever. Once ``ready`` was sent for it, only a person may ask for this.
+    def trash_wallet(self, wallet_id: WalletId, peer_id: PeerId, header: JsonObject) -> Path:
+        """Move a wallet out of the way; once ``ready`` was sent for it, only a person may ask for this.
+
+        Its whole directory is moved, policy included, at one stroke; only where another peer id keeps its share of the
+        same wallet there, the one file. Moved back, it is as it was.
+
+        Args:
+            wallet_id: whose directory.
+            peer_id: whose file.
+            header: the wallet that the caller read and means.
+
+        Returns:
+            The directory in the trash.
 
         Raises:
-            KeystoreAbsent: there is no such wallet.
-            HomeInUse, KeystoreUnwritable: as ``lock``, or it could not be removed.
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: of the wallet that is there.
+            KeystoreUnwritable: it is no longer the wallet that was read, or it could not be moved.
+            HomeInUse: as ``lock``.
         """
         path = wallet_path(self._wallets, wallet_id, peer_id)
+        place = self._trash / f"{wallet_id.hex()}.{self._rng(8).hex()}"
         with self._lock.exclusive():
-            remove_file(self._fs, path)
-            # It is not empty where another peer id keeps its share of the same wallet there; an empty one does no harm.
-            with suppress(OSError):
-                self._fs.rmdir(path.parent)
-                sync_directory(self._fs, self._wallets)
+            self._check_replaced(path, wallet_id, peer_id, header)
+            make_directory(self._fs, self._trash)
+            try:
+                if holds_others(self._fs, path):
+                    make_directory(self._fs, place)
+                    self._fs.rename(path, place / path.name)
+                    sync_directory(self._fs, place)
+                    sync_directory(self._fs, path.parent)
+                else:
+                    self._fs.rename(path.parent, place)
+                    sync_directory(self._fs, self._trash)
+                    sync_directory(self._fs, self._wallets)
+            except OSError as error:
+                raise_unwritable(path, error)
+        return place
 
     # --- inside ---
 
@@ -358,6 +382,10 @@ class Home:
     @property
     def _settings(self) -> Path:
         return self.path / "settings.json"
+
+    @property
+    def _trash(self) -> Path:
+        return self.path / "trash"
 
     @property
     def _wallets(self) -> Path:

@@ -90,6 +90,15 @@ def is_of(header: JsonObject, wallet_id: WalletId, peer_id: PeerId) -> bool:
     return header.get("wallet_id") == wallet_id.hex() and header.get("peer_id") == peer_id
 
 
+def holds_others(fs: FileSystem, path: Path) -> bool:
+    """Say whether another participant's file stands beside this one.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    return any(name != path.name and _WALLET_FILE.fullmatch(name) for name in fs.listdir(path.parent))
+
+
 Seen = dict[Path, tuple[tuple[int, ...], StoredWallet]]
 """What was found in each file, and what the file looked like then."""
 

@@ -6,9 +6,10 @@ What blocks (disk, key derivation) runs in a worker thread, one at a time.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final, TypeVar
 
-from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreNewer, KeystoreUnreadable, MpcError, UsageError
+from mpcnode.errors import DecodeError, KeystoreAbsent, KeystoreNewer, KeystoreUnreadable, MpcError, Refused, UsageError
 from mpcnode.keystore.format import JsonObject, Kdf
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
@@ -92,6 +93,15 @@ class Wallets:
                 still.
         """
         return await self._locked(lambda: self._merge(wallet_id, certificate))
+
+    async def delete(self, wallet_id: WalletId, *, even_active: bool = False) -> Path:
+        """Move one of this node's wallets to the trash, see ``delete_wallet``; only a person may ask for this.
+
+        Raises:
+            KeystoreAbsent: there is no such wallet.
+            Refused, KeystoreError, HomeInUse: as ``delete_wallet``.
+        """
+        return await self._locked(lambda: delete_wallet(self._home, self._known(wallet_id), even_active=even_active))
 
     # --- lending shares ---
 
@@ -401,6 +411,34 @@ def unreadable_wallets(home: Home) -> tuple[MpcError, ...]:
     """What is wrong with each wallet under a home that cannot be read."""
     headers = map(read_header, home.list_wallets())
     return tuple(problem for problem in headers if isinstance(problem, MpcError))
+
+
+def delete_wallet(home: Home, wallet: Wallet, *, even_active: bool = False) -> Path:
+    """Move a wallet to the home's trash, with its policy; needs no passphrase.
+
+    The others may have everybody's word that this share is stored, so their wallet may be active without this node's:
+    a person must have been told what is known of them.
+
+    Args:
+        home: where it is stored.
+        wallet: as it was read and shown to the person.
+        even_active: whether the person knows that a share of a key in use goes.
+
+    Returns:
+        Its directory in the trash. To have it back, move that to ``wallets/<wallet id>``.
+
+    Raises:
+        Refused: it is active, and that was not said.
+        KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: of the wallet that is there.
+        KeystoreUnwritable: it is no longer what was shown, or could not be moved.
+        HomeInUse: another process has the home.
+    """
+    if wallet.active is not None and not even_active:
+        raise Refused(
+            f"wallet {wallet.name} is active: with its share gone, {wallet.total - 1} of {wallet.total} are left",
+            saved="this node's share is where it was",
+        )
+    return home.trash_wallet(wallet.wallet_id, wallet.peer_id, wallet.to_header())
 
 
 def view(wallet: Wallet, kdf: Kdf) -> WalletView:

@@ -19,9 +19,9 @@ from mpcnode.keystore.filesystem import FileSystem
 
 OPERATIONS = (
     "open", "close", "read", "write", "truncate", "fsync", "fstat", "lstat", "fchmod", "mkdir", "listdir", "rename",
-    "unlink", "rmdir", "lock",
+    "unlink", "lock",
 )  # fmt: skip
-CHANGES = frozenset({"write", "truncate", "fchmod", "mkdir", "rename", "unlink", "rmdir"})
+CHANGES = frozenset({"write", "truncate", "fchmod", "mkdir", "rename", "unlink"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,10 @@ def stored(home: Home, keyring: Keyring) -> str | None:
     return state
 
 
+def trash(home: Home) -> Path:
+    return home.trash_wallet(WALLET, CLI1, header_there(home, WALLET, CLI1) or {})
+
+
 def on(files: FileSystem, home: Home) -> Home:
     return Home.open(home.path, create=False, files=files)
 
@@ -100,7 +104,7 @@ def test_a_home_that_cannot_be_written_can_be_read(home: Home, keyring: Keyring,
     stuck.load_contacts()
     writes: list[Callable[[], object]] = [
         lambda: save(stuck, keyring, "active"),
-        lambda: stuck.delete_wallet(WALLET, CLI1),
+        lambda: stuck.trash_wallet(WALLET, CLI1, header("pending")),
         lambda: stuck.save_settings(Settings()),
         lambda: stuck.lock().__enter__(),
     ]
@@ -172,7 +176,7 @@ def test_whichever_call_fails_the_old_wallet_stays(home: Home, keyring: Keyring)
 def test_whichever_call_fails_a_first_wallet_is_whole_or_not_there(home: Home, keyring: Keyring) -> None:
     def act(home: Home) -> None:
         save(home, keyring, "pending")
-        home.delete_wallet(WALLET, CLI1)
+        trash(home)
 
     for number in range(len(steps_of(home, act))):
         broken = failing(errno.EIO, partial(is_number, number))
@@ -181,7 +185,7 @@ def test_whichever_call_fails_a_first_wallet_is_whole_or_not_there(home: Home, k
         except KeystoreError:
             assert stored(home, keyring) in {None, "pending"}
         if stored(home, keyring):
-            home.delete_wallet(WALLET, CLI1)
+            trash(home)
 
 
 def test_a_disk_that_fails_for_good_leaves_the_whole_old_or_the_whole_new_and_says_so(
@@ -240,12 +244,45 @@ def test_a_power_cut_at_any_call_leaves_the_whole_old_or_the_whole_new(
         else:
             break
         if stored(home, keyring) == "active":
-            home.delete_wallet(WALLET, CLI1)
+            trash(home)
         cut_at += 1
     # It returned: from here on nothing may be lost, whatever the disk does with what was not made durable.
     files.restart(lose_content=lose_content, lose_names=lose_names)
     assert stored(home, keyring) == "active"
     assert cut_at > 30
+
+
+@pytest.mark.parametrize(("lose_content", "lose_names"), OUTCOMES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_power_cut_on_the_way_to_the_trash_leaves_the_wallet_whole_in_one_of_the_two(
+    home: Home, keyring: Keyring, *, shared: bool, lose_content: bool, lose_names: bool
+) -> None:
+    if shared:
+        cli2 = PeerId("cli2")
+        home.save_wallet(WALLET, cli2, {"wallet_id": WALLET.hex(), "peer_id": cli2}, bytearray(), keyring)
+    save(home, keyring, "pending")
+    content = (home.path / "wallets" / WALLET.hex() / "cli1.json").read_bytes()
+    cut_at = 0
+    while True:
+        files = PoweredFileSystem(cut_at)
+        try:
+            trash(on(files, home))
+        except PowerCut:
+            files.restart(lose_content=lose_content, lose_names=lose_names)
+        else:
+            break
+        if stored(home, keyring) is None:
+            (moved,) = (home.path / "trash").rglob("cli1.json")
+            assert moved.read_bytes() == content
+            moved.unlink()
+            save(home, keyring, "pending")
+            content = (home.path / "wallets" / WALLET.hex() / "cli1.json").read_bytes()
+        cut_at += 1
+    files.restart(lose_content=lose_content, lose_names=lose_names)
+    assert stored(home, keyring) is None
+    (moved,) = (home.path / "trash").rglob("cli1.json")
+    assert moved.read_bytes() == content
+    assert cut_at > 10
 
 
 @pytest.mark.parametrize(("lose_content", "lose_names"), OUTCOMES)
@@ -302,7 +339,7 @@ for number in range(1000):
         header, secret = home.load_wallet(wallet, "cli1", keyring)
         state = header["state"]
         assert secret == state.encode()
-        home.delete_wallet(wallet, "cli1")
+        home.trash_wallet(wallet, "cli1", header)
     fates.append([os.waitstatus_to_exitcode(status), state, leftovers])
     if not status:
         break

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def test_nothing_but_a_peer_id_becomes_a_path(home: Home, keyring: Keyring, name
     with pytest.raises(ValueError, match="peer id"):
         home.load_wallet(WALLET, peer_id, keyring)
     with pytest.raises(ValueError, match="wallet id"):
-        home.delete_wallet(WalletId(b".."), CLI1)
+        home.trash_wallet(WalletId(b".."), CLI1, HEADER)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "...", ".tmp", "-"])
@@ -254,18 +255,44 @@ def test_one_bad_file_does_not_hide_the_others(home: Home, keyring: Keyring) -> 
     assert listed[WALLET].problem is None
 
 
-def test_a_removed_wallet_is_gone_and_the_others_are_not(home: Home, keyring: Keyring) -> None:
+def test_a_wallet_in_the_trash_is_gone_from_the_home_and_can_be_put_back(home: Home, keyring: Keyring) -> None:
     save(home, keyring)
-    cli2 = PeerId("cli2")
-    home.save_wallet(WALLET, cli2, {"wallet_id": WALLET.hex(), "peer_id": cli2}, bytearray(), keyring)
-    home.delete_wallet(WALLET, CLI1)
+    policy = wallet_file(home).with_name("policy.yaml")
+    policy.write_text("ask: never\n")
+    place = home.trash_wallet(WALLET, CLI1, HEADER)
+    assert home.list_wallets() == ()
+    assert list((home.path / "wallets").iterdir()) == []  # its policy went with it
     with pytest.raises(KeystoreAbsent):
         home.load_wallet(WALLET, CLI1, keyring)
     with pytest.raises(KeystoreAbsent):
-        home.delete_wallet(WALLET, CLI1)
+        home.trash_wallet(WALLET, CLI1, HEADER)
+    assert place.parent == home.path / "trash"
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (place, place.parent)] == [0o700, 0o700]
+    place.rename(policy.parent)
+    assert home.load_wallet(WALLET, CLI1, keyring) == (HEADER, bytearray(b"secret"))
+    assert policy.read_text() == "ask: never\n"
+
+
+def test_another_nodes_share_of_the_same_wallet_stays_where_it_is(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    cli2 = PeerId("cli2")
+    other = {"wallet_id": WALLET.hex(), "peer_id": cli2}
+    home.save_wallet(WALLET, cli2, other, bytearray(), keyring)
+    place = home.trash_wallet(WALLET, CLI1, HEADER)
+    assert [path.name for path in place.iterdir()] == ["cli1.json"]
     assert [entry.peer_id for entry in home.list_wallets()] == [cli2]
-    home.delete_wallet(WALLET, cli2)
+    assert home.trash_wallet(WALLET, cli2, other) != place
     assert list((home.path / "wallets").iterdir()) == []
+
+
+def test_a_wallet_that_changed_since_it_was_looked_at_does_not_go_to_the_trash(home: Home, keyring: Keyring) -> None:
+    save(home, keyring)
+    save(home, keyring, state="active")
+    with pytest.raises(KeystoreUnwritable, match="meanwhile") as raised:
+        home.trash_wallet(WALLET, CLI1, HEADER)
+    assert raised.value.saved == "what was stored before is untouched"
+    assert home.load_wallet(WALLET, CLI1, keyring) == (HEADER | {"state": "active"}, bytearray(b"secret"))
+    assert not (home.path / "trash").exists()
 
 
 def test_a_list_reads_again_only_what_changed(home: Home, keyring: Keyring) -> None:
@@ -290,6 +317,6 @@ def test_a_list_reads_again_only_what_changed(home: Home, keyring: Keyring) -> N
 def test_what_was_removed_is_forgotten(home: Home, keyring: Keyring) -> None:
     save(home, keyring)
     home.list_wallets()
-    home.delete_wallet(WALLET, CLI1)
+    home.trash_wallet(WALLET, CLI1, HEADER)
     assert home.list_wallets() == ()
     assert not home._seen

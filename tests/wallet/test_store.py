@@ -25,7 +25,15 @@ from mpcnode.types import EpochId, PeerId, WalletId
 from mpcnode.wallet.addresses import TAPROOT
 from mpcnode.wallet.public_keys import verification_key
 from mpcnode.wallet.secret import WalletSecret
-from mpcnode.wallet.store import Wallets, find_wallet, list_wallets, read_header, unreadable_wallets, view
+from mpcnode.wallet.store import (
+    Wallets,
+    delete_wallet,
+    find_wallet,
+    list_wallets,
+    read_header,
+    unreadable_wallets,
+    view,
+)
 from mpcnode.wallet.wallet import Wallet
 from tests.helpers.filesystem import QuickFileSystem, full_disk
 from tests.helpers.memory_home import MemoryHome, wallets_in
@@ -523,5 +531,42 @@ def test_wallets_that_did_not_change_are_not_read_again(
     active = made.active
     home.save_wallet(wallet.wallet_id, wallet.peer_id, active.to_header(), secret, keyring, replaces=wallet.to_header())
     assert wallets.all() == (active,)
-    home.delete_wallet(wallet.wallet_id, wallet.peer_id)
+    home.trash_wallet(wallet.wallet_id, wallet.peer_id, active.to_header())
     assert wallets.all() == ()
+
+
+# --- the trash ---
+
+
+async def test_a_pending_wallet_goes_to_the_trash_when_a_person_asks(home: Home, keyring: Keyring) -> None:
+    made = make_wallet()
+    wallet = made.wallet
+    home.save_wallet(wallet.wallet_id, wallet.peer_id, wallet.to_header(), made.secret.encode(), keyring)
+    wallets = Wallets(home, keyring, wallet.peer_id)
+    place = await wallets.delete(wallet.wallet_id)
+    assert (place / f"{wallet.peer_id}.json").is_file()
+    assert wallets.all() == ()
+    with pytest.raises(KeystoreAbsent):
+        await wallets.delete(wallet.wallet_id)
+
+
+def test_an_active_wallet_goes_to_the_trash_only_where_that_was_said(home: Home, keyring: Keyring) -> None:
+    made = make_wallet()
+    active = made.active
+    home.save_wallet(active.wallet_id, active.peer_id, active.to_header(), made.secret.encode(), keyring)
+    with pytest.raises(Refused, match="active") as raised:
+        delete_wallet(home, active)
+    assert "share" in (raised.value.saved or "")
+    assert list_wallets(home)
+    assert delete_wallet(home, active, even_active=True).is_dir()
+    assert list_wallets(home) == ()
+
+
+def test_a_wallet_that_became_active_since_the_person_looked_is_kept(home: Home, keyring: Keyring) -> None:
+    made = make_wallet()
+    pending, active = made.wallet, made.active
+    home.save_wallet(active.wallet_id, active.peer_id, active.to_header(), made.secret.encode(), keyring)
+    for even_active in (False, True):
+        with pytest.raises(KeystoreUnwritable, match="meanwhile"):
+            delete_wallet(home, pending, even_active=even_active)
+    assert list_wallets(home)
