@@ -1,0 +1,121 @@
+"""What must hold of every run, whatever anybody else did."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from mpcnode import status
+from mpcnode.crypto import tags
+from mpcnode.crypto.signature import verify
+from mpcnode.errors import MpcError
+from mpcnode.protocols.frost.sign import HEAD_SIZE
+from mpcnode.types import PeerId, SessionId
+from mpcnode.wallet.wallet import EpochState, Wallet
+from tests.simulation.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A property that did not hold.
+
+    Args:
+        kind: which.
+        what: what happened.
+    """
+
+    kind: str
+    what: str
+
+
+def named(world: World, errors: Collection[tuple[PeerId, BaseException]]) -> Iterator[tuple[str, str, str]]:
+    """Give each culprit that a node names anywhere: who says so, whom it names, and how.
+
+    Args:
+        world: after the run.
+        errors: what commands ended with, by node.
+    """
+    for name, error in errors:
+        if isinstance(error, MpcError):
+            yield from ((name, culprit, f"error {error.code}: {error.message}") for culprit in error.culprits)
+    for life in (*world.lives.values(), *world.ghosts):
+        for ended in life.of(status.SessionEnded):
+            views = [ended.error] if ended.error else []
+            views += ended.signature.failures if ended.signature else ()
+            for view in views:
+                for culprit in view.culprits:
+                    yield life.name, culprit, f"{ended.kind} {view.code}: {view.message}"
+    for name, home in world.homes.items():
+        for line in home.lines:
+            yield from ((name, culprit, f"audit {line.kind} {line.error}") for culprit in line.culprits)
+
+
+def honest_culprits(
+    world: World, errors: Collection[tuple[PeerId, BaseException]], liars: Collection[str] = ()
+) -> Iterator[Failure]:
+    """No honest node names an honest one; what a liar says of others counts for nothing."""
+    seen = set()
+    for sayer, culprit, how in named(world, errors):
+        if sayer not in liars and culprit not in liars and culprit in world.names and (sayer, how) not in seen:
+            seen.add((sayer, how))
+            yield Failure("culprit", f"{sayer} names {culprit}: {how}")
+
+
+def one_key(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:
+    """Nodes that finish agree on one key, and every active wallet has the certificate of all."""
+    keys: dict[str, dict[bytes, str]] = defaultdict(dict)
+    for name, home in world.homes.items():
+        if name in liars:
+            continue
+        for stored in home.list_wallets():
+            wallet = Wallet.from_header(stored.header or {})
+            for epoch in wallet.epochs:
+                if epoch.state is not EpochState.ACTIVE:
+                    continue
+                keys[wallet.name].setdefault(epoch.epoch_id, name)
+                statement = epoch.statement
+                for member in statement.roster:
+                    signature = epoch.certificate.signatures.get(member.identity_key)
+                    if not signature or not verify(member.identity_key, signature, tags.READY, epoch.epoch_id):
+                        yield Failure("certificate", f"{name} is active without the word of {member.peer_id}")
+    for wallet_name, epochs in keys.items():
+        if len(epochs) > 1:
+            yield Failure("key", f"{wallet_name} is active with {len(epochs)} keys: {sorted(epochs.values())}")
+    sessions: dict[str, set[str]] = defaultdict(set)
+    for life in (*world.lives.values(), *world.ghosts):
+        for ended in life.of(status.SessionEnded) if life.name not in liars else ():
+            if ended.wallet is not None:
+                sessions[ended.session_id].add(ended.wallet.wallet_id)
+    for session_id, ids in sessions.items():
+        if len(ids) > 1:
+            yield Failure("key", f"session {session_id} made {len(ids)} wallets")
+
+
+def nonces_once(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:
+    """No honest signer commits twice to the same nonces, or answers them twice."""
+    committed: dict[tuple[PeerId, bytes], SessionId] = {}
+    shares: dict[tuple[PeerId, SessionId], bytes] = {}
+    for said in world.said:
+        message, sender = said.message, said.sender
+        if sender in liars:
+            continue
+        if message.round == "nonces":
+            pairs = bytes(message.data[HEAD_SIZE:])
+            if committed.setdefault((sender, pairs), message.session_id) != message.session_id:
+                yield Failure("nonce", f"{sender} commits to the same nonces in two sessions")
+        elif message.round == "signature_share" and shares.setdefault(
+            (sender, message.session_id), bytes(message.data)
+        ) != bytes(message.data):
+            yield Failure("nonce", f"{sender} says two shares in one session")
+
+
+def crashes(world: World, errors: Collection[tuple[PeerId, BaseException]]) -> Iterator[Failure]:
+    """Nothing ends with a defect of ours."""
+    for life in (*world.lives.values(), *world.ghosts):
+        if life.task.done() and not life.task.cancelled() and (error := life.task.exception()):
+            yield Failure("crash", f"node {life.name}: {error!r}")
+        for ended in life.of(status.SessionEnded):
+            if ended.error and ended.error.code == "internal":
+                yield Failure("crash", f"a session of {life.name}: {ended.error.message}")
+    for name, error in errors:
+        if not isinstance(error, MpcError) or error.code == "internal":
+            yield Failure("crash", f"a command of {name}: {error!r}")
