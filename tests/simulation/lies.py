@@ -146,7 +146,7 @@ def _replay(liar: Liar) -> None:
     def old(passing: Passing) -> Iterable[Passing]:
         if not told(passing):
             return [passing]
-        before = [one for one in liar.server.passed[-300:] if one.to == passing.to]
+        before = [one for one in liar.server.passed[-300:] if one.to == passing.to] or [passing]
         hellos = [one for one in before if one.is_hello]
         said = [liar.rng.choice(liar.rng.choice([before, hellos or before])) for _ in range(liar.rng.randint(1, 2))]
         return said if liar.rng.random() < instead else [*said, passing]

@@ -105,10 +105,11 @@ class Run:
             self.result.outcome = f"{name} is not registered"
             return None
         task = asyncio.ensure_future(work(life.node))
+        life.commands.add(task)
         try:
             await asyncio.wait({task, life.task}, timeout=ends, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(0)
-            if life.dead or (life.task.done() and not task.done()):
+            if life.dead or task.cancelled() or (life.task.done() and not task.done()):
                 self.result.outcome = f"{name} died"
                 return None
             if not task.done():
@@ -123,6 +124,7 @@ class Run:
             self.result.outcome = error.code if isinstance(error, MpcError) else repr(error)
             return None
         finally:
+            life.commands.discard(task)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -203,8 +205,7 @@ class BehindALiar(Run):
         try:
             view = await self.work(proposer)
         finally:
-            dying.cancel()
-            await asyncio.gather(dying, return_exceptions=True)
+            await dying
         await self.settled()
         if view is None and not self.plan and not self.dies:
             self.fail("no result", f"nobody lied and nobody died: {self.result.outcome}")

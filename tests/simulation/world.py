@@ -173,6 +173,8 @@ class Life:
 
     name: PeerId
     home: SimulatedHome
+    address: str
+    """What this process calls the server, which knows it by that."""
     events: list[status.Event] = field(default_factory=list)
     dead: bool = False
     node: Node = field(init=False)
@@ -182,6 +184,13 @@ class Life:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     why: BaseException | None = None
     """Why it ended by itself."""
+    commands: set[asyncio.Future[Any]] = field(default_factory=set)
+    """What its user asked for; it ends before the node does."""
+
+    def stop(self) -> None:
+        for command in self.commands:
+            command.cancel()
+        self.stopping.set()
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -264,7 +273,8 @@ class World:
 
     async def start(self, name: PeerId, *, wait: bool = True) -> Life:
         """Start a process; return when it is registered, or has ended."""
-        life = self.lives[name] = Life(name, self.homes[name])
+        earlier = sum(ghost.name == name for ghost in self.ghosts)
+        life = self.lives[name] = Life(name, self.homes[name], f"{name}-{earlier}")
         life.ready = asyncio.get_running_loop().create_future()
         life.task = asyncio.create_task(self._live(life), name=f"node {name}")
         if wait:
@@ -288,20 +298,20 @@ class World:
         self.ghosts.append(life)
         self.network.bury(name)
         self.server.cut(name)
-        life.stopping.set()
+        life.stop()
         await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Stop everybody, as Ctrl-C does."""
         everybody = [*self.lives.values(), *self.ghosts]
         for life in everybody:
-            life.stopping.set()
+            life.stop()
         await asyncio.gather(*(life.task for life in everybody), return_exceptions=True)
 
     async def _live(self, life: Life) -> None:
         config = NodeConfig(
             home=life.home.path,
-            server=f"ws://{life.name}.test:9000",
+            server=f"ws://{life.address}.test:9000",
             peer_id=life.name,
             options=Options(accept=self.accepts),  # type: ignore[arg-type]
             loopback=True,
@@ -343,7 +353,7 @@ class World:
             self.lines.append(f"{at:9.3f}  {what:6s} " + " ".join(_short(value) for value in values))
 
     def _unreachable(self, owner: str) -> bool:
-        return self.server.down or owner not in self.lives
+        return self.server.down or owner not in {life.address for life in self.lives.values()}
 
     def _mesh(self, local: Any, *arguments: Any, **named: Any) -> Mesh:
         make = self.lying_mesh.get(local.peer_id)
