@@ -19,6 +19,10 @@ from mpcnode.crypto.secp256k1 import SECP256K1, Secp256k1Element, Secp256k1Scala
 from mpcnode.types import Identifier, SuiteId
 
 
+_BIP340_CHALLENGE: Final = sha256(2 * sha256(b"BIP0340/challenge").digest())
+"""The hash of BIP-340's challenge after its tag, to be copied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature(Generic[S, E]):
     """A Schnorr signature, or a proof of knowledge of the same form: R, and z with z G = R + c P."""
@@ -179,8 +183,9 @@ class Secp256k1Sha256Taproot(Secp256k1Sha256):
 
     def H2(self, m: bytes) -> Secp256k1Scalar:
         """Hash to a scalar as BIP-340 does: the challenge, of public values alone."""
-        prefix = sha256(b"BIP0340/challenge").digest()
-        return self.group.scalar(int.from_bytes(sha256(prefix + prefix + m).digest(), "big"))
+        hasher = _BIP340_CHALLENGE.copy()
+        hasher.update(m)
+        return self.group.scalar(int.from_bytes(hasher.digest(), "big"))
 
     def challenge(self, R: Secp256k1Element, group_public_key: Secp256k1Element, message: bytes) -> Secp256k1Scalar:
         """Give the challenge as BIP-340 has it: of x coordinates alone."""
@@ -249,17 +254,20 @@ def expand_secret_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytearra
     if len(dst) > 255 or blocks > 255:
         raise ValueError("a tag is at most 255 bytes, an expansion at most 255 blocks")
     dst_prime = dst + bytes([len(dst)])
-    uniform = bytearray(32 * blocks)
     b_0 = hashing.sha256(bytes(64), msg, size.to_bytes(2, "big") + b"\x00" + dst_prime)
-    b_i = hashing.sha256(b_0, b"\x01" + dst_prime)
-    uniform[:32] = b_i
-    for i in range(2, blocks + 1):
-        mixed = bytearray(x ^ y for x, y in zip(b_0, b_i, strict=True))
-        hashing.wipe(b_i)
-        b_i = hashing.sha256(mixed, bytes([i]) + dst_prime)
-        hashing.wipe(mixed)
+    uniform = bytearray(32 * blocks)
+    # strxor(b_0, b_(i - 1)) || I2OSP(i, 1) || DST_prime, in one buffer for all blocks; what b_0 goes with first is 0.
+    block = bytearray(33 + len(dst_prime))
+    block[33:] = dst_prime
+    b_i = bytearray(32)
+    for i in range(1, blocks + 1):
+        # Byte by byte: an integer of them all, or a slice, would be a copy that cannot be wiped.
+        for at, byte in enumerate(b_0):
+            block[at] = byte ^ b_i[at]
+        block[32] = i
+        hashing.sha256_into(b_i, block)
         uniform[32 * (i - 1) : 32 * i] = b_i
-    hashing.wipe(b_0, b_i)
+    hashing.wipe(b_0, b_i, block)
     del uniform[size:]
     return uniform
 

@@ -157,6 +157,10 @@ def _combine(elements: Iterable[Secp256k1Element]) -> Secp256k1Element:
     return Secp256k1Element(total)
 
 
+_HALF: Final = Secp256k1Scalar(bytearray((2**192).to_bytes(SCALAR_SIZE, "big")))
+"""What the higher half of a hash counts."""
+
+
 def _generator() -> Secp256k1Element:
     return Secp256k1Element(Secp256k1Scalar(bytearray((1).to_bytes(SCALAR_SIZE, "big"))).base_mult())
 
@@ -192,7 +196,7 @@ class _Secp256k1Group(Group[Secp256k1Scalar, Secp256k1Element]):
         high, low = bytearray(SCALAR_SIZE), bytearray(SCALAR_SIZE)
         with memoryview(data) as view:
             high[8:], low[8:] = view[:24], view[24:]
-        return Secp256k1Scalar(high) * self.scalar(2**192) + Secp256k1Scalar(low)
+        return Secp256k1Scalar(high) * _HALF + Secp256k1Scalar(low)
 
     def random_scalar(self, rng: Rng) -> Secp256k1Scalar:
         while not (scalar := Secp256k1Scalar(bytearray(rng(SCALAR_SIZE)))).is_secret_key():

@@ -167,12 +167,16 @@ def test_expand_message_refuses_what_it_cannot_say(dst: bytes, size: int) -> Non
 def test_a_nonce_leaves_no_copy_of_what_it_is_made_of(suite: AnyCiphersuite, monkeypatch: pytest.MonkeyPatch) -> None:
     # Every buffer on the way is held here: it is a wipe that overwrites them, and not their end.
     buffers: list[bytearray] = []
-    expand, digest = ciphersuite.expand_secret_xmd, hashing._hash
+    expand, digest, into = ciphersuite.expand_secret_xmd, hashing._hash, hashing.sha256_into
 
-    def watched_digest(function: Any, size: int, parts: Any) -> bytearray:
+    def watched_digest(function: Any, into: bytearray, parts: Any) -> None:
         buffers.extend(part for part in parts if isinstance(part, bytearray))
-        buffers.append(digest(function, size, parts))
-        return buffers[-1]
+        buffers.append(into)
+        digest(function, into, parts)
+
+    def watched_into(*both: bytearray) -> None:
+        buffers.extend(both)
+        into(*both)
 
     def watched_expand(*arguments: Any) -> bytearray:
         buffers.append(expand(*arguments))
@@ -180,6 +184,7 @@ def test_a_nonce_leaves_no_copy_of_what_it_is_made_of(suite: AnyCiphersuite, mon
 
     expected = suite.H3(b"secret" * 8)
     monkeypatch.setattr(hashing, "_hash", watched_digest)
+    monkeypatch.setattr(hashing, "sha256_into", watched_into)
     monkeypatch.setattr(ciphersuite, "expand_secret_xmd", watched_expand)
     assert suite.H3(b"secret" * 8) == expected
     assert buffers
