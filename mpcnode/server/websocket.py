@@ -18,12 +18,17 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from mpcnode.server.limits import Limits
+from mpcnode.server.turns import Turns
 from mpcnode.wire.signaling import SUBPROTOCOL
 
 _MAX_FRAGMENTS: Final = 1024
-_SLICE: Final = 16 * 1024
+_SLICE: Final = 2048
+"""Bytes the parser gets at once; none of the frames in them is judged before all of them are parsed."""
+_TURN_FRAMES: Final = 32
+_TURN_BYTES: Final = 64 * 1024
+"""What is taken of one read at once; the rest waits for its turns, and nothing more is read until they are over."""
+_NOTHING: Final = memoryview(b"")
 _LINGER_SECONDS: Final = 0.5
-_DISCARDED: Final = 16 * 1024 * 1024
 
 # The library's own log names peers' bytes at level DEBUG; ours does not.
 _logger: Final = logging.getLogger("mpcnode.server.websocket")
@@ -34,6 +39,7 @@ class Switchboard(Protocol):
     """What a connection calls; the server behind it."""
 
     limits: Limits
+    turns: Turns
 
     def opened(self, connection: "Connection", request: Request) -> None:
         """The upgrade is answered; frames may follow."""
@@ -70,12 +76,13 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_conn", "_discarded", "_fragments", "_heard", "_is_text", "_pinged", "_state", "_switchboard", "_timer",
-        "number", "transport",
+        "_conn", "_fragments", "_heard", "_is_text", "_pinged", "_rest", "_state", "_switchboard", "_timer",
+        "number", "transport", "wait",
     )  # fmt: skip
 
     def __init__(self, switchboard: Switchboard, state: ServerState) -> None:
         self.number = 0
+        self.wait = 0.0
         self._switchboard = switchboard
         self._state = state
         self._conn = ServerProtocol(
@@ -84,7 +91,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self._fragments: list[bytes] = []
         self._is_text = True
-        self._discarded = 0
+        self._rest = _NOTHING
         self._heard = asyncio.get_running_loop().time()
         self._pinged: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -97,13 +104,35 @@ class Connection(asyncio.Protocol):
         self._state.connections.add(self)  # type: ignore[arg-type] # uvicorn names its own
 
     def data_received(self, data: bytes) -> None:
-        """Read frames. In slices, so that what one message leads to is known before many more are parsed."""
+        """Read frames: a part of them now, and the rest in turns with everybody else."""
+        if self._timer is not None:
+            self._end(data)
+            return
         self._heard, self._pinged = asyncio.get_running_loop().time(), None
+        if self._rest:
+            # A transport may hand over what it had when it was told to pause.
+            self._rest = memoryview(bytes(self._rest) + data)
+            return
         if len(data) <= _SLICE:
             self._feed(data)
             return
-        for start in range(0, len(data), _SLICE):
-            self._feed(data[start : start + _SLICE])
+        self._rest = memoryview(data)
+        frames = taken = 0
+        while self._rest and frames < _TURN_FRAMES and taken < _TURN_BYTES:
+            frames += self._feed_slice()
+            taken += _SLICE
+        if self._rest:
+            self.transport.pause_reading()
+            self._switchboard.turns.wait(self)
+
+    def work(self) -> int:
+        """Read some more of what came at once."""
+        frames = self._feed_slice()
+        if self._rest:
+            self._switchboard.turns.wait(self)
+        elif self._timer is None and not self.transport.is_closing():
+            self.transport.resume_reading()
+        return max(1, frames)
 
     def eof_received(self) -> bool:
         """Treat a half-closed socket as closed: a client that cannot answer a close is gone."""
@@ -113,6 +142,7 @@ class Connection(asyncio.Protocol):
         """Forget everything."""
         if self._timer is not None:
             self._timer.cancel()
+        self._rest = _NOTHING
         self._state.connections.discard(self)
         self._switchboard.closed(self)
 
@@ -179,27 +209,50 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
-    def _feed(self, data: bytes) -> None:
+    def _feed_slice(self) -> int:
+        data, self._rest = bytes(self._rest[:_SLICE]), self._rest[_SLICE:]
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> int:
+        """Read the frames in ``data``, which is short; give how many there were."""
         if self.transport.is_closing():
-            return
-        if self._timer is not None:
-            # Only the client's close frame is still of interest; a client that goes on sending is not waited for.
-            self._discarded += len(data)
-            if self._discarded > _DISCARDED:
-                self.transport.abort()
-                return
-            if self._conn.parser_exc is not None:
-                return
+            self._rest = _NOTHING
+            return 0
         self._conn.receive_data(data)
-        for event in self._conn.events_received():
+        events = self._conn.events_received()
+        for event in events:
+            if self._timer is not None:
+                break
             if isinstance(event, Frame):
                 self._take(event)
             elif isinstance(event, Request):
                 self._handshake(event)
-        if self._conn.parser_exc is not None:
+        if self._timer is not None:
+            if self._rest:
+                self._end(self._rest)
+        elif self._conn.parser_exc is not None:
             self._fail()
-        elif self._conn.handshake_exc is not None and self._timer is None:
+        elif self._conn.handshake_exc is not None:
             # Not even a request, so there is nobody to answer, and no deadline that would end it later.
+            self.transport.abort()
+        return len(events)
+
+    def _end(self, data: bytes | memoryview) -> None:
+        """Take the first that comes after a close was decided: the client's own close frame, or more of the same.
+
+        Nothing of it is parsed, and nothing more is read, so that a client which goes on costs nothing. The socket is
+        reset only after a pause: the reset could overtake the last words on their way out.
+        """
+        self._rest = _NOTHING
+        if _is_close_frame(data):
+            self.transport.close()
+            return
+        self.transport.pause_reading()
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        """Abort where the last words have left; where they have not, the client has its time to read them."""
+        if self.transport.get_write_buffer_size() == 0:
             self.transport.abort()
 
     def _handshake(self, request: Request) -> None:
@@ -220,8 +273,6 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def _take(self, frame: Frame) -> None:
-        if self._timer is not None and frame.opcode is not Opcode.CLOSE:
-            return
         if frame.opcode is Opcode.TEXT and frame.fin:
             self._switchboard.text(self, bytes(frame.data))
         elif frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
@@ -261,9 +312,7 @@ class Connection(asyncio.Protocol):
         self._switchboard.closed(self)
         self._flush()
         self._end_soon()
-        # Read on and throw away: closing a socket with bytes unread resets the connection, and the reset may overtake
-        # the error frame on its way out.
-        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self.transport.close)
+        self._end(self._rest)
 
     def _flush(self) -> None:
         data = b"".join(self._conn.data_to_send())
@@ -276,6 +325,11 @@ class Connection(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(
                 self._switchboard.limits.close_seconds, self.transport.abort
             )
+
+
+def _is_close_frame(data: bytes | memoryview) -> bool:
+    """Say whether this is one whole masked close frame and nothing else (RFC 6455, section 5.5.1)."""
+    return len(data) >= 6 and data[0] == 0x88 and data[1] & 0x80 != 0 and len(data) == 6 + (data[1] & 0x7F)
 
 
 def _text_header(length: int) -> bytes:

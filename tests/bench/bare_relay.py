@@ -1,27 +1,36 @@
 """A relay as one writes it with ``websockets`` in an afternoon: ``python -m tests.bench.bare_relay [uvloop]``."""
 
 import asyncio
+import contextlib
 import json
 import sys
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
 peers: dict[str, ServerConnection] = {}
+watchers: set[ServerConnection] = set()
 
 
 async def client(socket: ServerConnection) -> None:
     name = None
-    async for text in socket:
-        message = json.loads(text)
-        if message["type"] == "register":
-            name = message["peer_id"]
-            peers[name] = socket
-            await socket.send(json.dumps({"type": "peers", "peers": list(peers)}))
-        elif message["type"] == "relay" and message["to"] in peers:
-            relayed = {"type": "relay", "from": name, "data": message["data"]}
-            await peers[message["to"]].send(json.dumps(relayed))
+    with contextlib.suppress(ConnectionClosed):
+        async for text in socket:
+            message = json.loads(text)
+            if message["type"] == "register":
+                name = message["peer_id"]
+                peers[name] = socket
+                broadcast(watchers, json.dumps({"type": "peer_joined", "peer_id": name}))
+                await socket.send(json.dumps({"type": "peers", "peers": list(peers)}))
+            elif message["type"] == "list_peers" and "watch" in message:
+                watchers.add(socket)
+            elif message["type"] == "relay" and message["to"] in peers:
+                relayed = {"type": "relay", "from": name, "data": message["data"]}
+                await peers[message["to"]].send(json.dumps(relayed))
     if name is not None:
         del peers[name]
+        watchers.discard(socket)
+        broadcast(watchers, json.dumps({"type": "peer_left", "peer_id": name}))
 
 
 async def main() -> None:

@@ -14,8 +14,9 @@ PER_ADDRESS: Final = 60
 
 _UPGRADE: Final = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
 )
+_SUBPROTOCOL: Final = "Sec-WebSocket-Protocol: mpcnode.v1\r\n"
 _STAMP: Final = re.compile(rb'"at": ?"([0-9.]+)"')
 
 
@@ -37,10 +38,14 @@ class Client(asyncio.Protocol):
         dialect: what the server speaks.
         port: where it listens.
         name: this client's.
+        room: a room to enter, which needs our subprotocol; PeerJS has none.
+        watch: be told who comes and goes in the room.
     """
 
-    def __init__(self, dialect: Dialect, port: int, name: str) -> None:
+    def __init__(self, dialect: Dialect, port: int, name: str, *, room: str = "", watch: bool = False) -> None:
         self.name = name
+        self._room = room
+        self._watch = watch
         self.on_frame: Callable[[bytes], None] = lambda _payload: None
         self.registered = asyncio.get_running_loop().create_future()
         self.lost = False
@@ -51,9 +56,11 @@ class Client(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     @classmethod
-    async def connected(cls, dialect: Dialect, port: int, name: str, number: int, **options: Any) -> "Client":
-        """Connect and register; ``number`` says which address to come from."""
-        source = f"127.0.{1 + number // PER_ADDRESS // 250}.{1 + number // PER_ADDRESS % 250}"
+    async def connected(
+        cls, dialect: Dialect, port: int, name: str, number: int, *, source: str = "", **options: Any
+    ) -> "Client":
+        """Connect and register; ``number`` says which address to come from, unless ``source`` does."""
+        source = source or f"127.0.{1 + number // PER_ADDRESS // 250}.{1 + number // PER_ADDRESS % 250}"
         _, client = await asyncio.get_running_loop().create_connection(
             lambda: cls(dialect, port, name, **options), "127.0.0.1", port, local_addr=(source, 0)
         )
@@ -64,7 +71,8 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         path = f"/peerjs?key=peerjs&id={self.name}&token=t" if self._dialect == "peerjs" else "/"
-        self.transport.write(_UPGRADE.format(path=path, port=self._port).encode())
+        more = _SUBPROTOCOL if self._room and self._dialect == "plain" else ""
+        self.transport.write(_UPGRADE.format(path=path, port=self._port, more=more).encode())
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -72,14 +80,27 @@ class Client(asyncio.Protocol):
             head, end, rest = self._buffer.partition(b"\r\n\r\n")
             if not end:
                 return
-            assert b" 101 " in head.split(b"\r\n")[0], head
+            if b" 101 " not in head.split(b"\r\n")[0]:
+                self._refused(bytes(head))
+                return
             self._upgraded, self._buffer = True, rest
             if self._dialect == "plain":
-                self.transport.write(text_frame(b'{"type":"register","peer_id":"%s"}' % self.name.encode()))
+                self.transport.write(text_frame(self._registration()))
+                if self._watch:
+                    self.transport.write(text_frame(b'{"type":"list_peers","watch":true}'))
         self._take_frames()
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
+        self._refused(error or "closed")
+
+    def _refused(self, why: object) -> None:
+        if not self.registered.done():
+            self.registered.set_exception(ConnectionError(why))
+
+    def _registration(self) -> bytes:
+        room = f',"room":"{self._room}"' if self._room else ""
+        return f'{{"type":"register","peer_id":"{self.name}"{room}}}'.encode()
 
     def send_to(self, name: str, body: str) -> None:
         self.transport.write(self.frame_to(name, body))
@@ -112,8 +133,8 @@ class Client(asyncio.Protocol):
             self.on_frame(payload)
         elif b'"peers"' in payload[:20] or b'"OPEN"' in payload[:20]:
             self.registered.set_result(None)
-        else:
-            raise RuntimeError(payload[:200])
+        elif b'"welcome"' not in payload[:20]:
+            self._refused(payload[:200])
 
 
 def stamped_body(now: float) -> str:

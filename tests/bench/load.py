@@ -14,13 +14,16 @@ from typing import Any
 
 import uvloop
 
-from tests.bench.clients import BODY, Client, Dialect, many, stamp_of, stamped_body
+from tests.bench.clients import BODY, PER_ADDRESS, Client, Dialect, many, stamp_of, stamped_body, text_frame
 from tests.bench.report import median, percentile
 
 WINDOW = 8
 """Messages under way from one sender, when as many as possible are to pass."""
 FLOOD_BODY = 8192
 FLOOD_RATE = 40
+TINY = {"plain": b'{"type":"list_peers"}', "peerjs": b'{"type":"HEARTBEAT"}'}
+"""The shortest message of each dialect that makes sense: a frame of 26 or 27 bytes."""
+VISITORS = 8
 
 
 def say(**result: Any) -> None:
@@ -131,7 +134,77 @@ async def stalled(dialect: Dialect, port: int, count: int, rate: int, seconds: i
     say(sent=rate * seconds, came=len(latencies), p50=median(latencies), p99=percentile(latencies, 99), flooded=flooded)
 
 
+async def tiny(dialect: Dialect, port: int, count: int, seconds: int) -> None:
+    """Send the tiniest messages as fast as ``count`` sockets take them, each from an address of its own; reconnect."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    block = text_frame(TINY[dialect]) * 10_000
+    made = refused = 0
+
+    async def flood(number: int) -> None:
+        nonlocal made, refused
+        source = f"127.0.200.{1 + number}"
+        while loop.time() < end:
+            try:
+                client = await Client.connected(dialect, port, f"t{number}-{made}", 0, source=source)
+            except (OSError, TimeoutError):
+                refused += 1
+                await asyncio.sleep(0)
+                continue
+            made += 1
+            while not client.lost and loop.time() < end:
+                if client.transport.get_write_buffer_size() < len(block):
+                    client.transport.write(block)
+                await asyncio.sleep(0.001)
+            client.transport.abort()
+
+    await asyncio.gather(*(flood(number) for number in range(count)))
+    say(made=made, refused=refused)
+
+
+async def watchers(dialect: Dialect, port: int, count: int) -> None:
+    """Watch a room with ``count`` clients until told to end; say how many messages came of it."""
+    said = 0
+
+    def heard(_payload: bytes) -> None:
+        nonlocal said
+        said += 1
+
+    options: dict[str, Any] = {"room": "hall", "watch": dialect == "plain"}
+    first = 100 * PER_ADDRESS  # other addresses than the innocents'
+    clients = await many([Client.connected(dialect, port, f"w{i:05}", first + i, **options) for i in range(count)])
+    for client in clients:
+        client.on_frame = heard
+    say(watching=count)
+    await asyncio.to_thread(sys.stdin.readline)
+    say(said=said, lost=sum(client.lost for client in clients))
+
+
+async def visitors(dialect: Dialect, port: int, seconds: int) -> None:
+    """Come into the room and leave it, as often as one address may, on a few sockets at once."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    joined = refused = 0
+
+    async def visit(number: int) -> None:
+        nonlocal joined, refused
+        while loop.time() < end:
+            try:
+                name = f"v{number}-{joined}-{refused}"
+                client = await Client.connected(dialect, port, name, 0, source="127.0.201.1", room="hall")
+            except (OSError, TimeoutError):
+                refused += 1
+                await asyncio.sleep(0)
+            else:
+                joined += 1
+                client.transport.close()
+
+    await asyncio.gather(*(visit(number) for number in range(VISITORS)))
+    say(joined=joined, refused=refused)
+
+
 WHAT = {"throughput": throughput, "latency": latency, "connections": connections, "stalled": stalled}
+WHAT |= {"tiny": tiny, "watchers": watchers, "visitors": visitors}
 
 
 def main() -> None:

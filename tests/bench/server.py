@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.child import Child, run_once
+from tests.bench.load import VISITORS
 from tests.bench.report import MIB, Table, Target, median, ms, watched_load
 
 PAIRS = 100
 RATE = 2000
 IDLE = 1000
+FLOODERS = (1, 3, 10)
+INNOCENTS = (5, 200)
+"""Pairs that talk while others flood, and their messages a second: few, so that a quiet server answers at once."""
+WATCHERS = 1000
 MPCNODE, BARE, BARE_UVLOOP, PEERJS = "mpcnode", "bare websockets", "the same on uvloop", "PeerJS"
 
 
@@ -150,6 +155,85 @@ class Figures:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """How one server serves innocents while strangers do what they can.
+
+    Args:
+        quiet: the innocents' 99th percentile while nothing else happens.
+        tiny: the same while one, three and ten strangers send tiny frames and reconnect.
+        joins: the same while one address comes and goes before a thousand watchers.
+        share: the server's processor time for that, as a share of one core.
+        visits: how often that address came in, a second.
+    """
+
+    quiet: float
+    tiny: Sequence[float]
+    joins: float
+    share: float
+    visits: float
+
+    def row(self, name: str) -> Sequence[str]:
+        return (
+            name,
+            ms(self.quiet),
+            *map(ms, self.tiny),
+            ms(self.joins),
+            f"{self.share:.0%}",
+            f"{self.visits:,.0f}/s",
+        )
+
+
+async def beside(rival: Rival, port: int, seconds: int, what: str, *numbers: int) -> tuple[float, dict[str, Any]]:
+    """Give the innocents' 99th percentile while another generator does ``what``, and what that one says."""
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(generate(rival, port, what, *numbers, seconds + 2))
+        innocents = await generate(rival, port, "latency", *INNOCENTS, seconds)
+    return float(innocents["p99"]), other.result()
+
+
+async def disturbed(rival: Rival, seconds: int) -> Disturbed:
+    """Measure one server under floods of tiny frames, and of joins and leaves; a fresh one for each."""
+    async with rival.running() as (_, port):
+        quiet = float((await generate(rival, port, "latency", *INNOCENTS, seconds))["p99"])
+    tiny = []
+    for count in FLOODERS:
+        async with rival.running() as (_, port):
+            tiny.append((await beside(rival, port, seconds, "tiny", count))[0])
+    async with (
+        rival.running() as (child, port),
+        Child.python("tests.bench.load", "watchers", rival.dialect, str(port), str(WATCHERS)) as watching,
+    ):
+        await watching.wait_for(lambda line: "watching" in line)
+        cpu = child.cpu
+        await generate(rival, port, "latency", *INNOCENTS, seconds)
+        innocents, cpu = child.cpu - cpu, child.cpu
+        p99, visits = await beside(rival, port, seconds, "visitors")
+        share = (child.cpu - cpu - innocents) / (seconds + 2)
+        watching.say("end")
+        await watching.wait_for(lambda line: "said" in line)
+    return Disturbed(quiet, tiny, p99, share, visits["joined"] / (seconds + 2))
+
+
+async def measure_disturbed(rivals: Sequence[Rival], *, quick: bool) -> dict[str, Disturbed]:
+    """Measure all servers in turn; give medians."""
+    runs, seconds = (1, 3) if quick else (3, 6)
+    seen: dict[str, list[Disturbed]] = {rival.name: [] for rival in rivals}
+    for _ in range(runs):
+        for rival in rivals:
+            seen[rival.name].append(await disturbed(rival, seconds))
+    return {
+        name: Disturbed(
+            median(one.quiet for one in these),
+            [median(values) for values in zip(*(one.tiny for one in these), strict=True)],
+            median(one.joins for one in these),
+            median(one.share for one in these),
+            median(one.visits for one in these),
+        )
+        for name, these in seen.items()
+    }
+
+
 async def measure(rivals: Sequence[Rival], *, quick: bool) -> dict[str, Figures]:
     """Measure all servers in turn, as often as it takes, so that whatever else goes on here meets all of them."""
     runs, each, seconds = (1, 300, 3) if quick else (3, 900, 6)
@@ -180,6 +264,14 @@ def targets(figures: dict[str, Figures]) -> Sequence[Target]:
     return found
 
 
+def strained_targets(ours: Disturbed) -> Sequence[Target]:
+    found = []
+    for count, p99 in zip(FLOODERS, ours.tiny, strict=True):
+        found.append(Target(f"{count} flooding: p99 in units of 20 ms", p99 / 0.020, 1))
+        found.append(Target(f"{count} flooding: p99 beside the quiet one", p99 / ours.quiet, 3))
+    return [*found, Target("joins and leaves: share of a core", ours.share, 0.1)]
+
+
 async def tables(*, quick: bool) -> list[Table]:
     rivals = [
         Rival(MPCNODE, "plain", python_server("tests.bench.stamped", "serve", "--port", "0", "--json")),
@@ -190,6 +282,7 @@ async def tables(*, quick: bool) -> list[Table]:
         if (program := install_peerjs(Path(directory))) is not None:
             rivals.append(Rival(PEERJS, "peerjs", peerjs_server(program)))
         figures = await measure(rivals, quick=quick)
+        strained = await measure_disturbed(rivals, quick=quick)
     return [
         Table(
             title="Signaling server",
@@ -214,5 +307,20 @@ async def tables(*, quick: bool) -> list[Table]:
             rows=[each.row(name) for name, each in figures.items()],
             targets=targets(figures),
             load=load,
-        )
+        ),
+        Table(
+            title="Signaling server: strangers",
+            conditions=(
+                f"The same servers; medians of {1 if quick else 3} runs in turn. p99 of {INNOCENTS[0]} innocent pairs "
+                f"at {INNOCENTS[1]} messages a second: quiet; while 1, 3 and 10 strangers, each from its own address, "
+                f"send the tiniest messages (26 or 27 bytes) as fast as the socket takes them and connect again when "
+                f"they are sent away; while one address comes and goes on {VISITORS} sockets in a room of {WATCHERS:,} "
+                f"watchers. Then the server's processor time for these visits, as a share of one core, and how many "
+                f"there were. PeerJS tells nobody who comes and goes."
+            ),
+            columns=("", "quiet", *(f"{count} flooding" for count in FLOODERS), "joins", "CPU, joins", "joins made"),
+            rows=[each.row(name) for name, each in strained.items()],
+            targets=strained_targets(strained[MPCNODE]),
+            load=load,
+        ),
     ]

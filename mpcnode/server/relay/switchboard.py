@@ -12,6 +12,7 @@ from mpcnode import __version__
 from mpcnode.errors import ConfigurationError
 from mpcnode.server.limits import Limits
 from mpcnode.server.relay.hub import Action, Hub, Send
+from mpcnode.server.turns import Turns
 from mpcnode.server.websocket import Connection
 from mpcnode.wire.signaling import IceServer, origin_of
 
@@ -38,6 +39,7 @@ class Switchboard:
         trusted_proxies: tuple[str, ...],
     ) -> None:
         self.limits = limits
+        self.turns = Turns()
         self._origins = tuple(_check_origin(origin) for origin in origins)
         self._proxies = tuple(_check_network(proxy) for proxy in trusted_proxies)
         self._hub = Hub(limits, version=__version__, rng=os.urandom, ice_servers=ice_servers)
