@@ -18,7 +18,6 @@ from mpcnode.crypto.group import SCALAR_SIZE, E, Group, Rng, S, exactly
 from mpcnode.crypto.secp256k1 import SECP256K1, Secp256k1Element, Secp256k1Scalar
 from mpcnode.types import Identifier, SuiteId
 
-
 _BIP340_CHALLENGE: Final = sha256(2 * sha256(b"BIP0340/challenge").digest())
 """The hash of BIP-340's challenge after its tag, to be copied."""
 

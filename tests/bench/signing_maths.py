@@ -61,7 +61,7 @@ class Signers:
         pair = round1.commit(self.suite, key.signing_share, nonce_randomness(os.urandom, bytes(32), 0))
         theirs = {i: SigningCommitments.decode(self.suite, data) for i, data in self.sent.items()}
         everybody = {ME: pair.commitments, **theirs}
-        bound = bind(SigningPackage(self.suite, everybody, MESSAGE), key.group_public_key)
+        bound = bind(SigningPackage(self.suite, everybody, MESSAGE), key.group_public_key, own=pair)
         mine = round2.sign(bound, pair, key)
         spent = time.process_time() - began
         answers = self._answers(everybody)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mpcnode.crypto.ciphersuite import AnyCiphersuite
 from mpcnode.crypto.group import Element, Scalar
+from mpcnode.protocols.frost.round1 import SigningNonces
 from mpcnode.protocols.frost.signing_packages import SigningPackage
 from mpcnode.protocols.rounds import Fault
 from mpcnode.types import Identifier
@@ -44,12 +45,13 @@ class Binding:
         return self.package.suite
 
 
-def bind(package: SigningPackage, group_public_key: Element) -> Binding:
+def bind(package: SigningPackage, group_public_key: Element, *, own: SigningNonces | None = None) -> Binding:
     """Compute binding factors, group commitment and challenge.
 
     Args:
         package: decoded, so no commitment is the identity.
         group_public_key: the key that is signed for.
+        own: the nonces of a signer, which save it work where the package has their very commitments.
 
     Raises:
         Fault: the commitments add up to the identity, which takes all signers together.
@@ -58,7 +60,7 @@ def bind(package: SigningPackage, group_public_key: Element) -> Binding:
     negate_key = suite.negates(group_public_key)
     key = -group_public_key if negate_key else group_public_key
     factors = compute_binding_factors(package, key)
-    R = compute_group_commitment(package, factors)
+    R = compute_group_commitment(package, factors, own=own)
     if R.is_identity:
         raise Fault("the signers' commitments cancel each other")
     negate_commitment = suite.negates(R)
@@ -89,10 +91,15 @@ def compute_binding_factors(package: SigningPackage, group_public_key: Element) 
     return {i: package.suite.H1(rho_input) for i, rho_input in binding_factor_inputs(package, group_public_key).items()}
 
 
-def compute_group_commitment(package: SigningPackage, factors: Mapping[Identifier, Scalar]) -> Element:
-    """Add up the signers' commitments (RFC 9591, section 4.5): the sum of D_i + rho_i E_i."""
+def compute_group_commitment(
+    package: SigningPackage, factors: Mapping[Identifier, Scalar], *, own: SigningNonces | None = None
+) -> Element:
+    """Add up the signers' commitments (RFC 9591, section 4.5): the sum of D_i + rho_i E_i; ``own`` as for ``bind``."""
     terms: list[Element] = []
     for i, commitments in package.commitments.items():
-        terms += [commitments.hiding, factors[i] * commitments.binding]
+        if own is not None and commitments is own.commitments:
+            terms.append(own.commitment_share(factors[i]))
+        else:
+            terms += [commitments.hiding, factors[i] * commitments.binding]
     total: Element = package.suite.group.sum(terms)
     return total

@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from mpcnode.crypto.ciphersuite import AnyCiphersuite
-from mpcnode.crypto.group import Rng, Scalar
+from mpcnode.crypto.group import Element, Rng, Scalar
 from mpcnode.protocols.frost.signing_packages import SigningCommitments
 
 RANDOMNESS_SIZE = 32
@@ -32,15 +32,30 @@ class SigningNonces:
     def __reduce__(self) -> NoReturn:
         raise TypeError("nonces are not pickled or copied: they are used once")
 
+    def commitment_share(self, factor: Scalar) -> Element:
+        """Give D_i + rho_i E_i as (d_i + e_i rho_i) G: one multiplication instead of one and an addition.
+
+        It says no more than the commitments, and the nonces are still to be taken.
+
+        Args:
+            factor: rho_i.
+
+        Raises:
+            ValueError: they were taken or wiped before.
+        """
+        hiding, binding = self._untaken()
+        nonce = hiding + binding * factor
+        element: Element = self.commitments.suite.group.scalar_base_mult(nonce)
+        nonce.wipe()
+        return element
+
     def take(self) -> tuple[Scalar, Scalar]:
         """Give (d_i, e_i) to the caller, who wipes them; nothing of them is left here.
 
         Raises:
             ValueError: they were taken or wiped before.
         """
-        if not self._scalars:
-            raise ValueError("these nonces were used or wiped: commit to new ones")
-        hiding, binding = self._scalars
+        hiding, binding = self._untaken()
         self._scalars.clear()
         return hiding, binding
 
@@ -49,6 +64,12 @@ class SigningNonces:
         for scalar in self._scalars:
             scalar.wipe()
         self._scalars.clear()
+
+    def _untaken(self) -> tuple[Scalar, Scalar]:
+        if not self._scalars:
+            raise ValueError("these nonces were used or wiped: commit to new ones")
+        hiding, binding = self._scalars
+        return hiding, binding
 
 
 def commit(suite: AnyCiphersuite, signing_share: Scalar, rng: Rng) -> SigningNonces:

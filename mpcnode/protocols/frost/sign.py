@@ -101,7 +101,7 @@ def sign(
         everybody = yield from _exchange_commitments(session, fresh, [pair.commitments for pair in nonces])
         # 2. Everybody holds the same commitments, or no share leaves.
         yield from _agree(session, everybody)
-        bindings = _bind(session, everybody)
+        bindings = _bind(session, everybody, nonces)
         if process() != born:
             raise RuntimeError("these nonces were made in another process, which may answer with them too")
         mine = [round2.sign(binding, pair, adjusted) for binding, pair in zip(bindings, nonces, strict=True)]
@@ -266,11 +266,14 @@ def _agree(session: _Session, everybody: Mapping[Identifier, _Committed]) -> Rou
     yield from broadcast(NONCE_LIST, None, heard, accept)
 
 
-def _bind(session: _Session, everybody: Mapping[Identifier, _Committed]) -> list[Binding]:
+def _bind(
+    session: _Session, everybody: Mapping[Identifier, _Committed], nonces: Sequence[SigningNonces]
+) -> list[Binding]:
     bindings = []
     for k, message in enumerate(session.descriptor.messages):
         commitments = {i: committed.pairs[k] for i, committed in everybody.items()}
-        bindings.append(bind(SigningPackage(session.suite, commitments, message), session.key.group_public_key))
+        package = SigningPackage(session.suite, commitments, message)
+        bindings.append(bind(package, session.key.group_public_key, own=nonces[k]))
     return bindings
 
 

@@ -6,11 +6,13 @@ import pytest
 
 from mpcnode.crypto.ciphersuite import CIPHERSUITES, AnyCiphersuite
 from mpcnode.protocols.frost import binding as module
+from mpcnode.protocols.frost import round1, round2
 from mpcnode.protocols.frost.binding import bind, binding_factor_inputs
 from mpcnode.protocols.frost.signing_packages import SigningCommitments, SigningPackage
 from mpcnode.protocols.rounds import Fault
 from mpcnode.types import Identifier
 from tests.helpers.signing_vectors import SOURCES, SigningVectors
+from tests.helpers.simulate import seeded
 
 every_suite = pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
 
@@ -38,6 +40,21 @@ def test_the_challenge_ties_the_signature_together(vectors: SigningVectors) -> N
     z = vectors.suite.decode_signature(bytes.fromhex(vectors.signature)).z
     key = -vectors.group_public_key if binding.negate_key else vectors.group_public_key
     assert vectors.suite.group.scalar_base_mult(z) == binding.R + binding.challenge * key
+
+
+def test_a_signer_that_takes_its_part_from_its_nonces_gets_the_same(vectors: SigningVectors) -> None:
+    for i in vectors.signers:
+        nonces = vectors.nonces(i)
+        commitments = {**vectors.package.commitments, i: nonces.commitments}
+        package = SigningPackage(vectors.suite, commitments, vectors.package.message)
+        assert bind(package, vectors.group_public_key, own=nonces).R == vectors.binding.R
+        assert round2.sign(vectors.binding, nonces, vectors.key(i))  # they were not used up by it
+
+
+def test_nonces_of_other_commitments_give_no_part(vectors: SigningVectors) -> None:
+    key = vectors.key(vectors.signers[0])
+    others = round1.commit(vectors.suite, key.signing_share, seeded("other"))
+    assert bind(vectors.package, vectors.group_public_key, own=others).R == vectors.binding.R
 
 
 @every_suite

@@ -103,3 +103,14 @@ def test_what_the_nonce_is_hashed_from_is_wiped(monkeypatch: pytest.MonkeyPatch)
     assert len(hashed) == 2
     assert all(m[32:] == share.encode() for m in seen)
     assert hashed == [bytearray(64), bytearray(64)]
+
+
+@pytest.mark.parametrize("suite", CIPHERSUITES.values(), ids=str)
+def test_used_nonces_say_no_more_about_a_commitment(suite: AnyCiphersuite) -> None:
+    nonces = round1.commit(suite, suite.group.scalar(7), seeded(1))
+    factor = suite.group.scalar(5)
+    D, E = nonces.commitments.hiding, nonces.commitments.binding
+    assert nonces.commitment_share(factor) == D + factor * E
+    nonces.wipe()
+    with pytest.raises(ValueError, match="used or wiped"):
+        nonces.commitment_share(factor)
