@@ -36,7 +36,8 @@ def main() -> int:
             print("\n".join(result.trace))
         if given.json:
             failures = [[failure.kind, failure.what] for failure in result.failures]
-            print(json.dumps([seed, result.setting, result.outcome, failures, round(cost, 3), round(result.seconds)]))
+            row = [seed, result.setting, result.outcome, failures, round(cost, 3), round(result.seconds)]
+            print(json.dumps([*row, result.liars, result.excluded]))
         elif result.failures or given.trace:
             print(f"seed {seed}: {result.setting}: {result.outcome} ({cost * 1000:.0f} ms, {result.seconds:.0f} s)")
             for failure in result.failures:

@@ -10,7 +10,7 @@ from mpcnode.crypto.signature import verify
 from mpcnode.errors import MpcError
 from mpcnode.protocols.frost.sign import HEAD_SIZE
 from mpcnode.types import PeerId, SessionId
-from mpcnode.wallet.wallet import EpochState, Wallet
+from mpcnode.wallet.wallet import Epoch, EpochState, Wallet
 from tests.simulation.world import World
 
 
@@ -44,9 +44,9 @@ def named(world: World, errors: Collection[tuple[PeerId, BaseException]]) -> Ite
             for view in views:
                 for culprit in view.culprits:
                     yield life.name, culprit, f"{ended.kind} {view.code}: {view.message}"
-    for name, home in world.homes.items():
+    for owner, home in world.homes.items():
         for line in home.lines:
-            yield from ((name, culprit, f"audit {line.kind} {line.error}") for culprit in line.culprits)
+            yield from ((owner, culprit, f"audit {line.kind} {line.error}") for culprit in line.culprits)
 
 
 def honest_culprits(
@@ -63,23 +63,18 @@ def honest_culprits(
 def one_key(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:
     """Nodes that finish agree on one key, and every active wallet has the certificate of all."""
     keys: dict[str, dict[bytes, str]] = defaultdict(dict)
-    for name, home in world.homes.items():
-        if name in liars:
-            continue
-        for stored in home.list_wallets():
-            wallet = Wallet.from_header(stored.header or {})
-            for epoch in wallet.epochs:
-                if epoch.state is not EpochState.ACTIVE:
-                    continue
-                keys[wallet.name].setdefault(epoch.epoch_id, name)
-                statement = epoch.statement
-                for member in statement.roster:
-                    signature = epoch.certificate.signatures.get(member.identity_key)
-                    if not signature or not verify(member.identity_key, signature, tags.READY, epoch.epoch_id):
-                        yield Failure("certificate", f"{name} is active without the word of {member.peer_id}")
+    for owner, wallet in _wallets(world, liars):
+        for epoch in wallet.epochs:
+            if epoch.state is EpochState.ACTIVE:
+                keys[wallet.name].setdefault(epoch.epoch_id, owner)
+                yield from _certificate(owner, epoch)
     for wallet_name, epochs in keys.items():
         if len(epochs) > 1:
             yield Failure("key", f"{wallet_name} is active with {len(epochs)} keys: {sorted(epochs.values())}")
+
+
+def one_wallet(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:
+    """A session makes one wallet, the same for everybody in whose hands something is left of it."""
     sessions: dict[str, set[str]] = defaultdict(set)
     for life in (*world.lives.values(), *world.ghosts):
         for ended in life.of(status.SessionEnded) if life.name not in liars else ():
@@ -88,6 +83,20 @@ def one_key(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:
     for session_id, ids in sessions.items():
         if len(ids) > 1:
             yield Failure("key", f"session {session_id} made {len(ids)} wallets")
+
+
+def _wallets(world: World, liars: Collection[str]) -> Iterator[tuple[str, Wallet]]:
+    for owner, home in world.homes.items():
+        if owner not in liars:
+            for stored in home.list_wallets():
+                yield owner, Wallet.from_header(stored.header or {})
+
+
+def _certificate(owner: str, epoch: Epoch) -> Iterator[Failure]:
+    for member in epoch.statement.roster:
+        signature = epoch.certificate.signatures.get(member.identity_key)
+        if not signature or not verify(member.identity_key, signature, tags.READY, epoch.epoch_id):
+            yield Failure("certificate", f"{owner} is active without the word of {member.peer_id}")
 
 
 def nonces_once(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:
@@ -108,14 +117,18 @@ def nonces_once(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:
             yield Failure("nonce", f"{sender} says two shares in one session")
 
 
-def crashes(world: World, errors: Collection[tuple[PeerId, BaseException]]) -> Iterator[Failure]:
+def crashes(
+    world: World, errors: Collection[tuple[PeerId, BaseException]], liars: Collection[str] = ()
+) -> Iterator[Failure]:
     """Nothing ends with a defect of ours."""
     for life in (*world.lives.values(), *world.ghosts):
-        if life.task.done() and not life.task.cancelled() and (error := life.task.exception()):
+        if life.name in liars or not life.task.done() or life.task.cancelled():
+            continue
+        if error := life.task.exception():
             yield Failure("crash", f"node {life.name}: {error!r}")
         for ended in life.of(status.SessionEnded):
             if ended.error and ended.error.code == "internal":
                 yield Failure("crash", f"a session of {life.name}: {ended.error.message}")
     for name, error in errors:
-        if not isinstance(error, MpcError) or error.code == "internal":
+        if name not in liars and (not isinstance(error, MpcError) or error.code == "internal"):
             yield Failure("crash", f"a command of {name}: {error!r}")

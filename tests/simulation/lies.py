@@ -3,13 +3,14 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
 from mpcnode.identity.contacts import Contacts
 from mpcnode.peers.conversation import Conversations, Opened
-from mpcnode.types import IdentityKey, PeerId, SessionId, WalletId
+from mpcnode.types import EpochId, IdentityKey, PeerId, SessionId, WalletId
 from mpcnode.wire import relay as wire
 from tests.helpers import lying_server
 from tests.helpers.identities import identity
@@ -17,7 +18,6 @@ from tests.helpers.lying_server import GoBetween, Passing, When
 from tests.simulation.world import World
 
 Lie = Callable[[Passing], Iterable[Passing]]
-
 
 
 class Liar:
@@ -250,7 +250,7 @@ def _rosters(liar: Liar) -> None:
     """Show everybody another room."""
     names = liar.world.names
     hidden = {(viewer, name) for viewer in names for name in names if viewer != name and liar.rng.random() < 0.3}
-    invented = {viewer: ["zoe"] for viewer in names if liar.rng.random() < 0.3}
+    invented = {str(viewer): ["zoe"] for viewer in names if liar.rng.random() < 0.3}
 
     def shown(viewer: str, message: dict[str, Any]) -> dict[str, Any] | None:
         if message["type"] == "peers":
@@ -309,7 +309,7 @@ def _forge(liar: Liar) -> None:
     """Change hellos: a key that did not sign, another key that did, somebody else's nonce."""
     told, name = liar.sometimes(0.3, 1.0), liar.name()
     make = liar.rng.choice(["key", "identity", "nonce", "answering"])
-    forged = {
+    forged: Lie = {
         "key": lying_server.forge_signature(name),
         "identity": lying_server.swap_identity(name),
         "nonce": lambda passing: [replace(passing, data={**passing.data, "nonce": liar.rng.randbytes(32).hex()})],
@@ -339,13 +339,14 @@ class _Thief:
         self.name = liar.name()
         self._met: dict[PeerId, IdentityKey] = {}
         self._too = liar.rng.random() < 0.7
-        now = lambda: round(asyncio.get_running_loop().time() * 1000)  # noqa: E731
         self._conversations = Conversations(
             identity=identity("eve"),
             peer_id=self.name,
             contacts=Contacts,
-            send=lambda to, data: liar.server.say(self.name, to, json.loads(data)),
-            now=now,
+            send=lambda to, data, _standing: liar.server.say(self.name, to, json.loads(data)),
+            complain=lambda _peer, _line: None,
+            now=lambda: time.time_ns() // 1_000_000,
+            clock=time.monotonic,
             rng=liar.rng.randbytes,
         )
         liar.lie(self._overhear)
@@ -370,14 +371,12 @@ class _Thief:
             self._conversations.introduce(to)
             return
         some = SessionId(liar.rng.randbytes(16))
-        message: wire.RelayMessage = liar.rng.choice(
-            [
-                wire.SessionCancel(session_id=some, code="participant_cheated", reason="no", culprits=(to,)),
-                wire.CertificateRequest(wallet=WalletId(bytes(16)), epoch=bytes(32)),
-                wire.Offer(mesh=some, attempt=1, sdp="memory 1 00"),
-            ]
-        )
-        self._conversations.send(to, message, key=key, expires=2**50)
+        messages: list[wire.RelayMessage] = [
+            wire.SessionCancel(session_id=some, code="participant_cheated", reason="no", culprits=(to,)),
+            wire.CertificateRequest(wallet=WalletId(bytes(16)), epoch=EpochId(bytes(32))),
+            wire.Offer(mesh=some, attempt=1, sdp="memory 1 00"),
+        ]
+        self._conversations.send(to, liar.rng.choice(messages), key=key, expires=2**50)
 
 
 def _thief(liar: Liar) -> None:

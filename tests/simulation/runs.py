@@ -14,6 +14,7 @@ from mpcnode.types import PeerId
 from tests.helpers.table import check
 from tests.simulation import checks, clock
 from tests.simulation.checks import Failure
+from tests.simulation.liar import Participant, lies_about
 from tests.simulation.lies import LIES, Liar
 from tests.simulation.world import World
 
@@ -41,8 +42,9 @@ class Result:
     failures: list[Failure] = field(default_factory=list)
     outcome: str = ""
     trace: list[str] = field(default_factory=list)
+    liars: tuple[str, ...] = ()
     excluded: list[str] = field(default_factory=list)
-    """Who was not asked again."""
+    """Those that were not asked again."""
     seconds: float = 0.0
 
 
@@ -54,7 +56,8 @@ class Run:
         self.rng = random.Random(f"{kind} {seed}")
         self.threshold, self.total = self.rng.choice(SIZES)
         self.world = World((kind, seed), self.threshold, self.total, traced=traced)
-        self.loop = clock.VirtualLoop(lambda: self.rng.uniform(0, 0.02))
+        slow = self.rng.choice([0.02, 0.02, 0.3, 2.0])
+        self.loop = clock.VirtualLoop(lambda: self.world.rng.uniform(0, slow))
         self.errors: list[tuple[PeerId, BaseException]] = []
         self.liars: tuple[str, ...] = ()
         self.result = Result("")
@@ -69,11 +72,12 @@ class Run:
             self.fail("crash", repr(error))
         if len(self.world.server.passed) > MOST_RELAYED:
             self.fail("storm", f"{len(self.world.server.passed)} messages were given to the server")
-        for check_ in (checks.one_key, checks.nonces_once):
-            self.result.failures += check_(self.world, self.liars)
+        self.result.failures += checks.one_key(self.world, self.liars)
+        self.result.failures += checks.one_wallet(self.world, self.liars)
+        self.result.failures += checks.nonces_once(self.world, self.liars)
         self.result.failures += checks.honest_culprits(self.world, self.errors, self.liars)
-        self.result.failures += checks.crashes(self.world, self.errors)
-        self.result.trace = self.world.lines
+        self.result.failures += checks.crashes(self.world, self.errors, self.liars)
+        self.result.trace, self.result.liars = self.world.lines, self.liars
         self.result.seconds = self.loop.time() - clock.BOOTED
         return self.result
 
@@ -265,7 +269,75 @@ class BehindALiar(Run):
         await self.settled()
 
 
-KINDS: Final[dict[str, Callable[..., Run]]] = {"keygen": BehindALiar, "sign": BehindALiar}
+class WithALiar(Run):
+    """One participant that lies among honest ones, behind an honest server or one that lies too."""
+
+    def __init__(self, kind: str, seed: int, *, traced: bool = False, plan: tuple[str, ...] | None = None) -> None:
+        super().__init__(kind, seed, traced=traced)
+        rng = self.rng
+        self.about = kind.partition("-")[0]
+        self.liar_name = rng.choice(self.world.names)
+        self.liars = (self.liar_name,)
+        lies = lies_about(self.about)
+        chosen = rng.sample(lies, rng.choice([1, 1, 1, 2]))
+        self.plan = tuple(chosen) if plan is None else plan
+        self.world.accepts = rng.choice(["auto", "ask"])
+        self.world.warm = rng.choice([0.0, 60.0])
+        if rng.random() < 0.5 or self.about == "sign":
+            self.world.know_each_other("words")
+        if self.about == "sign":
+            self.world.deal(self.suite)
+        honest = [name for name in self.world.names if name != self.liar_name]
+        self.proposer = self.liar_name if rng.random() < 0.3 else rng.choice(honest)
+        self.server_plan = tuple(rng.sample(sorted(LIES), rng.choice([1, 2]))) if kind.endswith("-both") else ()
+        self.result.setting = (
+            f"{kind} {self.threshold} of {self.total}, {self.liar_name} lies: {', '.join(self.plan)}"
+            + (f"; the server: {', '.join(self.server_plan)}" if self.server_plan else "")
+            + f"; {self.proposer} proposes"
+        )
+        self.participant = Participant(
+            self.world,
+            self.liar_name,
+            kind=self.about,
+            suite=self.suite,
+            rng=random.Random(f"participant {kind} {seed}"),
+            plan=self.plan,
+        )
+        self.liar: Liar | None = None
+
+    async def go(self) -> None:
+        world = self.world
+        await world.everybody()
+        self.participant.take_hold(world.lives[self.liar_name].parts)
+        if self.server_plan:
+            rng = random.Random(f"liar {self.kind} {self.seed}")
+            self.liar = Liar(world, rng, self.server_plan, strangers=False)
+        await asyncio.sleep(self.rng.uniform(0, 0.3))
+        honest_proposes = self.proposer != self.liar_name
+        view = await (self.sign(self.proposer) if self.about == "sign" else self.keygen(self.proposer))
+        await self.settled()
+        if self.about != "sign" or not honest_proposes:
+            return
+        asked = names_asked(world, self.proposer)
+        if asked:
+            self.result.excluded = sorted(asked[0] - asked[-1])
+        if view is None and not self.server_plan and self.total - 1 >= self.threshold:
+            self.fail("no signature", f"{self.total - 1} honest ones are there: {self.result.outcome}")
+
+    async def end(self) -> None:
+        if self.liar is not None:
+            await self.liar.close()
+        await super().end()
+
+
+KINDS: Final[dict[str, Callable[..., Run]]] = {
+    "keygen": BehindALiar,
+    "sign": BehindALiar,
+    "keygen-liar": WithALiar,
+    "sign-liar": WithALiar,
+    "keygen-both": WithALiar,
+    "sign-both": WithALiar,
+}
 
 
 def names_asked(world: World, proposer: PeerId) -> list[set[str]]:

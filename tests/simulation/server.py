@@ -99,6 +99,7 @@ class Server:
         self.shown: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda _viewer, message: message
         """Changes what a viewer is told of the room; None for nothing."""
         self.down = False
+        self.unreachable: Callable[[str], bool] = lambda _address: self.down
         self.passed: list[Passing] = []
         self._hub = Hub(Limits(), version="1.2.3", rng=rng.randbytes)
         self._sockets: dict[int, Socket] = {}
@@ -114,9 +115,6 @@ class Server:
     def dial(self, url: str, **_: Any) -> _Dialling:
         """Be what ``websockets.connect`` is."""
         return _Dialling(self, url.removeprefix("ws://").split(".")[0])
-
-    def unreachable(self, _owner: str) -> bool:
-        return self.down
 
     def connect(self, owner: str) -> Socket:
         number = next(self._numbers)
@@ -211,6 +209,8 @@ class Server:
         """Do it after the time it takes; one direction of one connection keeps its order."""
         pipe = self._pipes.setdefault((number, way), deque())
         pipe.append(event)
-        asyncio.get_running_loop().call_later(self.latency(), lambda: pipe.popleft()())
 
+        def happen() -> None:
+            pipe.popleft()()
 
+        asyncio.get_running_loop().call_later(self.latency(), happen)

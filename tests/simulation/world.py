@@ -187,6 +187,11 @@ class Life:
     commands: set[asyncio.Future[Any]] = field(default_factory=set)
     """What its user asked for; it ends before the node does."""
 
+    async def began(self) -> None:
+        """Wait until it is registered, or has ended."""
+        either: set[asyncio.Future[Any]] = {self.task, self.ready}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+
     def stop(self) -> None:
         for command in self.commands:
             command.cancel()
@@ -226,7 +231,7 @@ class World:
         self.lines: list[str] = []
         self.network = Links(self.rng)
         self.server = Server(self.rng, self.trace)
-        self.server.unreachable = self._unreachable  # type: ignore[method-assign]
+        self.server.unreachable = self._unreachable
         self.homes = {str(name): SimulatedHome(name) for name in self.names}
         self.lives: dict[PeerId, Life] = {}
         self.ghosts: list[Life] = []
@@ -234,7 +239,7 @@ class World:
         self.accepts = "auto"
         self.timeouts, self.links = TIMEOUTS, LINKS
         self.warm = 60.0
-        self.lying_mesh: dict[PeerId, Callable[..., Mesh]] = {}
+        self.lying_mesh: dict[PeerId, Callable[..., WatchedMesh]] = {}
         """Who has a mesh of its own making."""
         self.skews: Mapping[str, int] = {}
 
@@ -278,7 +283,7 @@ class World:
         life.ready = asyncio.get_running_loop().create_future()
         life.task = asyncio.create_task(self._live(life), name=f"node {name}")
         if wait:
-            await asyncio.wait({life.task, life.ready}, return_when=asyncio.FIRST_COMPLETED)
+            await life.began()
         return life
 
     async def everybody(self) -> None:
@@ -286,8 +291,7 @@ class World:
         for name in self.names:
             await self.start(name, wait=False)
             await asyncio.sleep(self.rng.uniform(0, 0.2))
-        waiting = [asyncio.wait({one.task, one.ready}, return_when="FIRST_COMPLETED") for one in self.lives.values()]
-        await asyncio.gather(*waiting)
+        await asyncio.gather(*(life.began() for life in self.lives.values()))
 
     async def kill(self, name: PeerId) -> None:
         """Do what SIGKILL does: nothing of this process is said or stored any more."""
@@ -356,8 +360,8 @@ class World:
         return self.server.down or owner not in {life.address for life in self.lives.values()}
 
     def _mesh(self, local: Any, *arguments: Any, **named: Any) -> Mesh:
-        make = self.lying_mesh.get(local.peer_id)
-        mesh = make(local, *arguments, **named) if make else WatchedMesh(local, *arguments, **named)
+        make = self.lying_mesh.get(local.peer_id, WatchedMesh)
+        mesh = make(local, *arguments, **named)
         mesh.world = self
         return mesh
 
