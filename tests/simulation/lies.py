@@ -45,6 +45,7 @@ class Liar:
         self.active = False
         self.server.lies.clear()
         self.server.shown = lambda _viewer, message: message
+        self.server.on_registered.clear()
         self.server.down = False
         for task in self._work:
             task.cancel()
@@ -234,11 +235,19 @@ def _reflect(liar: Liar) -> None:
 def _errors(liar: Liar) -> None:
     """Answer with an error, and hand it on or not."""
     told, too = liar.sometimes(0.2, 0.7), liar.rng.random() < 0.5
+    codes = liar.rng.choice(
+        [
+            ["unknown_peer"],
+            ["unknown_peer", "rate_limited", "message_too_big", "not_registered"],
+            ["unknown_peer", "already_registered", "server_shutdown", "slow_reader"],
+            ["unknown_peer"] * 20 + ["replaced"],
+        ]
+    )
 
     def error(passing: Passing) -> Iterable[Passing]:
         if not told(passing):
             return [passing]
-        code = liar.rng.choice(["unknown_peer", "unknown_peer", "rate_limited", "message_too_big", "not_registered"])
+        code = liar.rng.choice(codes)
         said = {"type": "error", "error": f"{code}: {passing.to}", "code": code, "peer": passing.to}
         liar.server.tell(passing.sender, said)
         return [passing] if too else []
@@ -400,6 +409,59 @@ def _go_between(liar: Liar) -> None:
     liar.lie(lie)
 
 
+def _withhold(liar: Liar) -> None:
+    """Keep what is said to or by one node until it comes to the server anew, and mix it with what that life hears."""
+    one, what = liar.name(), liar.rng.choice(["hellos", "seals", "all", "all"])
+    share = liar.rng.choice([0.3, 0.7, 1.0])
+    held: list[Passing] = []
+
+    def hold(passing: Passing) -> Iterable[Passing]:
+        mine = one in {passing.sender, passing.to} and (what == "all" or passing.is_hello == (what == "hellos"))
+        if not mine or liar.rng.random() > share:
+            return [passing]
+        held.append(passing)
+        if len(held) > 40:
+            held.pop(0)
+        return [] if liar.rng.random() < 0.5 else [passing]
+
+    def came(name: str) -> None:
+        if name == one and liar.active:
+            for passing in liar.rng.sample(held, len(held)):
+                liar.later(liar.rng.uniform(0, liar.rng.choice([0.2, 2])), passing)
+            held.clear()
+
+    liar.lie(hold)
+    liar.server.on_registered.append(came)
+    liar.now_and_then(lambda: came(one), (2, 8))
+
+
+def _garbage(liar: Liar) -> None:
+    """Say in anybody's name what nobody said."""
+    between = liar.rng.choice([(0.01, 0.03), (0.1, 0.5), (0.5, 2)])
+
+    def junk() -> None:
+        sender = liar.rng.choice([*liar.world.names, "zoe"])
+        to = liar.other_than(sender)
+        random_key = liar.rng.choice([identity("eve").public_key, liar.rng.randbytes(32)])
+        hello = {
+            "type": "hello",
+            "version": liar.rng.choice([1, 1, 2]),
+            "public_key": random_key.hex(),
+            "nonce": liar.rng.randbytes(32).hex(),
+            "signature": liar.rng.randbytes(64).hex(),
+        }
+        made: list[dict[str, Any]] = [
+            {"type": "sealed", "body": liar.rng.randbytes(60).hex()},
+            {"type": "sealed", "body": ""},
+            {"type": "no-such"},
+            hello,
+            {**hello, "answering": liar.rng.randbytes(32).hex()},
+        ]
+        liar.server.say(sender, to, liar.rng.choice(made))
+
+    liar.now_and_then(junk, between)
+
+
 def _links(liar: Liar) -> None:
     """Have links not open, or break: a server is on the way of signals, and may be on the way of links."""
     network = liar.world.network
@@ -435,5 +497,7 @@ LIES: Final[dict[str, Callable[[Liar], None]]] = {
     "forge": _forge,
     "thief": _thief,
     "between": _go_between,
+    "withhold": _withhold,
+    "garbage": _garbage,
     "links": _links,
 }

@@ -182,12 +182,23 @@ class BehindALiar(Run):
             self.world.know_each_other(rng.choice(["words", "introduced"]))
         if kind == "sign":
             self.world.deal(self.suite)
+        if rng.random() < 0.2:
+            spread = rng.choice([2_000, 100_000, 280_000, 500_000])
+            self.world.skews = {name: rng.randint(-spread // 2, spread // 2) for name in self.world.names}
+        self.mood = rng.choice(["absent", "unwilling", "doubts"]) if rng.random() < 0.12 else ""
+        """What one person is like, where not everybody says yes."""
+        if self.mood:
+            setattr(self.world.people[rng.choice(self.world.names)], self.mood, True)
+            self.world.accepts = "ask"
+            self.recovers = False
         self.result.setting = (
             f"{kind} {self.threshold} of {self.total}, lies: {', '.join(self.plan) or 'none'}"
             + (", strangers" if self.strangers else "")
             + (", earlier lives" if self.lived else "")
             + (", a death" if self.dies else "")
             + (", then an honest server" if self.recovers else "")
+            + (", clocks apart" if self.world.skews else "")
+            + (f", somebody {self.mood}" if self.mood else "")
         )
         self.liar: Liar | None = None
 
@@ -211,7 +222,7 @@ class BehindALiar(Run):
         finally:
             await dying
         await self.settled()
-        if view is None and not self.plan and not self.dies:
+        if view is None and not (self.plan or self.dies or self.mood):
             self.fail("no result", f"nobody lied and nobody died: {self.result.outcome}")
         if self.recovers:
             await self._recover(rng.choice(world.names))

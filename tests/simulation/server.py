@@ -101,6 +101,8 @@ class Server:
         self.down = False
         self.unreachable: Callable[[str], bool] = lambda _address: self.down
         self.passed: list[Passing] = []
+        self.on_registered: list[Callable[[str], None]] = []
+        """Told of each name as it comes."""
         self._hub = Hub(Limits(), version="1.2.3", rng=rng.randbytes)
         self._sockets: dict[int, Socket] = {}
         self._names: dict[int, str] = {}
@@ -168,6 +170,8 @@ class Server:
         message = _decode(frame)
         if message["type"] == "register":
             self._names[socket.number] = message["peer_id"]
+            for hear in self.on_registered:
+                hear(message["peer_id"])
         self._act(self._hub.receive(socket.number, frame, asyncio.get_running_loop().time()))
 
     def _act(self, actions: Iterable[Any]) -> None:

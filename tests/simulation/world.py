@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -125,22 +125,25 @@ class _Log:
 
 
 class Person:
-    """Says yes, after a while."""
+    """Says yes, after a while, unless it is of another mind or not there."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self.refuses_words = False
+        self.absent = self.unwilling = self.doubts = False
 
     async def approve(self, _proposal: Proposed) -> bool:
-        await asyncio.sleep(self._rng.uniform(0, THINKS))
-        return True
+        await self._think()
+        return not self.unwilling
 
     async def confirm_words(self, _words: SafetyWords) -> bool:
-        await asyncio.sleep(self._rng.uniform(0, THINKS))
-        return not self.refuses_words
+        await self._think()
+        return not self.doubts
 
     async def choose_peers(self, candidates: tuple[PeerView, ...], count: int) -> tuple[PeerId, ...]:
         return tuple(PeerId(one.peer_id) for one in candidates[:count])
+
+    async def _think(self) -> None:
+        await asyncio.sleep(1000 if self.absent else self._rng.uniform(0, THINKS))
 
 
 class Links(MemoryNetwork):
@@ -205,6 +208,21 @@ class Life:
         return self.node._parts
 
 
+class _SkewedNode(Node):
+    """A node whose wall clock may be wrong."""
+
+    skew = 0
+
+    def _compose(self, *arguments: Any, **named: Any) -> Any:
+        right = node_module._now
+
+        def wrong() -> int:
+            return right() + self.skew
+
+        with mock.patch.object(node_module, "_now", wrong):
+            return super()._compose(*arguments, **named)
+
+
 @dataclass(frozen=True)
 class Said:
     """A message of the protocol that left a node."""
@@ -241,7 +259,9 @@ class World:
         self.warm = 60.0
         self.lying_mesh: dict[PeerId, Callable[..., WatchedMesh]] = {}
         """Who has a mesh of its own making."""
-        self.skews: Mapping[str, int] = {}
+        self.people = {name: Person(self.rng) for name in self.names}
+        self.skews: dict[PeerId, int] = {}
+        """By how many milliseconds somebody's wall clock is wrong."""
 
     # Setting
 
@@ -331,7 +351,8 @@ class World:
                 self.trace("event", life.name, event)
 
         try:
-            async with Node(config, user=Person(self.rng), emit=emit) as node:
+            async with _SkewedNode(config, user=self.people[life.name], emit=emit) as node:
+                node.skew = self.skews.get(life.name, 0)
                 await node.start(_Key())  # type: ignore[arg-type]
                 life.node = node
                 life.ready.set_result(node)
