@@ -27,6 +27,7 @@ from mpcnode.keystore.store import Home
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.pool import Pool
 from mpcnode.mesh.transport import Connector, Local, MeshTimeouts
+from mpcnode.peers.budget import Complaints
 from mpcnode.peers.conversation import Conversations, Opened
 from mpcnode.peers.neighbours import Neighbours
 from mpcnode.peers.room import Room
@@ -246,6 +247,7 @@ class Node:
         identity = opening.result()
         parts = self._compose(identity, connector, keyring, room)
         parts.router.spawn(parts.router.catch_up.keep_asking())
+        parts.router.spawn(parts.neighbours.keep_up())
         return parts
 
     def _open_identity(self, keyring: Keyring, settings: Settings) -> Identity:
@@ -267,12 +269,19 @@ class Node:
     def _compose(self, identity: Identity, connector: Connector, keyring: Keyring, room: Room) -> "_Parts":
         assert self._client is not None
         home, emit = self._home, self._emit
+        complaints = Complaints(
+            emit,
+            is_contact=lambda name: name == self.peer_id or trusts.contacts.get(name) is not None,
+            clock=time.monotonic,
+        )
         conversations = Conversations(
             identity=identity,
             peer_id=self.peer_id,
             contacts=lambda: trusts.contacts,
             send=self._client.relay,
+            complain=complaints.say,
             now=_now,
+            clock=time.monotonic,
             rng=secrets.token_bytes,
         )
         trusts = Trusts(home, peer_id=self.peer_id, public_key=identity.public_key, introduced=conversations.key_of)
@@ -313,13 +322,14 @@ class Node:
         agenda = router.agenda = Agenda(services, options=self.config.options, user=self._user, emit=emit)
         neighbours = Neighbours(
             me=self.peer_id,
-            server=self.config.server,
-            room_name=self.config.room,
+            place=(self.config.server, self.config.room),
             room=room,
             conversations=conversations,
             trusts=trusts,
+            complaints=complaints,
             listener=router,
             emit=emit,
+            clock=time.monotonic,
         )
         sessions = Sessions(agenda, user=self._user, emit=emit)
         return _Parts(services, agenda, sessions, neighbours, router)
@@ -350,10 +360,6 @@ class _Router:
     def introduced(self, peer: PeerId, key: IdentityKey) -> None:
         """Tell the sessions."""
         self.agenda.introduced(peer, key)
-
-    def failed(self, peer: PeerId, error: MpcError) -> None:
-        """Tell the sessions."""
-        self.agenda.peer_failed(peer, error)
 
     def lost(self, peers: Collection[PeerId]) -> None:
         """Tell the sessions."""

@@ -13,12 +13,13 @@ from mpcnode.consent import limits as consent
 from mpcnode.crypto import tags
 from mpcnode.mesh import delivery, negotiation, pool, sdp
 from mpcnode.mesh.transport import MeshTimeouts
-from mpcnode.peers import conversation, room
+from mpcnode.peers import conversation, hello, room
 from mpcnode.server.limits import Limits
 from mpcnode.session import attempt, catch_up
 from mpcnode.session.kinds import sign as kind
 from mpcnode.session.services import SessionTimeouts
 from mpcnode.session.state import TRANSITIONS, State
+from mpcnode.signaling import outbox
 from mpcnode.types import MAX_PARTICIPANTS
 from mpcnode.wire import fields, framing, relay
 from tests.vectors.__main__ import SUBJECTS, made
@@ -61,13 +62,21 @@ def test_every_section_that_a_docstring_names_is_in_the_protocol() -> None:
             assert any(" ".join(words[:count]) in headings for count in range(1, len(words) + 1)), (path.name, named)
 
 
+def _budget(budget: tuple[int, float]) -> str:
+    return f"{budget[0]}, then one in {budget[1]:g} s"
+
+
 TIMEOUTS, MESH, SERVER = SessionTimeouts(), MeshTimeouts(), Limits()
 LIMITS = {
     "hello unanswered: said again / given up": f"{room.HELLO_AGAIN:.0f} s / {TIMEOUTS.introduce:.0f} s",
-    "greetings, answering hellos, resendings, `unsupported` answers to one peer": (
-        f"{conversation.HELLOS_A_PEER} each in {conversation.WINDOW // 1000} s"
-    ),
-    "clocks may differ": f"{conversation.CLOCK_SKEW // 1000} s",
+    "greetings of one peer": _budget(conversation.GREETINGS),
+    "hellos that answer one peer": _budget(conversation.ANSWERS),
+    "one peer is sealed again what is kept": _budget(conversation.RESENDINGS),
+    "`unsupported` answers to one peer": _budget(conversation.UNSUPPORTED_ANSWERS),
+    "hellos that answer all strangers": _budget(conversation.STRANGERS_ANSWERS),
+    "greetings of all strangers, and answers to other versions": _budget(conversation.STRANGERS_GREETINGS),
+    "what waits for the server: in all, for strangers": f"{outbox.MAX_BYTES:,}, {outbox.MAX_STRANGERS_BYTES:,} bytes",
+    "clocks may differ": f"{hello.CLOCK_SKEW // 1000} s",
     "relayed message: reorder window, kept for resending, remembered": f"{conversation.REORDER_WINDOW}, "
     f"{conversation.KEPT_FOR_RESENDING}, {conversation.TAKEN_REMEMBERED}",
     "conversations": f"{conversation.MAX_CONVERSATIONS}",

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
+from mpcnode import blame
 from mpcnode.commands import CreateWallet
-from mpcnode.errors import MpcError, ParticipantSilent, ServerUnreachable, UsageError
+from mpcnode.errors import ClocksApart, MpcError, ServerUnreachable, UsageError
 from mpcnode.peers.conversation import Conversations
 from mpcnode.status import Event, PeerView, Waiting
 from mpcnode.types import IdentityKey, PeerId
 
 HELLO_AGAIN: Final = 2.0
 """Seconds after which a hello that was not answered is said once more."""
+MAX_PROBLEMS: Final = 1024
 
 
 class Room:
@@ -49,11 +52,20 @@ class Room:
         """Note that ``peer`` went."""
         self.set(name for name in self.present if name != peer)
 
-    def stir(self, peer: PeerId, problem: MpcError | None = None) -> None:
-        """Note that ``peer`` said something; ``problem`` where it is not the node it should be."""
+    def stir(self, peer: PeerId, problem: MpcError | None = None, *, introduced: bool = False) -> None:
+        """Note that ``peer`` said something.
+
+        Args:
+            peer: its name.
+            problem: why it cannot be taken. It explains a silence, and ends nothing: the server may have made it.
+            introduced: whether it proved its key; what it says later does not show that clocks agree again.
+        """
         if problem is not None:
+            self._problems.pop(peer, None)
+            if len(self._problems) >= MAX_PROBLEMS:
+                del self._problems[next(iter(self._problems))]
             self._problems[peer] = problem
-        else:
+        elif introduced or not isinstance(self._problems.get(peer), ClocksApart):
             self._problems.pop(peer, None)
         self._news.set()
 
@@ -95,9 +107,11 @@ class Room:
                     await self.changed()
         except TimeoutError:
             missing = [name for name in request.with_peers if name not in here]
-            raise ParticipantSilent(
+            raise blame.judge(
+                blame.Came.CLOCK,
+                blame.Event.SILENCE,
                 f"waited {request.wait / 1000:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
-                culprits=missing,
+                missing,
                 hint="start `mpcnode register` on the missing nodes, in the same --room",
             ) from None
         if len(here) == wanted:
@@ -110,7 +124,7 @@ class Room:
     async def introduce(
         self, peers: Iterable[PeerId], conversations: Conversations, *, wait: float
     ) -> Mapping[PeerId, IdentityKey]:
-        """Say hello to everybody and wait for their keys.
+        """Say hello to everybody, again and again, and wait for their keys.
 
         Args:
             peers: their names.
@@ -120,36 +134,34 @@ class Room:
         Raises:
             ParticipantSilent: somebody did not answer.
             ServerUnreachable: nobody could, because the server is away.
-            ContactChanged, IdentityCheckFailed, PeerIncompatible: a peer is not the node it should be.
+            ContactChanged, IdentityCheckFailed, PeerIncompatible: what answered is not the node it should be.
         """
         peers = tuple(peers)
         for name in peers:
             if conversations.key_of(name) is None:
                 self._problems.pop(name, None)
-            conversations.introduce(name)
-        missing = peers
+
+        def missing() -> tuple[PeerId, ...]:
+            return tuple(name for name in peers if conversations.key_of(name) is None)
+
         try:
             async with asyncio.timeout(wait):
-                while missing := tuple(name for name in peers if conversations.key_of(name) is None):
-                    for name in missing:
-                        if problem := self._problems.get(name):
-                            raise problem
-                    await self._changed_or_again(missing, conversations)
+                while missing():
+                    for name in missing():
+                        conversations.introduce(name)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HELLO_AGAIN):
+                            while missing():
+                                await self.changed()
         except TimeoutError:
             if self.away:
                 raise server_away() from None
-            names = ", ".join(missing)
-            raise ParticipantSilent(f"no hello from {names}; are these mpcnode nodes?", culprits=missing) from None
+            # Only now: what answered so far may be the server's, and the peer's own hello on its way.
+            if problem := next(filter(None, map(self._problems.get, missing())), None):
+                raise problem from None
+            said = f"no hello from {', '.join(missing())}; are these mpcnode nodes?"
+            raise blame.judge(blame.Came.CLOCK, blame.Event.SILENCE, said, missing()) from None
         return {name: key for name in peers if (key := conversations.key_of(name)) is not None}
-
-    async def _changed_or_again(self, missing: Iterable[PeerId], conversations: Conversations) -> None:
-        """Wait for any news; where none comes, say hello again: a peer answers only so many in a while."""
-        try:
-            async with asyncio.timeout(HELLO_AGAIN):
-                await self.changed()
-        except TimeoutError:
-            for name in missing:
-                conversations.introduce(name)
 
 
 def server_away() -> ServerUnreachable:

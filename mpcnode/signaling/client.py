@@ -6,7 +6,6 @@ else ends the connection.
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,6 +20,7 @@ from mpcnode.errors import DecodeError, ServerRefused, ServerUnreachable, UsageE
 from mpcnode.signaling.events import (
     ClientEvent,
     Disconnected,
+    Dropped,
     PeerJoined,
     PeerLeft,
     Peers,
@@ -28,11 +28,11 @@ from mpcnode.signaling.events import (
     Relayed,
     ServerSaid,
 )
+from mpcnode.signaling.outbox import Outbox, Standing
 from mpcnode.signaling.reasons import refusal, shown, tls_context, why
 from mpcnode.types import IdentityKey, PeerId, parse_peer_id
 from mpcnode.wire import signaling as wire
 
-_QUEUED_BYTES: Final = 4 * 1024 * 1024
 _FRAME_BYTES: Final = 1024 * 1024
 _PING_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 2.0
@@ -41,6 +41,8 @@ _WELCOME_SECONDS: Final = 5.0
 """How old a welcome may be that is answered: servers wait ten seconds for a registration."""
 # What we keep below what the server allows, for what is already on its way.
 _MARGIN: Final = 0.9
+# Of what may go at once, the part that is kept for others than strangers.
+_RESERVE: Final = 0.75
 
 
 class Signer(Protocol):
@@ -103,9 +105,8 @@ class SignalingClient:
         self._watch = watch
         self._deadline = first_try_deadline
         self._retry_seconds = retry_seconds
-        self._queue: deque[bytes] = deque()
-        self._queued_bytes = 0
-        self._queue_changed = asyncio.Event()
+        self._outbox = Outbox()
+        self._outbox_changed = asyncio.Event()
         self._limits = wire.OfferedLimits(wire.MESSAGE_BYTES, 50, 1000)
         self._socket: ClientConnection | None = None
         self._attempt: asyncio.Timeout | None = None
@@ -135,37 +136,38 @@ class SignalingClient:
         finally:
             self._ended.set()
 
-    def relay(self, to: PeerId, data: bytes) -> None:
-        """Queue ``data`` for a peer; while there is no connection it waits.
+    def relay(self, to: PeerId, data: bytes, standing: Standing = Standing.KNOWN) -> None:
+        """Queue ``data`` for a peer; while there is no connection it waits. Where there is no place: ``Dropped``.
 
         Args:
             to: a peer of our room.
             data: the bytes of one JSON object.
+            standing: whose turn is before whose.
 
         Raises:
-            ServerUnreachable: the queue is full, or the client is closed.
+            ServerUnreachable: the client is closed.
             ValueError: ``data`` is not one JSON object, or above the server's limit; a mistake of the caller.
         """
         frame = wire.relay_frame(to, data)
         if len(frame) > self._limits.message_bytes:
             raise ValueError(f"a relayed message has at most {self._limits.message_bytes} bytes, not {len(frame)}")
-        self._enqueue(frame)
+        self._enqueue(to, frame, standing)
 
     def list_peers(self) -> None:
         """Ask for the peers in the room; the answer is a ``Peers`` event.
 
         Raises:
-            ServerUnreachable: the queue is full, or the client is closed.
+            ServerUnreachable: the client is closed.
         """
-        self._enqueue(wire.encode(wire.ListPeers()))
+        self._enqueue(None, wire.encode(wire.ListPeers()), Standing.LIVE)
 
     async def close(self) -> None:
-        """Let what is queued go out, within two seconds, then close; ``run`` returns."""
+        """Let what is queued for others than strangers go out, within two seconds, then close; ``run`` returns."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                while self._queue and self._socket is not None and not self._ended.is_set():
-                    self._queue_changed.clear()
-                    await self._queue_changed.wait()
+                while self._outbox.waits(strangers=False) and self._socket is not None and not self._ended.is_set():
+                    self._outbox_changed.clear()
+                    await self._outbox_changed.wait()
         self._stop.set()
         if self._attempt is not None:
             # It raises for an attempt that has just failed by itself, which is as good.
@@ -209,7 +211,7 @@ class SignalingClient:
         finally:
             self._attempt = None
             self._socket = None
-            self._queue_changed.set()
+            self._outbox_changed.set()
         return reason, None if since is None else loop.time() - since
 
     async def _reach(self, stack: contextlib.AsyncExitStack) -> tuple[ClientConnection, wire.Welcome | None, Signer]:
@@ -305,34 +307,37 @@ class SignalingClient:
     async def _write(self, socket: ClientConnection) -> None:
         """Send what is queued, at the pace the server allows."""
         loop = asyncio.get_running_loop()
-        rate, burst = self._limits.messages_per_second * _MARGIN, self._limits.burst * _MARGIN
+        rate, burst = self._limits.messages_per_second * _MARGIN, max(1.0, self._limits.burst * _MARGIN)
+        reserve = max(1.0, burst * _RESERVE)
         tokens, counted = burst, loop.time()
         with contextlib.suppress(ConnectionClosed):
             while True:
-                while not self._queue:
-                    self._queue_changed.clear()
-                    await self._queue_changed.wait()
+                self._outbox_changed.clear()
                 now = loop.time()
                 tokens, counted = min(burst, tokens + (now - counted) * rate), now
-                if tokens < 1:
-                    await asyncio.sleep((1 - tokens) / rate)
+                frame = self._outbox.next(strangers=tokens >= reserve)
+                if frame is None or tokens < 1:
+                    # Of strangers alone, until there is more than the others are likely to need.
+                    needed = 1.0 if frame is not None else reserve
+                    pause = (needed - tokens) / rate if self._outbox.waits(strangers=True) else None
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(pause):
+                            await self._outbox_changed.wait()
                     continue
                 tokens -= 1
-                await socket.send(self._queue[0], text=True)
+                await socket.send(frame, text=True)
                 # Only now is it gone; what a broken connection took half of goes again on the next one.
-                self._queued_bytes -= len(self._queue.popleft())
-                self._queue_changed.set()
+                self._outbox.sent(frame)
+                self._outbox_changed.set()
 
     # Small things.
 
-    def _enqueue(self, frame: bytes) -> None:
+    def _enqueue(self, to: PeerId | None, frame: bytes, standing: Standing) -> None:
         if self._stop.is_set() or self._ended.is_set():
             raise ServerUnreachable("the connection to the signaling server is closed")
-        if self._queued_bytes + len(frame) > _QUEUED_BYTES:
-            raise ServerUnreachable("too much waits for the signaling server", hint="check that it can be reached")
-        self._queue.append(frame)
-        self._queued_bytes += len(frame)
-        self._queue_changed.set()
+        if dropped := self._outbox.put(to, frame, standing):
+            self._on_event(Dropped(dropped))
+        self._outbox_changed.set()
 
     def _tell(self, message: wire.ServerMessage) -> None:
         if isinstance(message, wire.Relayed):

@@ -49,6 +49,13 @@ class Relayed:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A message to ``peer_id`` is lost: too much waits for the server. This is said at once, by whoever queues."""
+
+    peer_id: PeerId
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSaid:
     """The server refused something.
 
@@ -76,4 +83,4 @@ class Disconnected:
     retry_in: float
 
 
-ClientEvent = Registered | Peers | PeerJoined | PeerLeft | Relayed | ServerSaid | Disconnected
+ClientEvent = Registered | Peers | PeerJoined | PeerLeft | Relayed | Dropped | ServerSaid | Disconnected

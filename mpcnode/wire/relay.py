@@ -63,14 +63,16 @@ Attempt = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="hello", kw_only=True):
     """Introduces an identity key; ``nonce`` is drawn anew for each life of the peer and goes into every seal of it.
 
-    ``answering`` is the nonce of the hello it answers, absent in a first one. ``capabilities`` are words for what this
-    node understands beyond the version. The signature covers all of it, and both names.
+    ``answering`` is the nonce of the hello it answers, absent in a first one. ``time`` is the sender's, in Unix
+    milliseconds: clocks that differ are told to both. ``capabilities`` are words for what this node understands beyond
+    the version. The signature covers all of it, and both names.
     """
 
     version: Annotated[int, msgspec.Meta(ge=PROTOCOL_VERSION, le=PROTOCOL_VERSION)] = msgspec.field()
     public_key: HexKey
     nonce: Hex32
     answering: Hex32 | None = None
+    time: Milliseconds
     capabilities: Annotated[tuple[Capability, ...], msgspec.Meta(max_length=32)] = ()
     signature: Hex64
 
@@ -284,6 +286,7 @@ _sealed: Final = json.Decoder(Sealed, "a seal")
 _nonce: Final = msgspec.json.Decoder(Hex32, dec_hook=from_hex)
 _envelope: Final = json.Decoder(Envelope, "the inside of a seal")
 _message: Final[json.Decoder[RelayMessage]] = json.Decoder(RelayMessage, "a message between nodes")  # type: ignore[arg-type] # a union is a type to msgspec
+_start: Final = json.Decoder(SessionStart, "a session_start")
 _kind: Final = msgspec.json.Decoder(_Kind)
 
 
@@ -357,6 +360,15 @@ def decode_message(envelope: Envelope) -> RelayMessage:
     if topic_of(message) != envelope.topic:
         raise DecodeError("a sealed message belongs to another topic than its envelope")
     return message
+
+
+def decode_start(data: bytes) -> SessionStart:
+    """Decode a start that a participant shows as evidence.
+
+    Raises:
+        DecodeError: it is something else.
+    """
+    return _start.decode(data)
 
 
 def topic_of(message: RelayMessage) -> bytes:

@@ -20,7 +20,8 @@ from websockets.typing import Subprotocol
 
 from mpcnode.crypto import tags
 from mpcnode.identity.contacts import Contacts
-from mpcnode.peers.conversation import Conversations, Opened, hello_fields
+from mpcnode.peers.conversation import Conversations, Opened
+from mpcnode.peers.hello import hello_fields
 from mpcnode.server.limits import Limits
 from mpcnode.server.relay.hub import Action, Close, Hub
 from mpcnode.types import IdentityKey, PeerId, SessionId
@@ -319,8 +320,10 @@ class GoBetween:
             identity=identity(self._masks[mask_of]),
             peer_id=mask_of,
             contacts=Contacts,
-            send=lambda to, data: server.say(mask_of, to, json.loads(data)),
-            now=lambda: 0,
+            send=lambda to, data, _standing: server.say(mask_of, to, json.loads(data)),
+            complain=lambda _peer, _line: None,
+            now=lambda: time.time_ns() // 1_000_000,
+            clock=time.monotonic,
             rng=os.urandom,
         )
 

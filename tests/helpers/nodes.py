@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -250,7 +251,9 @@ class Stranger:
             peer_id=self.name,
             contacts=Contacts,
             send=self.client.relay,
-            now=lambda: 0,
+            complain=lambda _peer, _line: None,
+            now=lambda: time.time_ns() // 1_000_000,
+            clock=time.monotonic,
             rng=random.Random(name).randbytes,
         )
 

@@ -9,6 +9,8 @@ from mpcnode.errors import MpcError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity
 from mpcnode.peers.conversation import Conversations, Doubted, Introduced, Opened
+from mpcnode.peers.room import HELLO_AGAIN
+from mpcnode.signaling.outbox import Standing
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire.relay import RelayMessage
 
@@ -45,32 +47,50 @@ class Post:
     """The nodes of one room; ``carry`` delivers everything, until nobody says anything any more."""
 
     now: int = NOW
+    """The true time; the clock on a node's wall shows it with an error of its own."""
+    errors_of_clocks: dict[PeerId, int] = field(default_factory=dict)
     relays: dict[PeerId, Conversations] = field(default_factory=dict)
     contacts: dict[PeerId, Contacts] = field(default_factory=dict)
     waiting: deque[Letter] = field(default_factory=deque)
     carried: list[Letter] = field(default_factory=list)
     got: dict[PeerId, list[Introduced | Opened | Doubted]] = field(default_factory=dict)
     errors: dict[PeerId, list[Exception]] = field(default_factory=dict)
+    complaints: dict[PeerId, list[str]] = field(default_factory=dict)
+    standings: list[Standing] = field(default_factory=list)
     _lives: int = 0
 
     def start(self, *names: PeerId, identity_of: str | None = None) -> None:
         """Start nodes, or start them anew: what a relay remembers does not outlive its process."""
         for name in names:
             self._lives += 1
+            self.got[name] = []
+            self.errors[name] = []
+            self.complaints[name] = []
             self.relays[name] = Conversations(
                 identity=identity(identity_of or name),
                 peer_id=name,
                 contacts=lambda name=name: self.contacts.get(name, Contacts()),  # type: ignore[misc]
-                send=lambda to, data, name=name: self.waiting.append(Letter(name, to, data)),  # type: ignore[misc]
-                now=lambda: self.now,
+                send=lambda to, data, standing, name=name: self._take(Letter(name, to, data), standing),  # type: ignore[misc]
+                complain=lambda peer, line, name=name: self.complaints[name].append(f"{peer}: {line}"),  # type: ignore[misc]
+                now=lambda name=name: self.now + self.errors_of_clocks.get(name, 0),  # type: ignore[misc]
+                clock=lambda: self.now / 1000,
                 rng=random.Random(self._lives).randbytes,
             )
-            self.got[name] = []
-            self.errors[name] = []
+
+    def _take(self, letter: Letter, standing: Standing) -> None:
+        self.waiting.append(letter)
+        self.standings.append(standing)
+
+    def tick(self, seconds: float = HELLO_AGAIN) -> None:
+        """Let time pass, and have every node do what it put off."""
+        self.now += round(seconds * 1000)
+        for relay in self.relays.values():
+            relay.say_again(tuple(self.relays))
 
     def say(self, sender: PeerId, to: PeerId, message: RelayMessage, *, lasts: int = 60_000) -> None:
         """Have ``sender`` say something to the node that has the name ``to`` and the key of that name."""
-        self.relays[sender].send(to, message, key=key_of(to), expires=self.now + lasts)
+        expires = self.now + self.errors_of_clocks.get(sender, 0) + lasts
+        self.relays[sender].send(to, message, key=key_of(to), expires=expires)
 
     def carry(self, *, most: int = 500) -> None:
         """Deliver what waits and what it leads to; a conversation without end is a failure."""
@@ -97,6 +117,10 @@ class Post:
     def opened(self, name: PeerId) -> list[Opened]:
         """What ``name`` was told, in order."""
         return [taken for taken in self.got[name] if isinstance(taken, Opened)]
+
+    def doubts(self, name: PeerId) -> list[MpcError]:
+        """Why ``name`` refused hellos, in order."""
+        return [taken.error for taken in self.got[name] if isinstance(taken, Doubted)]
 
     def seals(self) -> list[Letter]:
         return [letter for letter in self.carried if not letter.is_hello]

@@ -177,6 +177,8 @@ subject("relay", (v) => {
     const window = new relay.Window();
     for (const { sequence, new: isNew } of sequences) equal(window.take(sequence), isNew);
   }
+  for (const { ahead, since, apart } of v.clocks) equal(relay.apart(ahead, since), apart);
+
   const { nonces, plaintext, ephemeral, sealed, answer } = v.unsupported;
   const topic = relay.topic("alice", "bob", unhex(nonces.alice), unhex(nonces.bob));
   const about = { purpose: "relay", topic, aad: new Uint8Array(0) };

@@ -1,21 +1,19 @@
 """What a node makes of what its signaling server tells of the peers, and of what they say through it."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import pytest
 
-from mpcnode.errors import (
-    AuthenticationError,
-    ContactChanged,
-    DecodeError,
-    IdentityCheckFailed,
-    MpcError,
-    PeerIncompatible,
-)
+from mpcnode import blame
+from mpcnode.errors import ClocksApart, DecodeError
+from mpcnode.identity.contacts import Contacts
 from mpcnode.keystore.store import Home
+from mpcnode.peers import neighbours as neighbours_module
+from mpcnode.peers.budget import LINES, Complaints
 from mpcnode.peers.conversation import Conversations, Doubted, Introduced, Opened
-from mpcnode.peers.neighbours import Neighbours
+from mpcnode.peers.neighbours import MET, SHOWN, Neighbours
 from mpcnode.peers.room import Room
 from mpcnode.peers.trust import Trusts, fingerprint
 from mpcnode.signaling import events
@@ -34,23 +32,30 @@ SAID = Opened(BEN, key_of(BEN), SessionCancel(SessionId(bytes(16)), "interrupted
 class Heard:
     """Conversations that open what a test says, a listener, a screen; everything that is told, in order."""
 
-    takes: Introduced | Opened | Doubted | MpcError | DecodeError | None = None
+    takes: Introduced | Opened | Doubted | DecodeError | None = None
     told: list[tuple[Any, ...]] = field(default_factory=list)
     shown: list[Event] = field(default_factory=list)
     keys: dict[PeerId, IdentityKey] = field(default_factory=dict)
+    now: float = 0.0
+    greeted: list[tuple[PeerId, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.room = Room(ANA)
         home = cast("Home", MemoryHome())
+        trusts = Trusts(home, peer_id=ANA, public_key=key_of(ANA), introduced=self.keys.get)
+        trusts.contacts = Contacts().pin(CLEO, key_of(CLEO), how="words", now=0)
         self.neighbours = Neighbours(
             me=ANA,
-            server="ws://127.0.0.1:9000",
-            room_name="public",
+            place=("ws://127.0.0.1:9000", "public"),
             room=self.room,
             conversations=cast("Conversations", self),
-            trusts=Trusts(home, peer_id=ANA, public_key=key_of(ANA), introduced=self.keys.get),
+            trusts=trusts,
+            complaints=Complaints(
+                self.shown.append, is_contact=lambda name: bool(trusts.contacts.get(name)), clock=lambda: self.now
+            ),
             listener=self,
             emit=self.shown.append,
+            clock=lambda: self.now,
         )
 
     def hear(self, *said: events.ClientEvent) -> None:
@@ -65,8 +70,12 @@ class Heard:
     def rejoined(self, peer: PeerId) -> None:
         self.told.append(("rejoined", peer))
 
+    def say_again(self, present: tuple[PeerId, ...]) -> None:
+        self.greeted.append(present)
+
     def receive(self, sender: PeerId, data: bytes) -> Introduced | Opened | Doubted | None:
-        assert (sender, data) == (BEN, b"{}")
+        assert sender in {BEN, CLEO}
+        assert data == b"{}"
         if isinstance(self.takes, Exception):
             raise self.takes
         return self.takes
@@ -81,9 +90,6 @@ class Heard:
 
     def introduced(self, peer: PeerId, key: IdentityKey) -> None:
         self.told.append(("introduced", peer, key))
-
-    def failed(self, peer: PeerId, error: MpcError) -> None:
-        self.told.append(("failed", peer, error))
 
     def opened(self, opened: Opened) -> None:
         self.told.append(("opened", opened))
@@ -110,7 +116,7 @@ def test_once_registered_everybody_in_the_room_is_met_but_this_node_itself() -> 
     assert [(peer.peer_id, peer.trust) for peer in shown.peers] == [
         (ANA, "self"),
         (BEN, "unknown"),
-        (CLEO, "unknown"),
+        (CLEO, "verified"),
     ]
 
 
@@ -191,7 +197,7 @@ async def test_an_introduction_goes_to_the_listener_and_to_those_that_wait_for_i
     heard = Heard(Introduced(BEN, key_of(BEN)))
     assert await stirred(heard)
     assert heard.told == [("introduced", BEN, key_of(BEN))]
-    assert not heard.room._problems
+    assert heard.room.problem_of(BEN) is None
 
 
 async def test_what_means_nothing_yet_goes_to_nobody() -> None:
@@ -201,39 +207,114 @@ async def test_what_means_nothing_yet_goes_to_nobody() -> None:
     assert not heard.shown
 
 
-async def test_a_hello_in_the_name_of_one_that_proved_its_key_ends_nothing_and_explains_why_it_may_not_answer() -> None:
-    doubt = IdentityCheckFailed("another key says hello as ben", peer=BEN)
+@pytest.mark.parametrize("event", [blame.Event.WRONG_KEY, blame.Event.CONTACT_CHANGED, blame.Event.OTHER_VERSION])
+async def test_a_bad_hello_ends_nothing_names_nobody_and_explains_why_its_peer_may_not_answer(
+    event: blame.Event,
+) -> None:
+    """The server can make such a hello in anybody's name."""
+    doubt = blame.judge(blame.Came.RELAY, event, "another key says hello as ben")
     heard = Heard(Doubted(BEN, doubt))
     assert await stirred(heard)
-    assert not heard.told  # above all not failed: the server can make such a hello
-    assert heard.room._problems == {BEN: doubt}
+    assert not heard.told
+    assert heard.room.problem_of(BEN) is doubt
+    assert (doubt.culprits, doubt.suspects) == ((), frozenset())
     assert [warned.message for warned in heard.of(Warned)] == [doubt.message]
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("apart", "span"),
     [
-        ContactChanged("ben has another key than its contact", peer=BEN),
-        IdentityCheckFailed("the seal of ben does not open", peer=BEN),
-        PeerIncompatible("ben speaks version 9"),
+        (360_000, "6 min ahead of"),
+        (-3_660_000, "1 h 1 min behind"),
+        (2 * 86_400_000 + 3 * 3_600_000, "2 d 3 h ahead of"),
     ],
-    ids=lambda error: type(error).__name__,
 )
-async def test_a_peer_that_is_not_the_node_it_should_be_is_told_to_the_listener_the_room_and_the_user(
-    error: MpcError,
-) -> None:
-    assert isinstance(error, AuthenticationError | PeerIncompatible)
-    heard = Heard(error)
-    assert await stirred(heard)
-    assert heard.told == [("failed", BEN, error)]
-    assert heard.room._problems == {BEN: error}
-    assert [warned.message for warned in heard.of(Warned)] == [error.message]
+async def test_clocks_that_differ_are_said_by_how_much_and_explain_a_silence(apart: int, span: str) -> None:
+    heard = Heard(Introduced(BEN, key_of(BEN), (), apart))
+    heard.hear(RELAYED)
+    assert heard.told == [("introduced", BEN, key_of(BEN))]
+    (warned,) = heard.of(Warned)
+    assert warned.message.startswith(f"the clock of ben is {span} this node's: set the clocks of both machines")
+    heard.takes = SAID
+    heard.hear(RELAYED)  # what came through does not show that the clocks agree
+    problem = heard.room.problem_of(BEN)
+    assert isinstance(problem, ClocksApart)
+    assert (problem.exit_code, problem.culprits, problem.suspects) == (5, (), frozenset())
+    heard.takes = Introduced(BEN, key_of(BEN))
+    heard.hear(RELAYED)
+    assert heard.room.problem_of(BEN) is None
 
 
 async def test_what_cannot_be_understood_ends_nothing() -> None:
     heard = Heard(DecodeError("no such message"))
     await stirred(heard)
     assert not heard.told
-    assert not heard.room._problems
+    assert heard.room.problem_of(BEN) is None
     (warned,) = heard.of(Warned)
     assert warned.message == "ben sent what this version does not understand: no such message"
+
+
+# --- what others cost ---
+
+
+async def kept_up(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the node do once what it put off."""
+    monkeypatch.setattr(neighbours_module, "HELLO_AGAIN", 0.0)
+    before = len(heard.greeted)
+    task = asyncio.create_task(heard.neighbours.keep_up())
+    while len(heard.greeted) == before:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_strangers_fill_few_lines_and_none_of_a_contact_and_what_is_left_out_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard = Heard(DecodeError("no such message"))
+    for _ in range(100):
+        heard.hear(RELAYED)
+    assert len(heard.of(Warned)) == LINES[0]
+    heard.hear(events.Relayed(CLEO, b"{}"))
+    assert heard.of(Warned)[-1].message.startswith("cleo sent what")
+    heard.now += LINES[1]
+    await kept_up(heard, monkeypatch)
+    left_out = 100 - LINES[0]
+    assert heard.of(Warned)[-1].message == f"{left_out} more warnings about peers that are not contacts are not shown"
+    await kept_up(heard, monkeypatch)
+    assert len(heard.of(Warned)) == LINES[0] + 2
+
+
+async def test_a_server_that_says_without_end_that_peers_come_and_go_has_this_node_do_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard = Heard()
+    heard.hear(registered(ANA))
+    for _ in range(500):
+        heard.hear(events.PeerJoined(BEN), events.PeerLeft(BEN))
+    heard.hear(events.PeerJoined(BEN))
+    assert heard.told.count(("met", BEN)) == heard.told.count(("rejoined", BEN)) == MET[0]
+    assert len(heard.of(Peers)) == SHOWN[0]
+    heard.now += MET[1]
+    await kept_up(heard, monkeypatch)
+    assert heard.told[-2:] == [("rejoined", BEN), ("met", BEN)]
+    assert [peer.peer_id for peer in heard.of(Peers)[-1].peers] == [ANA, BEN]
+    shown = len(heard.shown)
+    await kept_up(heard, monkeypatch)
+    assert len(heard.shown) == shown
+
+
+async def test_what_waits_is_said_again_to_those_that_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = Heard()
+    heard.hear(registered(ANA, BEN))
+    await kept_up(heard, monkeypatch)
+    assert heard.greeted[-1] == (ANA, BEN)
+
+
+def test_what_is_lost_for_want_of_place_is_said() -> None:
+    heard = Heard()
+    heard.hear(events.Dropped(BEN))
+    assert [one.message for one in heard.of(Warned)] == [
+        "a message to ben is lost: too much waits for the signaling server"
+    ]

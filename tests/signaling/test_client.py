@@ -32,6 +32,7 @@ from mpcnode.signaling.client import SignalingClient
 from mpcnode.signaling.events import (
     ClientEvent,
     Disconnected,
+    Dropped,
     PeerJoined,
     PeerLeft,
     Peers,
@@ -39,6 +40,7 @@ from mpcnode.signaling.events import (
     Relayed,
     ServerSaid,
 )
+from mpcnode.signaling.outbox import MAX_BYTES, Standing
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire.signaling import IceServer
 from tests.helpers.server import DEADLINE, PlainClient, running_server
@@ -402,13 +404,48 @@ async def test_it_keeps_to_the_pace_the_server_allows() -> None:
         assert node.events.empty()
 
 
-async def test_the_queue_is_bounded() -> None:
+async def test_the_queue_is_bounded_and_what_is_lost_is_told() -> None:
     node = Node("ws://127.0.0.1:1")
     data = b'{"x":"' + b"x" * 60_000 + b'"}'
-    for _ in range(4 * 1024 * 1024 // (len(data) + 40)):
+    for _ in range(MAX_BYTES // (len(data) + 40)):
         node.client.relay(CLI2, data)
-    with pytest.raises(ServerUnreachable, match="too much waits"):
-        node.client.relay(CLI2, data)
+    assert node.events.empty()
+    node.client.relay(CLI2, data)
+    assert await node.next(Dropped) == Dropped(CLI2)
+    node.client.relay(PeerId("mallory"), data, Standing.STRANGER)
+    assert node.events.empty()
+
+
+async def test_strangers_leave_most_of_what_may_go_at_once_to_others() -> None:
+    config = ServerConfig(port=0, limits=Limits(burst=100, messages_per_second=1))
+    async with (
+        running_server(config) as server,
+        PlainClient.registered(server.url, "cli2") as cli2,
+        PlainClient.registered(server.url, "mallory"),
+        running(server.url) as node,
+    ):
+        await node.next(Registered)
+        for _ in range(1000):
+            node.client.relay(PeerId("mallory"), b"{}", Standing.STRANGER)
+        await asyncio.sleep(0.1)
+        for index in range(60):
+            node.client.relay(CLI2, json.dumps({"index": index}).encode())
+        async with asyncio.timeout(DEADLINE):
+            assert [(await cli2.receive())["data"]["index"] for _ in range(60)] == list(range(60))
+
+
+async def test_a_server_that_lets_one_message_go_at_once_is_served() -> None:
+    config = ServerConfig(port=0, limits=Limits(burst=3, messages_per_second=20))
+    async with (
+        running_server(config) as server,
+        PlainClient.registered(server.url, "cli2") as cli2,
+        running(server.url) as node,
+    ):
+        await node.next(Registered)
+        for index in range(5):
+            node.client.relay(CLI2, json.dumps({"index": index}).encode(), Standing.STRANGER)
+        async with asyncio.timeout(DEADLINE):
+            assert [(await cli2.receive())["data"]["index"] for _ in range(5)] == list(range(5))
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"x":"' + b"x" * 70_000 + b'"}'])

@@ -7,9 +7,9 @@ import msgspec
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
-from mpcnode.errors import MpcError
 from mpcnode.identity.contacts import Contacts
-from mpcnode.peers.conversation import Conversations, Introduced, Opened, _Pair, hello_fields
+from mpcnode.peers.conversation import Conversations, Introduced, Opened, Window
+from mpcnode.peers.hello import apart, hello_fields
 from mpcnode.types import PeerId
 from mpcnode.wire import relay as wire
 from tests.vectors import agreement
@@ -32,8 +32,10 @@ class _Node:
             identity=self.person.identity,
             peer_id=self.person.name,
             contacts=Contacts,
-            send=lambda to, data: self.out.append((to, data)),
+            send=lambda to, data, _standing: self.out.append((to, data)),
+            complain=lambda _peer, _line: None,
             now=lambda: self.now,
+            clock=lambda: self.now / 1000,
             rng=self.rng,
         )
 
@@ -78,6 +80,19 @@ def make() -> Json:
         "expired": _expired(alice, bob, proposal),
         "sequences": [_sequences(numbers) for numbers in ((1, 2, 2, 3), (5, 1, 5, 1, 3), (2000, 976, 977, 977, 1999))],
         "unsupported": _unsupported(alice, bob),
+        "clocks": [
+            {"ahead": ahead, "since": since, "apart": apart(ahead, since)}
+            for ahead, since in (
+                (300_000, 0),
+                (300_001, 0),
+                (300_001, 9_000),
+                (-300_000, 0),
+                (-300_001, 0),
+                (-309_000, 9_000),
+                (-309_001, 9_000),
+                (-5_000, 9_000),
+            )
+        ],
     }
 
 
@@ -116,8 +131,6 @@ def _verdict(node: _Node, ends: dict[PeerId, _Node], at: Person, data: str) -> J
     other = next(name for name in ends if name != at.name)
     try:
         gives = _gives(node.relay.receive(other, data.encode()))
-    except MpcError as error:
-        gives = error.code
     except ValueError:
         gives = "refused"
     said = [one.decode() for _, one in node.out]
@@ -148,9 +161,8 @@ def _expired(alice: Person, bob: Person, proposal: wire.SessionProposal) -> list
 
 def _sequences(numbers: tuple[int, ...]) -> list[Json]:
     """Say which sequence numbers over one pair are new."""
-    alice, _ = people(2)
-    pair = _Pair(alice.key, ours=bytes(32), theirs=bytes(32))
-    return [{"sequence": number, "new": pair.is_new(number)} for number in numbers]
+    window = Window()
+    return [{"sequence": number, "new": window.is_new(number)} for number in numbers]
 
 
 def _unsupported(alice: Person, bob: Person) -> Json:
@@ -160,7 +172,7 @@ def _unsupported(alice: Person, bob: Person) -> Json:
     here.relay.introduce(bob.name)
     _carry(ends, [])
     topic = bytes(range(16))
-    pair = here.relay._conversations[bob.name].pair
+    pair = here.relay._conversations[bob.name].lives.pair
     assert pair is not None
     place = tagged_hash(tags.RELAY, b"alice", b"bob", pair.ours, pair.theirs)
     plaintext = (

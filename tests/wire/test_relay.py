@@ -488,10 +488,11 @@ HELLO = relay.Hello(
     public_key=key(1),
     nonce=b"\x11" * 32,
     answering=b"\x12" * 32,
+    time=1_800_000_000_000,
     capabilities=("later", "more.2"),
     signature=b"\x22" * 64,
 )
-FIRST = relay.Hello(version=1, public_key=key(1), nonce=b"\x11" * 32, signature=b"\x22" * 64)
+FIRST = relay.Hello(version=1, public_key=key(1), nonce=b"\x11" * 32, time=7, signature=b"\x22" * 64)
 
 
 @pytest.mark.parametrize("message", [HELLO, FIRST, relay.Sealed(b"\xab" * 48)])
@@ -505,11 +506,12 @@ def test_a_first_hello_is_spelled_as_the_protocol_says() -> None:
         "version": 1,
         "public_key": key(1).hex(),
         "nonce": "11" * 32,
+        "time": 7,
         "signature": "22" * 64,
     }
 
 
-@pytest.mark.parametrize("field", ["version", "public_key", "nonce", "answering", "capabilities", "signature"])
+@pytest.mark.parametrize("field", ["version", "public_key", "nonce", "answering", "time", "capabilities", "signature"])
 @pytest.mark.parametrize(
     "value",
     [None, 1.0, -1, True, "", "AB" * 32, "00" * 31, "00" * 33, "00" * 65, {}, ["A"], ["x" * 41], [""], ["a"] * 33],

@@ -11,6 +11,7 @@ const hello = object({
   public_key: bytes(32),
   nonce: bytes(32),
   answering: optional(bytes(32)),
+  time: integer(),
   capabilities: absentEmpty(capability, 32),
   signature: bytes(64),
 });
@@ -24,7 +25,7 @@ const envelope = object({
 
 export function helloFields(it, sender, recipient) {
   const answered = it.answering ?? EMPTY;
-  return [sender, recipient, it.nonce, answered, u64(it.version), ...list(it.capabilities)];
+  return [sender, recipient, it.nonce, answered, u64(it.version), u64(it.time), ...list(it.capabilities)];
 }
 
 export function topic(sender, recipient, senderNonce, recipientNonce) {
@@ -44,6 +45,12 @@ export function openEnvelope(plaintext) {
 }
 
 const SKEW = 300_000;
+
+/** By how much clocks differ at least: the hello was made at some time since our nonce was drawn. */
+export function apart(ahead, since) {
+  const least = ahead > 0 ? ahead : Math.min(0, ahead + since);
+  return Math.abs(least) > SKEW ? least : 0;
+}
 
 /** The sequence numbers that were taken over one pair. */
 export class Window {
@@ -104,7 +111,7 @@ export class Conversation {
   }
 
   #hello(nonce, answering) {
-    const it = { version: 1, public_key: this.me.public_key, nonce, answering, capabilities: [] };
+    const it = { version: 1, public_key: this.me.public_key, nonce, answering, time: this.now, capabilities: [] };
     const signature = sign(this.me.seed, "mpcnode/hello/v1", ...helloFields(it, this.me.peer_id, this.other.peer_id));
     this.#said({
       type: "hello",
@@ -112,6 +119,7 @@ export class Conversation {
       public_key: hex(it.public_key),
       nonce: hex(nonce),
       ...(answering ? { answering: hex(answering) } : {}),
+      time: it.time,
       signature: hex(signature),
     });
   }
@@ -139,6 +147,7 @@ export class Conversation {
       } else if (this.#greeted) {
         this.#greeted = false;
         this.#hello(pair.ours, it.nonce);
+        this.#kept.forEach((one) => this.#seal(one));
       }
       return "nothing";
     }
