@@ -13,22 +13,27 @@
     │       └── KeystoreUnwritable  3    disk full, read-only, no permission
     ├── AuthenticationError         4    never raised itself
     │   ├── WrongPassphrase         4    us: the file is fine, the passphrase is not
-    │   ├── ContactChanged          4    peer: another key under a pinned name
+    │   ├── SignatureInvalid        4    us: `verify` was asked about a signature that is not valid
+    │   ├── ContactChanged          4    peer, or the server between: another key under a pinned name
     │   ├── IdentityCheckFailed     4    peer, or the server between: a signature or fingerprint that does not fit
-    │   └── SignatureInvalid        4    us: `verify` was asked about a signature that is not valid
+    │   └── WordsDiffer             4    somebody between: a person says that the safety words are not the same
     ├── TransportError              5    never raised itself
     │   ├── ServerUnreachable       5    network: no answer, or not a signaling server
+    │   ├── ClocksApart             5    us, or a peer: two clocks differ by more than is tolerated
     │   ├── ServerRefused           5    server: it answered with an error
     │   │   └── NameTaken           5    us: the name belongs to somebody else
     │   └── LinkFailed              5    network: a link of the mesh did not open
-    ├── ProtocolAbort               —    never raised itself; names culprits
+    ├── ProtocolAbort               —    never raised itself
     │   ├── ParticipantFailed       6    peer: never raised itself
     │   │   ├── ParticipantRefused  6    peer: said no
     │   │   ├── ParticipantSilent   6    peer: did not answer in time, or died
-    │   │   └── ParticipantAborted  6    peer: stopped and said why
+    │   │   ├── ParticipantAborted  6    peer: stopped and said why
+    │   │   └── Disagreement        6    peer, or the server between: told different things about the session
     │   └── ParticipantCheated      7    peer: sent what no honest node sends
     │       └── InconsistentBroadcast 7  peer: told different participants different things
     ├── Refused                     8    us: the user or a policy said no
+    │   ├── Unanswered              8    us: nobody answered the question about a proposal in time
+    │   └── WordsUnanswered         8    us: nobody compared the safety words in time
     ├── IncompatibleVersion         9    never raised itself
     │   ├── KeystoreNewer           9    us: the file was written by a newer mpcnode
     │   └── PeerIncompatible        9    peer, server: speaks another version
@@ -36,6 +41,9 @@
     └── Interrupted                 130  us: Ctrl-C or SIGTERM
 
     DecodeError(ValueError)              bytes that are not a message; the caller knows the sender and blames it
+
+Errors about participants (``PeerError``) are made in ``mpcnode.blame`` and nowhere else. Whom they convict stands in
+``culprits``; ``suspects`` did not do their part, or one of them did not, and nothing proves whose fault it is.
 
 The number is the exit code. A message says what happened in lower case without a full stop; ``hint`` says what to
 do next; ``saved`` says what is on disk. Neither may ever hold a secret, and peer text in them must have been escaped.
@@ -65,19 +73,16 @@ class MpcError(Exception):
     """The stable word for this error in ``--json`` output and in a scenario's ``expect``."""
     fault: ClassVar[str] = "us"
     """Whose fault: ``us``, ``peer``, ``server`` or ``network``."""
+    culprits: tuple[PeerId, ...] = ()
+    """The peers that are proved to be at fault, sorted."""
     suspects: frozenset[PeerId] = frozenset()
-    """The peers of whom one is to blame, where it is not known which; empty where it may be anybody."""
+    """The peers that did not do their part, or of whom one did not; nothing proves whose fault it is."""
 
     def __init__(self, message: str, *, hint: str | None = None, saved: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.saved = saved
-
-    @property
-    def culprits(self) -> tuple[PeerId, ...]:
-        """The peers to blame, sorted; empty where it is nobody's fault or cannot be known."""
-        return ()
 
 
 class UsageError(MpcError):
@@ -146,30 +151,47 @@ class SignatureInvalid(AuthenticationError):
     code = "signature_invalid"
 
 
-class _PeerError(MpcError):
-    """An error about one peer, who is named."""
+class PeerError(MpcError):
+    """An error about participants; only ``mpcnode.blame`` makes one.
+
+    Args:
+        message: what happened.
+        culprits: the participants that are convicted.
+        suspects: the participants of whom one may be at fault.
+    """
 
     fault = "peer"
 
-    def __init__(self, message: str, *, peer: PeerId, hint: str | None = None, saved: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        culprits: Iterable[PeerId] = (),
+        suspects: Iterable[PeerId] = (),
+        hint: str | None = None,
+        saved: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint, saved=saved)
-        self.peer = peer
-
-    @property
-    def culprits(self) -> tuple[PeerId, ...]:
-        return (self.peer,)
+        self.culprits = tuple(sorted(culprits))
+        self.suspects = frozenset(suspects)
 
 
-class ContactChanged(_PeerError, AuthenticationError):
+class ContactChanged(PeerError, AuthenticationError):
     """A known name came with another identity key: an error that names the contact, never a question."""
 
     code = "contact_changed"
 
 
-class IdentityCheckFailed(_PeerError, AuthenticationError):
-    """A signature or a fingerprint of this peer's channel does not fit; no protocol byte was accepted on it."""
+class IdentityCheckFailed(PeerError, AuthenticationError):
+    """A key, a signature or a fingerprint does not fit its name; no protocol byte was accepted from there."""
 
     code = "identity_check_failed"
+
+
+class WordsDiffer(PeerError, AuthenticationError):
+    """A person says that the safety words differ: somebody may stand between the participants; no share was sent."""
+
+    code = "words_differ"
 
 
 class TransportError(MpcError):
@@ -183,6 +205,12 @@ class ServerUnreachable(TransportError):
 
     code = "server_unreachable"
     fault = "network"
+
+
+class ClocksApart(TransportError):
+    """The clock of a peer and this node's differ so much that what one says is over when the other hears it."""
+
+    code = "clocks_apart"
 
 
 class ServerRefused(TransportError):
@@ -208,61 +236,15 @@ class NameTaken(ServerRefused):
     fault = "us"
 
 
-class LinkFailed(_PeerError, TransportError):
-    """A link of the mesh did not open, or opened and broke, after every try; ``peer`` is its other end.
-
-    A link between two others has both ends as suspects, and nobody to blame.
-    """
+class LinkFailed(PeerError, TransportError):
+    """A link of the mesh did not open, or opened and broke, after every try."""
 
     code = "link_failed"
     fault = "network"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        peer: PeerId,
-        other: PeerId | None = None,
-        hint: str | None = None,
-        saved: str | None = None,
-    ) -> None:
-        super().__init__(message, peer=peer, hint=hint, saved=saved)
-        self.suspects = frozenset({peer, other}) if other is not None else frozenset()
 
-    @property
-    def culprits(self) -> tuple[PeerId, ...]:
-        """Its other end; nobody where it is a link between two others."""
-        return () if self.suspects else (self.peer,)
-
-
-class ProtocolAbort(MpcError):
-    """A session ended without its result because of participants.
-
-    Args:
-        message: what happened.
-        culprits: the peers to blame; empty only where it cannot be known.
-        suspects: the peers of whom one is to blame, where it is not known which; empty where it may be anybody.
-    """
-
-    fault = "peer"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        culprits: Iterable[PeerId] = (),
-        suspects: Iterable[PeerId] = (),
-        hint: str | None = None,
-        saved: str | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint, saved=saved)
-        self._culprits = tuple(sorted(culprits))
-        self.suspects = frozenset(suspects)
-
-    @property
-    def culprits(self) -> tuple[PeerId, ...]:
-        """The peers to blame, sorted; empty only where it cannot be known."""
-        return self._culprits
+class ProtocolAbort(PeerError):
+    """A session ended without its result because of participants."""
 
 
 class ParticipantFailed(ProtocolAbort):
@@ -284,9 +266,15 @@ class ParticipantSilent(ParticipantFailed):
 
 
 class ParticipantAborted(ParticipantFailed):
-    """A participant stopped the session and said why; whom it accuses is hearsay and stands in the message."""
+    """A participant stopped the session and said why."""
 
     code = "participant_aborted"
+
+
+class Disagreement(ParticipantFailed):
+    """Participants were told different things about the session: by its proposer, or by the server between them."""
+
+    code = "disagreement"
 
 
 class ParticipantCheated(ProtocolAbort):
@@ -297,26 +285,9 @@ class ParticipantCheated(ProtocolAbort):
 
 
 class InconsistentBroadcast(ParticipantCheated):
-    """Participants hold different values of one broadcast; culprits are named once two signed values are seen.
-
-    Args:
-        message: what happened.
-        evidence: the signed values this node holds, for the others to compare with theirs.
-        suspects: who told this node something else, and lied or was lied to.
-    """
+    """Participants hold different values of what should be one; culprits are named once two signed values are seen."""
 
     code = "inconsistent_broadcast"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        evidence: bytes | None = None,
-        suspects: Iterable[PeerId] = (),
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message, suspects=suspects, hint=hint)
-        self.evidence = evidence
 
 
 class Refused(MpcError):
@@ -324,6 +295,18 @@ class Refused(MpcError):
 
     exit_code = 8
     code = "refused"
+
+
+class Unanswered(Refused):
+    """Nobody at this node answered the question about a proposal in time."""
+
+    code = "unanswered"
+
+
+class WordsUnanswered(Refused):
+    """Nobody at this node compared the safety words in time."""
+
+    code = "words_unanswered"
 
 
 class IncompatibleVersion(MpcError):
@@ -338,11 +321,10 @@ class KeystoreNewer(IncompatibleVersion):
     code = "newer_version"
 
 
-class PeerIncompatible(IncompatibleVersion):
+class PeerIncompatible(PeerError, IncompatibleVersion):
     """The other side speaks another version of the protocol."""
 
     code = "peer_incompatible"
-    fault = "peer"
 
 
 class WalletPending(MpcError):

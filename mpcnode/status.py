@@ -48,6 +48,7 @@ class ErrorView(_Value, frozen=True):
     exit_code: int
     fault: str
     culprits: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
     hint: str | None = None
     saved: str | None = None
 
@@ -59,18 +60,24 @@ def error_view(error: MpcError) -> ErrorView:
         message=error.message,
         exit_code=error.exit_code,
         fault=error.fault,
-        culprits=tuple(error.culprits),
+        culprits=error.culprits,
+        suspects=tuple(sorted(error.suspects)),
         hint=error.hint,
         saved=error.saved,
     )
 
 
 class PeerView(_Value, frozen=True):
-    """A peer as this node knows it."""
+    """A peer as this node knows it.
+
+    ``proved`` is false where nobody showed the key of ``fingerprint`` under this name in this process: then the name is
+    all there is, and the fingerprint is the one that is pinned.
+    """
 
     peer_id: str
     trust: Trust
     fingerprint: str | None = None
+    proved: bool = True
 
 
 class WalletView(_Value, frozen=True, kw_only=True):
@@ -165,16 +172,23 @@ class Disconnected(_Event, frozen=True, tag="disconnected"):
 
 
 class Waiting(_Event, frozen=True, tag="waiting"):
-    """A wallet is to be made and peers are missing; it goes on by itself when they come."""
+    """A wallet is to be made and peers are missing; it goes on by itself when they come.
+
+    ``names`` are those of the missing that the user named; ``until`` when they are waited for no more, in Unix
+    milliseconds.
+    """
 
     present: tuple[str, ...]
     missing: int
+    names: tuple[str, ...] = ()
+    until: int | None = None
 
 
 class Proposed(_Event, frozen=True, tag="proposal", kw_only=True):
     """A session is proposed, by this node or to it.
 
-    ``expires`` is Unix time in milliseconds. ``wallet_id`` is there where this node holds the wallet.
+    ``expires`` is what the proposer's clock says, ``until`` when this node stops waiting for answers by its own; both
+    are Unix time in milliseconds. ``wallet_id`` is there where this node holds the wallet.
     """
 
     session_id: str
@@ -190,6 +204,7 @@ class Proposed(_Event, frozen=True, tag="proposal", kw_only=True):
     wallet_id: str | None = None
     """Of the wallet it is about, where there is one already."""
     sign: SignView | None = None
+    until: int | None = None
 
 
 class Answered(_Event, frozen=True, tag="answer"):
@@ -202,11 +217,12 @@ class Answered(_Event, frozen=True, tag="answer"):
 
 
 class Progress(_Event, frozen=True, tag="progress"):
-    """The session is in ``phase``, and these participants are still to be heard."""
+    """The session is in ``phase``, and these participants are still to be heard; ``until`` then (Unix milliseconds)."""
 
     session_id: str
     phase: Phase
     waiting_for: tuple[str, ...] = ()
+    until: int | None = None
 
 
 class Link(_Event, frozen=True, tag="link"):
@@ -219,10 +235,11 @@ class Link(_Event, frozen=True, tag="link"):
 
 
 class SafetyWords(_Event, frozen=True, tag="safety_words"):
-    """The six words that are the same on every honest screen."""
+    """The six words that are the same on every honest screen; to be compared ``until`` then (Unix milliseconds)."""
 
     session_id: str
     words: tuple[str, ...]
+    until: int | None = None
 
 
 class WalletChanged(_Event, frozen=True, tag="wallet"):

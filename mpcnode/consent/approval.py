@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mpcnode.blame import words_differ
 from mpcnode.consent.journal import Journal, Use
 from mpcnode.consent.policy import WalletPolicy, decide
 from mpcnode.errors import Refused
@@ -115,13 +116,13 @@ class Consent:
         """Say whether people compared the words now.
 
         Raises:
-            Refused: they differ.
+            WordsDiffer: they do not.
             NoTerminal: there is nobody to ask.
         """
         if self.options.yes:
             return False
         if not await self.user.confirm_words(words):
-            raise Refused("the safety words differ: somebody stands between the participants")
+            raise words_differ()
         return True
 
     async def _answer(self, verdict: Literal["ask", "accept"]) -> None:
@@ -129,7 +130,7 @@ class Consent:
             yes = await self.user.approve(self.proposal)
             self.by_user = True
             if not yes:
-                raise Refused("the user of this node said no")
+                raise Refused("its user said no")
         self.on_yes()
         self.approved_by = "user" if verdict == "ask" else "policy"
 

@@ -11,7 +11,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from mpcnode.errors import ContactChanged, DecodeError, KeystoreNewer
+from mpcnode.blame import Came, Event, judge
+from mpcnode.errors import DecodeError, KeystoreNewer
 from mpcnode.identity.identity import check_identity_key
 from mpcnode.types import IdentityKey, PeerId, parse_peer_id
 
@@ -71,9 +72,10 @@ class Contacts:
         if contact is None:
             return "unknown"
         if contact.public_key != key:
-            raise ContactChanged(
+            raise judge(
+                Came.RELAY,
+                Event.CONTACT_CHANGED,
                 f"{peer_id} came with another identity key than the one pinned for it",
-                peer=peer_id,
                 hint=f"ask {peer_id} in person; if the node was really set up anew, remove the contact and pair again",
             )
         return "verified" if contact.verified else "unverified"

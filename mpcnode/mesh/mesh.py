@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from mpcnode.errors import LinkFailed, MpcError, ParticipantAborted, ParticipantCheated, ParticipantSilent
+from mpcnode.blame import Came, Event, heard, judge
+from mpcnode.errors import MpcError
 from mpcnode.mesh import channel
 from mpcnode.mesh.channel import Ends
 from mpcnode.mesh.inbox import Inbox
@@ -228,7 +229,8 @@ class Mesh:
                 self._hand_up(peer, message)
             case Abort() if self._stage is not Stage.OPEN:
                 self._links[peer].release()
-                self.failed(ParticipantAborted(f"{peer} stopped the session: {message.reason!a}", culprits=[peer]))
+                named = [PeerId(name) for name in message.culprits if name != self.peer_id]
+                self.failed(heard(Came.LINK, peer, code=message.code, reason=message.reason, named=named))
                 self._hand_up(peer, message)
             case _:
                 self._hand_up(peer, message)
@@ -256,7 +258,8 @@ class Mesh:
 
     def _cheated(self, peer: PeerId, what: str) -> None:
         self._links[peer].stop()
-        self.failed(ParticipantCheated(f"{peer} sent what no honest node sends: {what}", culprits=[peer]))
+        said = f"{peer} sent what no honest node sends: {what}"
+        self.failed(judge(Came.LINK, Event.MISPLACED, said, [peer]))
 
     def _is_ready(self) -> bool:
         if self._inbox.failure is not None:
@@ -294,16 +297,18 @@ class Mesh:
         view = self._map.view
         for peer, link in self._links.items():
             if not link.answered:
-                return ParticipantSilent(f"{peer} did not answer when its link was to be made", culprits=[peer])
+                said = f"{peer} did not answer when its link was to be made"
+                return judge(Came.CLOCK, Event.SILENCE, said, [peer])
         for one, other in view.broken:
             if self.peer_id in {one, other}:
                 peer = other if one == self.peer_id else one
-                return LinkFailed(f"the link to {peer} did not open in time", peer=peer)
+                return judge(Came.CLOCK, Event.NO_LINK, f"the link to {peer} did not open in time", [peer])
         if view.broken:
             one, other = view.broken[0]
-            return LinkFailed(f"the link between {one} and {other} did not open in time", peer=one, other=other)
+            said = f"the link between {one} and {other} did not open in time"
+            return judge(Came.CLOCK, Event.NO_LINK, said, [one, other])
         late = [peer for peer in view.nodes if peer not in view.ready]
-        return ParticipantSilent(f"{', '.join(late)} did not say that the mesh is ready", culprits=late)
+        return judge(Came.CLOCK, Event.SILENCE, f"{', '.join(late)} did not say that the mesh is ready", late)
 
     async def _say_goodbye(self) -> None:
         """Wait, for a moment, until what was sent last is taken: an ``abort`` must not die with its channel.

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Protocol
 
-from mpcnode.errors import DecodeError, IdentityCheckFailed, LinkFailed, MpcError, ParticipantCheated, ParticipantSilent
+from mpcnode.blame import Came, Event, judge
+from mpcnode.errors import DecodeError, MpcError
 from mpcnode.mesh import channel
 from mpcnode.mesh import negotiation as nego
 from mpcnode.mesh.attempt import Attempt, AttemptEvents
@@ -126,7 +127,8 @@ class PeerLink:
         try:
             self.delivery.outgoing.send(message, self._host.now(), heard=heard)
         except BufferError as error:
-            self._fail(LinkFailed(f"{self.ends.peer} takes nothing: {error}", peer=self.ends.peer))
+            said = f"{self.ends.peer} takes nothing: {error}"
+            self._fail(judge(Came.LINK, Event.NO_LINK, said, [self.ends.peer]))
             return
         self._push()
 
@@ -151,7 +153,7 @@ class PeerLink:
         match self.liveness.due(now, linked=self.verified):
             case Due.DEAD:
                 silence = f"{self.ends.peer} said nothing for {self._local.timeouts.dead:.0f} seconds"
-                self._fail(ParticipantSilent(silence, culprits=[self.ends.peer]))
+                self._fail(judge(Came.CLOCK, Event.SILENCE, silence, [self.ends.peer]))
             case Due.QUIET:
                 self._lost(self._negotiation.attempt, "nothing comes over it any more")
             case Due.PING:
@@ -227,9 +229,11 @@ class PeerLink:
         peer = self.ends.peer
         # Only a peer that signals shows that it lives; of any other the link is not what failed.
         if not self.answered or self.liveness.silent_since_loss:
-            self._fail(ParticipantSilent(f"{peer} did not answer when its link was to be made", culprits=[peer]))
+            silence = f"{peer} did not answer when its link was to be made"
+            self._fail(judge(Came.CLOCK, Event.SILENCE, silence, [peer]))
             return
-        self._fail(LinkFailed(f"the link to {peer} does not open: {reason}", peer=peer, hint=self._route or None))
+        said = f"the link to {peer} does not open: {reason}"
+        self._fail(judge(Came.CLOCK, Event.NO_LINK, said, [peer], hint=self._route or None))
 
     def _described(self, number: int, sdp: str) -> None:
         self._perform(self._negotiation.described(number, sdp))
@@ -258,14 +262,17 @@ class PeerLink:
         """End the mesh: every other try would bring the same description. It came by relay, so nobody is convicted."""
         self._change(LinkState.FAILED, reason)
         peer = self.ends.peer
-        self._fail(LinkFailed(f"{peer} described its end of the link in an unusable way: {reason}", peer=peer))
+        said = f"{peer} described its end of the link in an unusable way: {reason}"
+        self._fail(judge(Came.RELAY, Event.NO_LINK, said, [peer]))
 
     def _violated(self, _number: int, reason: str) -> None:
         peer = self.ends.peer
         if self.liveness.known:
-            self._fail(ParticipantCheated(f"{peer} sent what no honest node sends: {reason}", culprits=[peer]))
+            said = f"{peer} sent what no honest node sends: {reason}"
+            self._fail(judge(Came.LINK, Event.MISPLACED, said, [peer]))
         else:
-            self._fail(IdentityCheckFailed(f"{peer} failed the identity check of its channel: {reason}", peer=peer))
+            said = f"{peer} failed the identity check of its channel: {reason}"
+            self._fail(judge(Came.UNPROVED, Event.WRONG_KEY, said, [peer]))
 
     def _take_introduction(self, frame: bytes) -> None:
         """Take the first frame of a channel; no byte behind it is accepted before it verifies."""
@@ -274,8 +281,8 @@ class PeerLink:
             raise DecodeError("its first message is not an introduction")
         misfit = channel.check_introduction(self.ends, self._present.fingerprints, message)
         if misfit is not None:
-            error = f"{self.ends.peer} failed the identity check of its channel: {misfit}"
-            self._fail(IdentityCheckFailed(error, peer=self.ends.peer))
+            said = f"{self.ends.peer} failed the identity check of its channel: {misfit}"
+            self._fail(judge(Came.UNPROVED, Event.WRONG_KEY, said, [self.ends.peer]))
             return
         self.verified = True
         self.liveness.verified(self._host.now())

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
-from mpcnode.errors import LinkFailed, MpcError, ParticipantCheated
+from mpcnode.blame import Came, Event, judge
+from mpcnode.errors import MpcError
 from mpcnode.mesh.inbox import Inbox, weight
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.transport import LinkChange, Local, Signal
@@ -92,7 +93,8 @@ class Channel:
     def take(self, sender: PeerId, message: PeerMessage) -> None:
         """Queue a message of this session, up to a bound for each sender."""
         if not self._inbox.put(sender, message):
-            self.fail(ParticipantCheated(f"{sender} sent more messages than any session has", culprits=[sender]))
+            said = f"{sender} sent more messages than any session has"
+            self.fail(judge(Came.LINK, Event.MISPLACED, said, [sender]))
 
     def fail(self, error: BaseException) -> None:
         """Have ``receive`` raise ``error`` once what came before is taken."""
@@ -294,7 +296,7 @@ class Pool:
             MpcError: as ``Mesh.open``; nothing is kept.
         """
         if mesh_id in self._meshes or mesh_id in self._keepers:
-            raise LinkFailed(f"there is a mesh {mesh_id.hex()} already", peer=min(roster))
+            raise judge(Came.CLOCK, Event.NO_LINK, f"there is a mesh {mesh_id.hex()} already")
         shared = SharedMesh(id=mesh_id, roster=roster, opener=on_link)
         shared.mesh = self._make(self._local, mesh_id, roster, shared.link_changed)
         self._meshes[mesh_id] = shared
@@ -393,7 +395,7 @@ class Pool:
                 del self._keepers[shared.id]
 
     def _closed_here(self) -> MpcError:
-        return LinkFailed("this node closed the mesh", peer=self._local.peer_id)
+        return judge(Came.CLOCK, Event.NO_LINK, "this node closed the mesh")
 
     async def _pump(self, shared: SharedMesh) -> None:
         """Hand out messages; return when nobody used the mesh for long enough, and raise what ended it."""
@@ -421,7 +423,7 @@ class Pool:
             peer, when = next(iter(shared.left.items()))
             left = when + GRACE - now
             if not shared.sessions or left <= 0:
-                raise LinkFailed(f"{peer} closed the mesh", peer=peer)
+                raise judge(Came.LINK, Event.NO_LINK, f"{peer} closed the mesh", [peer])
             return left
         return shared.idle_since + (self._idle if self._idle > 0 else UNUSED) - now
 

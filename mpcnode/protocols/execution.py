@@ -7,9 +7,10 @@ error that names peers.
 """
 
 from collections.abc import Mapping
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Final, Generic, NoReturn, TypeVar, cast
 
-from mpcnode.errors import DecodeError, InconsistentBroadcast, ParticipantCheated
+from mpcnode.blame import Came, Event, judge
+from mpcnode.errors import DecodeError
 from mpcnode.protocols.rounds import (
     ECHO_SIZE,
     Checkpoint,
@@ -23,11 +24,14 @@ from mpcnode.protocols.rounds import (
     Round,
     Rounds,
     Step,
+    ViewsDiffer,
     Witness,
 )
 from mpcnode.types import Identifier, PeerId
 
 T = TypeVar("T")
+
+_VIEWS_DIFFER: Final = "start again; where it happens again, the proposer or the server tells different things"
 
 __all__ = ["ECHO_SIZE", "Execution", "ProtocolMessage"]
 
@@ -82,12 +86,12 @@ class Execution(Generic[T]):
             ParticipantCheated: an honest participant does not send this here: a duplicate (identical or not), a round
                 that is not in the plan or more than one ahead, too long, malformed, or with a content that is refused.
                 A stranger's message is refused without harm to the execution.
-            InconsistentBroadcast: the sender was told something else than we were; carries what we were told.
+            InconsistentBroadcast, Disagreement: the sender was told something else than this participant was.
             RuntimeError: the execution was closed; a mistake of the caller.
         """
         self._require_open()
         if sender not in self._others:
-            raise ParticipantCheated("a message came from somebody who does not take part")
+            raise judge(Came.LINK, Event.MISPLACED, "a message came from a node that does not take part")
         try:
             position = self._admit(sender, message)
             if position == self._position and self._exchange is not None:
@@ -285,9 +289,10 @@ class Execution(Generic[T]):
 
     def _abort(self, fault: Fault) -> NoReturn:
         self.close()
-        culprits = [self._participants[i] for i in fault.culprits]
-        message = f"{', '.join(sorted(culprits))} {fault.reason}" if culprits else fault.reason
+        names = sorted(self._participants[i] for i in fault.senders)
         if isinstance(fault, Inconsistent):
-            suspects = [self._participants[i] for i in fault.suspects]
-            raise InconsistentBroadcast(message, evidence=self._evidence, suspects=suspects) from fault
-        raise ParticipantCheated(message, culprits=culprits) from fault
+            raise judge(Came.LINK, Event.VALUES_DIFFER, fault.reason, names) from fault
+        if isinstance(fault, ViewsDiffer):
+            raise judge(Came.LINK, Event.VIEWS_DIFFER, fault.reason, hint=_VIEWS_DIFFER) from fault
+        message = f"{', '.join(names)} {fault.reason}" if names else fault.reason
+        raise judge(Came.LINK, Event.MISPLACED, message, names) from fault

@@ -49,32 +49,28 @@ class ProtocolMessage:
 
 
 class Fault(Exception):
-    """Participants sent what no honest participant sends.
+    """Participants sent what no honest participant sends; ``mpcnode.blame`` says what follows for them.
 
     Args:
         reason: what they did, lower case, no full stop, without a byte that a peer chose.
-        culprits: who; empty only where it cannot be known.
+        senders: the participants; empty where it cannot be known.
     """
 
-    def __init__(self, reason: str, culprits: Iterable[Identifier] = ()) -> None:
+    def __init__(self, reason: str, senders: Iterable[Identifier] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.culprits = frozenset(culprits)
+        self.senders = frozenset(senders)
 
 
 class Inconsistent(Fault):
-    """Participants hold different values of one broadcast; who lied takes a second participant's evidence to know.
+    """A participant holds another value of one broadcast; it takes a second participant's evidence to know the liar.
 
-    Blames nobody: the participant that reports a difference is as likely the one who was lied to.
-
-    Args:
-        reason: as above.
-        suspects: who reported it.
+    The participant that shows the difference is as likely the one that was lied to.
     """
 
-    def __init__(self, reason: str, suspects: Iterable[Identifier] = ()) -> None:
-        super().__init__(reason)
-        self.suspects = frozenset(suspects)
+
+class ViewsDiffer(Fault):
+    """A participant was told something else about the session, by its proposer or by the server."""
 
 
 @dataclass(frozen=True, slots=True)

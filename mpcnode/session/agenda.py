@@ -78,11 +78,11 @@ class Agenda:
             self._early.keep(opened.public_key, session_id, opened)
         return None
 
-    def peer_failed(self, peer: PeerId, error: MpcError) -> None:
-        """Have every session count on ``peer`` no more: the relay to it cannot be trusted."""
+    def doubted(self, peer: PeerId, error: MpcError) -> None:
+        """Tell every session that something odd came in the name of ``peer``."""
         for attempt in tuple(self._running.values()):
             if peer in attempt.roster:
-                attempt.peer_failed(peer, error)
+                attempt.doubted(peer, error)
 
     def introduced(self, peer: PeerId, key: IdentityKey) -> None:
         """Tell every session with which key ``peer`` is here."""
@@ -226,8 +226,8 @@ class Agenda:
         except MpcError as raised:
             error = raised
             raise
-        except BaseException:
-            error = Interrupted("this node was stopped")
+        except BaseException as raised:
+            error = Interrupted(str(next(iter(raised.args), "this node was stopped")))
             raise
         finally:
             del self._running[session_id]

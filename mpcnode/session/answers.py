@@ -6,9 +6,10 @@ One participant that refuses, cheats or is gone is left out, and ends nothing as
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from mpcnode.blame import Came, Event, judge, why
 from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
-from mpcnode.errors import MpcError, ParticipantAborted, ParticipantCheated, ParticipantRefused, ParticipantSilent
+from mpcnode.errors import MpcError, PeerError, Refused
 from mpcnode.identity.identity import Identity
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import agreement
@@ -36,9 +37,10 @@ class Answers:
         self.accepted: dict[PeerId, SessionResponse] = {}
         """Those that take part, in the order of their answers."""
         self.refused: dict[PeerId, str] = {}
-        """Those that do not, and why, in their own words."""
-        self.gone: set[PeerId] = set()
-        self.failures: dict[PeerId, MpcError] = {}
+        """Those that do not, and why."""
+        self.gone: dict[PeerId, MpcError | None] = {}
+        """Those that cannot be reached, and why, where that is known; one that answers yet is counted."""
+        self.failures: dict[PeerId, PeerError] = {}
         """Those whose answer cannot be trusted, and why."""
         self._others = others
         self._proposal = proposal
@@ -46,62 +48,63 @@ class Answers:
     @property
     def missing(self) -> tuple[PeerId, ...]:
         """Those that have not answered and still may."""
-        heard = self.accepted.keys() | self.refused.keys() | self.failures.keys() | self.gone
+        heard = self.accepted.keys() | self.refused.keys() | self.failures.keys() | self.gone.keys()
         return tuple(name for name in self._others if name not in heard)
 
     def take(self, sender: PeerId, answer: SessionResponse) -> None:
         """Take an answer.
 
         Raises:
-            ParticipantCheated: it answers something else, is not signed by its sender, or is a second, other one.
+            ParticipantCheated: it answers something else, is not signed by its sender, or is a second, other one, which
+                convicts nobody: a node that was started again signs one more.
         """
         if not answer.accepted:
-            self.give_up(sender, answer.reason or "no reason given")
+            self.give_up(sender, why(Refused.code, answer.reason or "no reason given"))
             return
         if answer.proposal != self._proposal:
-            raise ParticipantCheated(f"{sender} accepted something else than was proposed", culprits=[sender])
+            raise _doubtful(Event.MISPLACED, f"{sender} accepted something else than was proposed", sender)
         if not is_signed(self._others[sender], answer):
-            raise ParticipantCheated(f"the acceptance of {sender} is not signed by it", culprits=[sender])
+            raise _doubtful(Event.MISPLACED, f"the acceptance of {sender} is not signed by it", sender)
         if sender in self.refused:
             return  # it took its yes back: what says so is not signed, and the server may bring the two in any order
         earlier = self.accepted.get(sender, answer)
         if (earlier.nonce, earlier.terms) != (answer.nonce, answer.terms):
-            raise ParticipantCheated(f"{sender} answered twice, differently", culprits=[sender])
+            raise _doubtful(Event.TWO_VALUES, f"{sender} answered twice, differently", sender)
         if sender not in self.failures:
-            self.gone.discard(sender)
+            self.gone.pop(sender, None)
             self.accepted.setdefault(sender, answer)
 
     def give_up(self, sender: PeerId, reason: str) -> None:
-        """Count ``sender`` out, whatever it said before; ``reason`` is its own words."""
+        """Count ``sender`` out, whatever it said before."""
         self.accepted.pop(sender, None)
         self.refused.setdefault(sender, reason)
 
-    def lose(self, peer: PeerId) -> None:
+    def lose(self, peer: PeerId, error: MpcError | None = None) -> None:
         """Note that ``peer`` cannot be reached, unless it answered before or does so yet."""
         if peer in self.missing:
-            self.gone.add(peer)
+            self.gone[peer] = error
 
-    def distrust(self, sender: PeerId, error: MpcError) -> None:
+    def distrust(self, sender: PeerId, error: PeerError) -> None:
         """Count nothing that ``sender`` said or will say."""
         self.accepted.pop(sender, None)
         self.failures.setdefault(sender, error)
 
     def too_few(self) -> MpcError:
         """Why not enough can accept any more."""
-        said = [f"{name} refused ({reason!a})" for name, reason in sorted(self.refused.items())]
+        said = [f"{name} {reason}" for name, reason in sorted(self.refused.items())]
         said += [error.message for error in self.failures.values()]
-        said += [f"{name} cannot be reached" for name in sorted(self.gone)]
+        said += [error.message if error else f"{name} cannot be reached" for name, error in sorted(self.gone.items())]
         message = f"too few take part: {', '.join(said)}"
         if self.refused:
-            return ParticipantRefused(message, culprits=self.refused)
-        if self.failures:
-            return next(iter(self.failures.values()))
-        return ParticipantSilent(message, culprits=self.gone)
+            return judge(Came.RELAY, Event.REFUSAL, message, self.refused)
+        if explained := [error for error in (*self.failures.values(), *self.gone.values()) if error]:
+            return explained[0]
+        return judge(Came.CLOCK, Event.SILENCE, message, self.gone)
 
-    def too_late(self) -> ParticipantSilent:
+    def too_late(self) -> MpcError:
         """Why not enough accepted in time."""
         missing = sorted({*self.missing, *self.gone})
-        return ParticipantSilent(f"no answer to the proposal from {', '.join(missing)}", culprits=missing)
+        return judge(Came.CLOCK, Event.SILENCE, f"no answer to the proposal from {', '.join(missing)}", missing)
 
 
 def accept(
@@ -200,12 +203,14 @@ def check_start(
         needed: how many must take part at least.
 
     Raises:
-        ParticipantCheated: no honest proposer says so.
-        ParticipantAborted: it repeats what this node said in an earlier life; that may be the server's doing.
+        ParticipantCheated: no honest proposer says so; convicted where it signed it.
+        Disagreement: it repeats what this node said in an earlier life; that may be the server's doing.
     """
     members = {one.identifier: one for one in proposal.participants}
     identifiers = [one.identifier for one in begun.chosen]
     hashed = agreement.proposal_hash(proposal)
+    if not is_start_of(proposer, begun, proposal):
+        raise _doubtful(Event.MISPLACED, f"the choice of participants is not signed by {proposer}", proposer)
     honest = (
         begun.proposal == hashed
         and identifiers == sorted(set(identifiers))
@@ -214,16 +219,28 @@ def check_start(
         and len(identifiers) >= needed
         and all(is_signed(members[one.identifier].public_key, one, hashed) for one in begun.chosen)
     )
-    if not honest or not is_start_of(proposer, begun, proposal):
-        raise ParticipantCheated(f"{proposer} chose participants as no honest node does", culprits=[proposer])
+    if not honest:
+        said = f"{proposer} chose participants as no honest node does"
+        raise judge(Came.SIGNED, Event.MISPLACED, said, [proposer])
     repeated = next(one for one in begun.chosen if members[one.identifier].peer_id == me)
     if (repeated.nonce, repeated.terms) != (mine.nonce, mine.terms):
         # Signed by this node, but in an earlier life: the server may have kept the newer answer back.
-        raise ParticipantAborted(f"{proposer} repeats an answer that this node gave in an earlier life; start again")
+        said = f"{proposer} repeats an answer that this node gave in an earlier life"
+        raise judge(Came.RELAY, Event.VIEWS_DIFFER, said, hint="start again")
+
+
+def two_faced(proposer: PeerId, one: SessionStart, other: SessionStart, proposal: SessionProposal) -> bool:
+    """Say whether these are two different choices that the proposer signed; an honest one signs one."""
+    return one != other and all(is_start_of(proposer, begun, proposal) for begun in (one, other))
 
 
 def is_start_of(proposer: PeerId, begun: SessionStart, proposal: SessionProposal) -> bool:
-    """Say whether a start is signed by the proposer of ``proposal``; two different ones convict it."""
+    """Say whether a start is signed by the proposer of ``proposal``."""
     key = next(one.public_key for one in proposal.participants if one.peer_id == proposer)
     fields = agreement.start_fields(agreement.proposal_hash(proposal), begun.mesh, begun.chosen)
     return verify(key, begun.signature, tags.START, *fields)
+
+
+def _doubtful(event: Event, message: str, sender: PeerId) -> PeerError:
+    """Make a suspect of ``sender``: its seal is its own, but no third party can check it."""
+    return judge(Came.RELAY, event, message, [sender])

@@ -11,17 +11,16 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast
 
+from mpcnode.blame import COMPARE, Came, Event, heard, judge, last_words, why
 from mpcnode.errors import (
     DecodeError,
+    Disagreement,
     IdentityCheckFailed,
-    Interrupted,
-    LinkFailed,
     MpcError,
     ParticipantCheated,
-    ParticipantRefused,
-    ParticipantSilent,
-    ProtocolAbort,
+    PeerError,
     Refused,
+    Unanswered,
 )
 from mpcnode.mesh.pool import Channel, SharedMesh
 from mpcnode.mesh.transport import LinkChange, LinkState, Signal, from_relay
@@ -29,11 +28,12 @@ from mpcnode.peers.conversation import Opened
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.rounds import Round
-from mpcnode.session.answers import NONCE_SIZE, Answers, Choose, accept, check_start, is_start_of, refuse, start
+from mpcnode.session.answers import NONCE_SIZE, Answers, Choose, accept, check_start, refuse, start, two_faced
 from mpcnode.session.kinds.kind import Agreed, Matter, Script, roster_of
-from mpcnode.session.pump import Pump, stopped
+from mpcnode.session.pump import Pump
 from mpcnode.session.stage import Stage
-from mpcnode.session.state import AttemptState, Event, State
+from mpcnode.session.state import AttemptState, State
+from mpcnode.session.state import Event as Step
 from mpcnode.session.talk import Talk
 from mpcnode.status import Answered, Link, LinkShown, Phase
 from mpcnode.types import Identifier, IdentityKey, PeerId, SessionId
@@ -131,30 +131,35 @@ class Attempt(Generic[R]):
         """Take what another participant says, by relay or by mesh; what a stranger says has no effect."""
         if opened.sender not in self._others or self.state.over:
             return
+        if opened.public_key != self.roster[opened.sender]:
+            self.doubted(opened.sender, _another_key(opened.sender))
+            return
         try:
-            if opened.public_key != self.roster[opened.sender]:
-                raise _another_key(opened.sender)
             if self._channel is None:
                 self._take(opened)
             elif isinstance(said := opened.message, wire.SessionCancel) and opened.sender in self.chosen:
                 # It has no mesh to say so on.
                 self._channel.take(opened.sender, Abort(self.session_id, said.code, said.reason, said.culprits))
-        except MpcError as error:
-            self.peer_failed(opened.sender, error)
+        except PeerError as error:
+            if opened.sender in {self._proposer, *self.chosen}:
+                self._fail(error)
+            else:
+                self.answers.distrust(opened.sender, error)
         self._heard.news.set()
 
-    def peer_failed(self, peer: PeerId, error: MpcError) -> None:
-        """Count on ``peer`` no more; where nobody else can do its part, the session ends."""
-        if peer in {self._proposer, *self.chosen}:
-            self._fail(error)
-        elif self._own and self._heard.start is None:
-            self.answers.distrust(peer, error)
-        self._heard.news.set()
+    def doubted(self, peer: PeerId, error: MpcError) -> None:
+        """Note that something odd came through the server in the name of ``peer``, which the server may have made.
+
+        It ends nothing that is under way; it explains why a participant that did not answer yet cannot.
+        """
+        if self._own and self._heard.start is None:
+            self.answers.lose(peer, error)
+            self._heard.news.set()
 
     def introduced(self, peer: PeerId, key: IdentityKey) -> None:
         """Note that ``peer`` showed this key; with another than the roster's it is another node."""
         if self.roster.get(peer, key) != key:
-            self.peer_failed(peer, _another_key(peer))
+            self.doubted(peer, _another_key(peer))
 
     def lost(self, peers: Collection[PeerId]) -> None:
         """Note that the links to ``peers`` are gone; those that are still in the room are asked again there."""
@@ -183,15 +188,13 @@ class Attempt(Generic[R]):
             case wire.SessionResponse() as answer if self._own:
                 self._talk.heard(sender, by_mesh=opened.by_mesh)
                 self.answers.take(sender, answer)
-                self._stage.emit(
-                    Answered(self._stage.shown.session_id, sender, accepted=answer.accepted, reason=answer.reason)
-                )
+                self._answered(sender, accepted=answer.accepted, reason=answer.reason)
             case wire.SessionStart() as begun if sender == self._proposer:
                 self._take_start(sender, begun)
             case wire.SessionCancel(code=code) if code == NOT_NEEDED and sender == self._proposer:
                 heard.dismissed = True
             case wire.SessionCancel() as cancel:
-                self._take_cancel(sender, cancel)
+                self._take_cancel(sender, cancel, by_mesh=opened.by_mesh)
             case wire.Offer() | wire.Answer() | wire.IceCandidate() as signal:
                 if len(early := heard.signals.setdefault(sender, [])) < MAX_SIGNALS:
                     early.append(signal)
@@ -202,32 +205,28 @@ class Attempt(Generic[R]):
             case _:
                 pass
 
-    def _take_start(self, sender: PeerId, begun: wire.SessionStart) -> None:
-        first = self._heard.start
-        if first is None:
-            self._heard.start = begun
-        elif first != begun and all(is_start_of(sender, one, self.matter.proposal) for one in (first, begun)):
-            raise ParticipantCheated(f"{sender} signed two different choices of participants", culprits=[sender])
+    def _answered(self, sender: PeerId, *, accepted: bool, reason: str | None) -> None:
+        self._stage.emit(Answered(self._stage.shown.session_id, sender, accepted=accepted, reason=reason))
 
-    def _take_cancel(self, sender: PeerId, cancel: wire.SessionCancel) -> None:
+    def _take_start(self, sender: PeerId, begun: wire.SessionStart) -> None:
+        if self._heard.start is None:
+            self._heard.start = begun
+        elif two_faced(sender, self._heard.start, begun, self.matter.proposal):
+            said = f"{sender} signed two different choices of participants"
+            raise judge(Came.SIGNED, Event.TWO_VALUES, said, [sender])
+
+    def _take_cancel(self, sender: PeerId, cancel: wire.SessionCancel, *, by_mesh: bool) -> None:
         if sender not in {self._proposer, *self.chosen}:
-            self.answers.give_up(sender, cancel.reason)
+            self.answers.give_up(sender, why(cancel.code, cancel.reason))
+            self._answered(sender, accepted=False, reason=cancel.reason)
             return
-        others = {name for name in self._others if name in cancel.culprits and name != sender}
+        came = Came.LINK if by_mesh else Came.RELAY
         if cancel.code == IdentityCheckFailed.code and self._services.peer_id in cancel.culprits:
             # Two ends, and each sees something else of what stands between them; of another link neither can say that.
-            raise IdentityCheckFailed(
-                f"{sender} finds that the channel between it and this node is not with this node",
-                peer=sender,
-                hint="compare fingerprints with it: somebody may stand between you",
-            )
-        said = f"{sender} gave the session up: {cancel.reason!a}"
-        if cancel.code == ParticipantRefused.code and others:
-            # The proposer's word for somebody else's answer: true in the ordinary case, and proof of nothing.
-            raise ParticipantRefused(said, culprits=others, suspects={sender, *others})
-        if cancel.code == ParticipantSilent.code and others:
-            raise ParticipantSilent(said, culprits=others, suspects={sender, *others})
-        raise stopped(sender, said, code=cancel.code, others=others)
+            said = f"{sender} finds that the channel between it and this node is not with this node"
+            raise judge(Came.RELAY, Event.WRONG_KEY, said, hint=COMPARE)
+        named = [name for name in self._others if name in cancel.culprits]
+        raise heard(came, sender, code=cancel.code, reason=cancel.reason, named=named)
 
     # The two ways through
 
@@ -245,13 +244,13 @@ class Attempt(Generic[R]):
         """
         async with self._giving_up():
             await self._unless_failed(approve(), late=_not_approved)
-            self.state.on(Event.APPROVED)
+            self.state.on(Step.APPROVED)
             self._talk.say(self._proposer, self._accept(self._services.pool.offered(self._proposer)))
             async with self.matter.prepared(self._stage) as prepared:
                 self._enter("negotiating", (self._proposer,))
                 await self._unless_failed(self._until_chosen(), late=self._not_chosen, grace=GRACE)
                 if self._heard.start is None:
-                    self.state.on(Event.NOT_NEEDED)
+                    self.state.on(Step.NOT_NEEDED)
                     return None
                 assert self._mine is not None
                 check_start(
@@ -262,7 +261,7 @@ class Attempt(Generic[R]):
                     mine=self._mine,
                     needed=self.matter.needed,
                 )
-                self.state.on(Event.CHOSEN)
+                self.state.on(Step.CHOSEN)
                 return await self._carry_out(self._heard.start, prepared)
 
     async def propose(self, choose: Choose) -> R:
@@ -278,7 +277,7 @@ class Attempt(Generic[R]):
         asking_again = asyncio.get_running_loop().call_later(ASK_AGAIN, self._ask_again)
         async with self._giving_up():
             try:
-                self.state.on(Event.APPROVED)
+                self.state.on(Step.APPROVED)
                 self._talk.begin(self._others)
                 for name in self._others:
                     self.introduced(name, self._services.conversations.key_of(name) or self.roster[name])
@@ -286,7 +285,7 @@ class Attempt(Generic[R]):
                 mine = self._accept(())
                 async with self.matter.prepared(self._stage) as prepared:
                     begun = await self._unless_failed(self._enough(choose, mine), late=self._too_late)
-                    self.state.on(Event.CHOSEN)
+                    self.state.on(Step.CHOSEN)
                     dismissal = wire.SessionCancel(self.session_id, NOT_NEEDED, "others take part")
                     for name in self._others:
                         self._talk.say(name, begun if name in self.chosen else dismissal)
@@ -360,7 +359,7 @@ class Attempt(Generic[R]):
             terms={one.identifier: one.terms for one in begun.chosen},
         )
         shared = await self._unless_failed(self._connect(begun))
-        self.state.on(Event.CONNECTED)
+        self.state.on(Step.CONNECTED)
         self._channel = Channel(shared, self.session_id)
         try:
             with self._channel as channel:
@@ -371,12 +370,14 @@ class Attempt(Generic[R]):
                     channel,
                     session_id=self.session_id,
                     me=self._services.peer_id,
-                    host=_Host(self.matter, self._stage, self.state, agreed.participants, script),
+                    host=_Host(
+                        self.matter, self._stage, self.state, agreed.participants, script, self._proposer, begun
+                    ),
                     timeouts=self._services.timeouts,
                 )
                 value = await pump.run()
                 result = await self.matter.result(value, agreed, self._stage)
-            self.state.on(Event.LEFT)
+            self.state.on(Step.LEFT)
             return result
         finally:
             # A link to somebody that this node has no wallet with is not kept when nothing came of the session.
@@ -389,7 +390,7 @@ class Attempt(Generic[R]):
         except MpcError as error:
             for name in agreed.participants.values():
                 if name != self._services.peer_id:
-                    channel.send(name, Abort(self.session_id, error.code, "an error of its own"))
+                    channel.send(name, Abort(self.session_id, *last_words(error)))
             raise
 
     async def _connect(self, begun: wire.SessionStart) -> SharedMesh:
@@ -398,7 +399,7 @@ class Attempt(Generic[R]):
         if begun.mesh != self.session_id:
             shared = self._services.pool.get(SessionId(begun.mesh))
             if shared is None or not shared.usable or shared.roster != roster:
-                raise LinkFailed("the mesh this session was to use is gone", peer=self._proposer)
+                raise judge(Came.CLOCK, Event.NO_LINK, "the mesh this session was to use is gone", hint="start again")
             return shared
         self._enter("connecting", others)
         early: list[tuple[PeerId, Signal]] = [
@@ -444,13 +445,12 @@ class Attempt(Generic[R]):
     def _too_late(self) -> MpcError:
         """Why too few accepted in time; where there is neither a server nor a link to somebody, that is not silence."""
         error = self.answers.too_late()
-        linked = all(self._services.pool.link_to(name, self.roster[name]) for name in error.culprits)
+        linked = all(self._services.pool.link_to(name, self.roster[name]) for name in error.suspects)
         return error if linked else self._services.explained(error)
 
     def _not_chosen(self) -> MpcError:
-        return self._services.explained(
-            ParticipantSilent(f"{self._proposer} did not say who takes part", culprits=[self._proposer])
-        )
+        said = f"{self._proposer} did not say which nodes take part"
+        return self._services.explained(judge(Came.CLOCK, Event.SILENCE, said, [self._proposer]))
 
     @asynccontextmanager
     async def _giving_up(self) -> AsyncIterator[None]:
@@ -462,7 +462,7 @@ class Attempt(Generic[R]):
                 error.saved = error.saved or self.matter.saved()
             if self.state.state in {State.LEAVING, State.DONE}:
                 raise  # the result stands: Ctrl-C while the links are closed fails nothing
-            self.state.on(Event.FAIL)
+            self.state.on(Step.FAIL)
             if self._channel is None:
                 self._tell(error)
             raise
@@ -472,13 +472,10 @@ class Attempt(Generic[R]):
 
     def _tell(self, error: MpcError | asyncio.CancelledError) -> None:
         message: wire.SessionResponse | wire.SessionCancel
-        if isinstance(error, Refused) and not self._own:
+        if isinstance(error, Refused) and not isinstance(error, Unanswered) and not self._own:
             message = refuse(self.matter.proposal, error.message)
-        elif isinstance(error, ProtocolAbort | LinkFailed | IdentityCheckFailed):
-            message = wire.SessionCancel(self.session_id, error.code, error.message[:500], error.culprits)
         else:
-            code = error.code if isinstance(error, MpcError) else Interrupted.code
-            message = wire.SessionCancel(self.session_id, code, "an error of its own")
+            message = wire.SessionCancel(self.session_id, *last_words(error))
         waiting = self._others if self._own and not self.chosen else {self._proposer, *self.chosen}
         for name in waiting:
             if name != self._services.peer_id:
@@ -494,6 +491,8 @@ class _Host:
     state: AttemptState
     participants: dict[Identifier, PeerId]
     script: Script
+    proposer: PeerId
+    begun: wire.SessionStart
 
     async def checkpoint(self, record: object) -> object:
         """Do what the protocol waits for."""
@@ -503,25 +502,34 @@ class _Host:
         """Show the round, and whose messages are still to come."""
         self.stage.phases.enter(cast("Phase", planned.phase), missing)
 
-    def equivocators(self, mine: bytes, theirs: bytes) -> frozenset[PeerId]:
-        """Name those that two participants' evidence proves liars."""
+    def evidence(self, error: MpcError, heard: bytes | None) -> bytes | None:
+        """Show what was heard, or, where the others were told something else, the choice that this node was told."""
+        if isinstance(error, Disagreement):
+            return wire.encode_message(self.begun)
+        return heard if isinstance(error, ParticipantCheated) else None
+
+    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> frozenset[PeerId]:
+        """Name those that are proved liars."""
         try:
-            return frozenset(self.participants[culprit] for culprit in self.script.equivocators(mine, theirs))
+            if code == Disagreement.code:
+                other = wire.decode_start(theirs)
+                guilty = two_faced(self.proposer, self.begun, other, self.matter.proposal)
+                return frozenset({self.proposer} if guilty else ())
+            if mine is not None:
+                return frozenset(self.participants[culprit] for culprit in self.script.equivocators(mine, theirs))
         except DecodeError:
-            return frozenset()  # what cannot be read proves nothing
+            pass  # what cannot be read proves nothing
+        return frozenset()
 
     def concluded(self) -> None:
         """Note that the result stands."""
-        self.state.on(Event.RESULT)
+        self.state.on(Step.RESULT)
 
 
 def _not_approved() -> MpcError:
-    return Refused("nobody at this node answered the proposal in time")
+    return Unanswered("nobody at this node answered the proposal in time")
 
 
-def _another_key(peer: PeerId) -> MpcError:
-    return IdentityCheckFailed(
-        f"{peer} speaks with another identity key than the proposal names",
-        peer=peer,
-        hint="compare fingerprints with the proposer: somebody may stand between you",
-    )
+def _another_key(peer: PeerId) -> PeerError:
+    said = f"{peer} speaks with another identity key than the proposal names"
+    return judge(Came.RELAY, Event.WRONG_KEY, said, hint=COMPARE)

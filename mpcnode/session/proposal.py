@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from mpcnode.blame import Came, Event, judge
 from mpcnode.crypto.suites import SUITES
-from mpcnode.errors import DecodeError, IdentityCheckFailed, Refused
+from mpcnode.errors import DecodeError, Refused
 from mpcnode.identity.identity import check_identity_key
 from mpcnode.protocols.descriptor import Member
 from mpcnode.session.kinds.kind import require
@@ -105,13 +106,14 @@ def check_proposal(proposal: SessionProposal, *, proposer: PeerId, key: Identity
             raise Refused(f"the identity key of {one.peer_id}: {error}") from None
         known = services.trusts.known_key(one.peer_id)
         if known is not None and known != one.public_key and not _is_of_a_wallet(one, services):
-            raise IdentityCheckFailed(
+            raise judge(
+                Came.RELAY,
+                Event.WRONG_KEY,
                 f"the proposal of {proposer} names another identity key for {one.peer_id} than the one this node knows",
-                peer=one.peer_id,
-                hint="compare fingerprints with both of them: somebody stands between you",
+                hint="compare fingerprints with both of them (`mpcnode peers`): somebody may stand between you",
             )
         if one.peer_id == proposer and one.public_key != key:
-            raise IdentityCheckFailed(f"{proposer} proposes with a key not its own", peer=proposer)
+            raise judge(Came.RELAY, Event.WRONG_KEY, f"{proposer} proposes with a key not its own")
 
 
 def _is_of_a_wallet(one: Participant, services: Services) -> bool:

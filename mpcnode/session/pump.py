@@ -2,23 +2,23 @@
 
 The pump is the same for every protocol and knows none of their rounds by name: what it needs (how long a round may
 take, in which phase a user sees it, whether a user is waited for) stands in the plan of the script. It never looks
-inside a message; whose fault something is the Execution, the mesh or a proof says, never a guess made here.
+inside a message, and whose fault something is ``mpcnode.blame`` says.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection, Mapping
-from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
+from mpcnode.blame import Came, Event, heard, judge, last_words
 from mpcnode.errors import (
+    Disagreement,
     InconsistentBroadcast,
-    Interrupted,
-    LinkFailed,
     MpcError,
-    ParticipantAborted,
     ParticipantCheated,
     ParticipantSilent,
+    PeerError,
     ProtocolAbort,
 )
 from mpcnode.protocols.execution import Execution
@@ -29,8 +29,6 @@ from mpcnode.waits import see_end
 from mpcnode.wire import peer as wire
 
 T = TypeVar("T")
-
-CHEATING: Final = frozenset({ParticipantCheated.code, InconsistentBroadcast.code})
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +55,16 @@ class Host(Protocol):
     def waiting(self, planned: Round, missing: tuple[PeerId, ...]) -> None:
         """Show that the round is ``planned``, and whose messages are still to come."""
 
-    def equivocators(self, mine: bytes, theirs: bytes) -> frozenset[PeerId]:
-        """Name those that are proved liars by what this node holds and what another participant shows."""
+    def evidence(self, error: MpcError, heard: bytes | None) -> bytes | None:
+        """Give what others need in order to see who lied, where ``error`` is about that.
+
+        Args:
+            error: why this node stops.
+            heard: what the protocol keeps as evidence.
+        """
+
+    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> frozenset[PeerId]:
+        """Name those that are proved liars by what this node holds and what another participant shows with ``code``."""
 
     def concluded(self) -> None:
         """Note that the result stands: nothing that comes from now on can undo it."""
@@ -98,6 +104,8 @@ class Pump(Generic[T]):
         self._rounds = -1
         """How many rounds there were before this one."""
         self._stopped: set[PeerId] = set()
+        self._report: PeerError | None = None
+        """Somebody stopped because another one, for which this node waits as well, is silent: it may be."""
         self._receiving: asyncio.Future[tuple[PeerId, wire.PeerMessage]] | None = None
         """The next message: no phase of the session may end the wait for it, or it would be lost."""
 
@@ -114,9 +122,11 @@ class Pump(Generic[T]):
             await self._last_words()
         except asyncio.CancelledError:
             if not self._execution.concluded:
-                self._tell_abort(Interrupted("this node was stopped"))
+                self._tell_abort(asyncio.CancelledError())
             raise
-        except MpcError as error:
+        except MpcError as raised:
+            # A mesh that closes because somebody stopped says less than its last words did.
+            error = self._report if self._report and not isinstance(raised, ProtocolAbort) else raised
             self._tell_abort(error)
             await self._look_for_proof(error)
         else:
@@ -160,12 +170,12 @@ class Pump(Generic[T]):
         done, _ = await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             missing, planned = self._missing(), self._execution.round
-            raise ParticipantSilent(
-                f"no {planned.kind if planned else 'message'} from {', '.join(missing)} "
-                f"within {self._patience():.0f} s",
-                culprits=missing,
-                hint="see whether their nodes still run, then start again",
-            )
+            if self._report is not None:
+                missing = tuple(name for name in missing if name in self._report.suspects)
+            what = planned.kind if planned else "message"
+            said = f"no {what} from {', '.join(missing)} within {self._patience():.0f} s"
+            hint = "see whether their nodes still run, then start again"
+            raise judge(Came.CLOCK, Event.SILENCE, said, missing, hint=hint)
         return done
 
     async def _last_words(self) -> None:
@@ -227,27 +237,27 @@ class Pump(Generic[T]):
             case wire.RoundMessage(session_id=self._session_id):
                 self._execution.receive(self._identifiers[sender], _from_wire(message))
             case _:
-                raise ParticipantCheated(
-                    f"{sender} sent a {wire.type_name(message)} that has no place in the protocol", culprits=[sender]
-                )
+                said = f"{sender} sent a {wire.type_name(message)} that has no place in the protocol"
+                raise judge(Came.LINK, Event.MISPLACED, said, [sender])
+        if self._report is not None and not self._report.suspects.intersection(self._missing()):
+            raise self._report  # it was not silent, so one of the two is wrong
 
-    def _take_abort(self, sender: PeerId, abort: wire.Abort) -> NoReturn:
-        """Turn somebody's last words into this node's error; what they say of others is hearsay until seen."""
-        mine = self._execution.evidence
-        if mine and abort.evidence and (proved := self._host.equivocators(mine, abort.evidence)):
-            names = ", ".join(sorted(proved))
-            raise ParticipantCheated(f"{names} signed two different values for one broadcast", culprits=proved)
-        accused = ", ".join(abort.culprits) or "nobody"
-        said = f"{sender} stopped ({abort.code}, accuses {accused}): {abort.reason!a}"
-        others = {name for name in self._others if name in abort.culprits and name != sender}
-        if abort.code in CHEATING:
-            suspects = {sender, *others} if others else ()
-            hint = "this node saw no proof: the accuser or the accused is not honest"
-            raise ParticipantCheated(said, suspects=suspects, hint=hint)
-        silent = [name for name in self._missing() if name in abort.culprits]
-        if abort.code == ParticipantSilent.code and silent:
-            raise ParticipantSilent(said, culprits=silent)
-        raise stopped(sender, said, code=abort.code, others=others)
+    def _take_abort(self, sender: PeerId, abort: wire.Abort) -> None:
+        """Turn somebody's last words into this node's error.
+
+        Raises:
+            MpcError: at once, but for a report that somebody is silent of whom this node waits to hear as well: that
+                counts when this node's own time for it is over, and no sooner.
+        """
+        if abort.evidence and (proved := self._host.proved(abort.code, self._execution.evidence, abort.evidence)):
+            said = f"{', '.join(sorted(proved))} signed two different values for one"
+            raise judge(Came.SIGNED, Event.TWO_VALUES, said, proved)
+        named = [name for name in self._others if name in abort.culprits and name != sender]
+        error = heard(Came.LINK, sender, code=abort.code, reason=abort.reason, named=named)
+        if abort.code == ParticipantSilent.code and self._report is None and set(named) & set(self._missing()):
+            self._report = error
+        else:
+            raise error
 
     async def _look_for_proof(self, error: MpcError) -> NoReturn:
         """Go on listening a moment where somebody lies and it is not known which: proof may be under way.
@@ -255,14 +265,14 @@ class Pump(Generic[T]):
         Nothing is sent any more, above all no share. Without proof nobody is named, also between two: what differs
         may have been carried by the server.
         """
-        heard: list[MpcError] = [error]
-        if isinstance(error, ParticipantCheated) and not error.culprits:
+        reasons: list[MpcError] = [error]
+        if isinstance(error, ParticipantCheated | Disagreement) and not error.culprits:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeouts.evidence):
-                    if not isinstance(error, InconsistentBroadcast):
+                    if not isinstance(error, InconsistentBroadcast | Disagreement):
                         self._look_at_what_waits()
-                    await self._listen(heard)
-        raise heard[-1]
+                    await self._listen(reasons)
+        raise reasons[-1]
 
     def _look_at_what_waits(self) -> None:
         """Have what came early for the next round checked now, where this node was busy asking or storing.
@@ -272,14 +282,14 @@ class Pump(Generic[T]):
         if self._execution.checkpoint is not None and not self._execution.all_heard:
             self._execution.confirm()
 
-    async def _listen(self, heard: list[MpcError]) -> None:
+    async def _listen(self, reasons: list[MpcError]) -> None:
         """Hear what is still said until it proves somebody a liar; what this node sees itself counts more than hearsay.
 
         Args:
-            heard: why this node stops; a difference that it sees itself is added, and then it hears aborts alone.
+            reasons: why this node stops; a difference that it sees itself is added, and then it hears aborts alone.
         """
         while True:
-            closed = isinstance(heard[-1], InconsistentBroadcast)
+            closed = isinstance(reasons[-1], InconsistentBroadcast | Disagreement)
             try:
                 sender, message = await self._hear()
             except ParticipantCheated:
@@ -290,19 +300,19 @@ class Pump(Generic[T]):
                 continue
             try:
                 self._take(sender, message)
-            except InconsistentBroadcast as error:
-                heard.append(error)
-            except ProtocolAbort as error:
+            except (InconsistentBroadcast, Disagreement) as error:
+                if not closed:
+                    reasons.append(error)
+            except PeerError as error:
                 if isinstance(error, ParticipantCheated) and error.culprits:
                     raise
 
-    def _tell_abort(self, error: MpcError) -> None:
-        """Say why this node stops; of what went wrong inside this machine only the code goes out."""
-        reason = error.message[:500] if isinstance(error, ProtocolAbort | Interrupted) else "an error of its own"
-        evidence = self._execution.evidence if isinstance(error, ParticipantCheated) else None
-        accused = error.culprits or tuple(sorted(error.suspects))
+    def _tell_abort(self, error: MpcError | asyncio.CancelledError) -> None:
+        """Say why this node stops."""
+        code, reason, named = last_words(error)
+        evidence = self._host.evidence(error, self._execution.evidence) if isinstance(error, MpcError) else None
         for name in self._others:
-            self._pipe.send(name, wire.Abort(self._session_id, error.code, reason, accused, evidence))
+            self._pipe.send(name, wire.Abort(self._session_id, code, reason, named, evidence))
 
     def _patience(self) -> float:
         """How long this round may take.
@@ -328,19 +338,6 @@ class Pump(Generic[T]):
 
 def _from_wire(message: wire.RoundMessage) -> ProtocolMessage:
     return ProtocolMessage(message.round, message.lane, message.data, message.echo)
-
-
-def stopped(sender: PeerId, said: str, *, code: str, others: Collection[PeerId]) -> ParticipantAborted:
-    """The error of somebody's stop. A stop because of somebody else, or of a link, makes both suspects.
-
-    Args:
-        sender: the participant that stopped.
-        said: the message.
-        code: why, in its own word.
-        others: whom else it accuses.
-    """
-    suspects = {sender, *others} if others or code == LinkFailed.code else ()
-    return ParticipantAborted(said, culprits=[sender], suspects=suspects)
 
 
 async def _cancel(*futures: asyncio.Future[Any] | None) -> None:

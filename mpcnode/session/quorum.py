@@ -11,17 +11,17 @@ from typing import Final
 
 import msgspec
 
+from mpcnode.blame import Came, judge, together
+from mpcnode.blame import Event as Seen
 from mpcnode.commands import Sign
 from mpcnode.errors import (
-    ContactChanged,
-    IdentityCheckFailed,
+    AuthenticationError,
     LinkFailed,
-    MpcError,
+    ParticipantAborted,
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
-    PeerIncompatible,
-    ProtocolAbort,
+    PeerError,
     UsageError,
 )
 from mpcnode.session.agenda import Agenda
@@ -38,54 +38,54 @@ BACK_OFF: Final = 0.2
 _HINT: Final = "start `mpcnode register` on another participant's node"
 
 
-def _blamed(error: MpcError) -> tuple[PeerId, ...]:
-    """Those that are to blame for certain: one that stopped because of another is as good a suspect as that other."""
-    return () if error.suspects else error.culprits
-
-
 @dataclass(slots=True)
 class _Trouble:
     """What went wrong so far, and with whom not to try again."""
 
-    errors: list[MpcError] = field(default_factory=list)
+    errors: list[PeerError] = field(default_factory=list)
     suspicion: Counter[PeerId] = field(default_factory=Counter)
     """In how many failures somebody may have been the one to blame."""
 
     @property
     def excluded(self) -> frozenset[PeerId]:
-        """Those not to ask again: the ones to blame, and those that this node could not be linked to twice."""
-        blamed = {culprit for error in self.errors for culprit in _blamed(error) if not isinstance(error, LinkFailed)}
-        links = Counter(error.peer for error in self.errors if isinstance(error, LinkFailed) and _blamed(error))
-        return frozenset(blamed.union(peer for peer, times in links.items() if times > 1))
+        """Those not to ask again in this command: the convicted, and those with whom this node itself got nowhere.
+
+        What others report excludes nobody: it makes suspects, which are chosen last. A link is tried twice.
+        """
+        out: set[PeerId] = set()
+        links: Counter[PeerId] = Counter()
+        for error in self.errors:
+            out.update(error.culprits)
+            if isinstance(error, ParticipantSilent):
+                out.update(error.suspects)
+            elif isinstance(error, LinkFailed) and len(error.suspects) == 1:
+                links.update(error.suspects)
+            elif len(error.suspects) == 1 and not isinstance(error, ParticipantAborted):
+                out.update(error.suspects)
+        return frozenset(out.union(peer for peer, times in links.items() if times > 1))
 
     @property
     def failures(self) -> tuple[ErrorView, ...]:
-        return tuple(msgspec.structs.replace(error_view(error), culprits=_blamed(error)) for error in self.errors)
+        return tuple(map(error_view, self.errors))
 
-    def note(self, error: MpcError, signers: Collection[PeerId] = ()) -> None:
-        """Remember ``error``; where nobody is to blame for certain, its suspects are, or any of the ``signers``."""
+    def note(self, error: PeerError, signers: Collection[PeerId] = ()) -> None:
+        """Remember ``error``; where nobody is named, each of the ``signers`` may be the one."""
         if error not in self.errors:
             self.errors.append(error)
-            self.suspicion.update(error.suspects or _blamed(error) or signers)
+            self.suspicion.update(error.suspects.union(error.culprits) or signers)
 
-    def no_quorum(self, why: str) -> MpcError:
-        """Say that no quorum is left, as gravely as the gravest of what went wrong; those to blame are named."""
-        message = "; ".join([why, *(error.message for error in self.errors)])
-        if any(isinstance(error, ParticipantCheated) for error in self.errors):
-            return ParticipantCheated(message, culprits=self.excluded, hint=_HINT)
-        for error in self.errors:
-            if isinstance(error, IdentityCheckFailed | ContactChanged):
-                return type(error)(message, peer=error.peer, hint=_HINT)
-        last = self.errors[-1]
-        if isinstance(last, LinkFailed) and _blamed(last):
-            return LinkFailed(message, peer=last.peer, hint=last.hint)
-        return ParticipantSilent(message, culprits=self.excluded, hint=_HINT)
+    def no_quorum(self, why: str) -> PeerError:
+        """Say that no quorum is left, as gravely as the gravest of what went wrong, with all that it named."""
+        gravest = max(reversed(self.errors), key=_gravity)
+        return self._all_of(gravest, "; ".join([why, *(error.message for error in self.errors)]), gravest.hint or _HINT)
 
-    def refused(self, error: ParticipantRefused) -> ParticipantRefused:
+    def refused(self, error: ParticipantRefused) -> PeerError:
         """Say that too few are willing, and what happened to the others."""
         earlier = [one.message for one in self.errors if one is not error]
-        message = "; ".join([error.message, *earlier])
-        return ParticipantRefused(message, culprits={*error.culprits, *self.excluded}, hint=error.hint)
+        return self._all_of(error, "; ".join([error.message, *earlier]), error.hint)
+
+    def _all_of(self, error: PeerError, message: str, hint: str | None) -> PeerError:
+        return together([error, *self.errors], message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ class Quorum:
                 view = await self._attempt(order, terms, others, trouble)
             except ParticipantRefused as error:
                 raise trouble.refused(error) from error  # everybody was asked: asking again is no answer
-            except (ProtocolAbort, LinkFailed, IdentityCheckFailed, ContactChanged, PeerIncompatible) as error:
+            except PeerError as error:
                 if order.chosen:
                     raise
                 trouble.note(error)
@@ -216,8 +216,8 @@ class Quorum:
         if trouble.errors:
             raise trouble.no_quorum(why)
         away = [name for name in others if name not in here]
-        silent = ParticipantSilent(f"{why}; not here: {', '.join(away)}", culprits=away, hint=_HINT)
-        raise self._services.explained(silent)
+        said = f"{why}; not here: {', '.join(away)}"
+        raise self._services.explained(judge(Came.CLOCK, Seen.SILENCE, said, away, hint=_HINT))
 
     async def _attempt(
         self, order: _Order, terms: SignTerms, others: tuple[PeerId, ...], trouble: _Trouble
@@ -245,7 +245,7 @@ class Quorum:
             await self._services.journal.accept(stage.shown, stage.told)
             try:
                 return await attempt.propose(choose)
-            except (ProtocolAbort, LinkFailed) as error:
+            except PeerError as error:
                 trouble.note(error, [name for name in attempt.chosen if name != self._me])
                 raise
             finally:
@@ -270,6 +270,11 @@ class Quorum:
     def _distance(self, peer: PeerId, key: IdentityKey) -> float:
         shared = self._services.pool.link_to(peer, key)
         return shared.round_trip().get(peer, 1e6) if shared else 1e9
+
+
+def _gravity(error: PeerError) -> int:
+    """Order errors: a lie, then a key that does not fit, then the rest; of equals the last one counts."""
+    return 2 if isinstance(error, ParticipantCheated) else int(isinstance(error, AuthenticationError))
 
 
 def portions(contents: Collection[bytes]) -> list[tuple[bytes, ...]]:

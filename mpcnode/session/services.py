@@ -33,7 +33,7 @@ class SessionTimeouts:
     introduce: float = 15.0
     negotiate: float = 120.0
     round: float = 60.0
-    confirm: float = 120.0
+    confirm: float = 600.0
     evidence: float = 2.0
     leave: float = 10.0
 
@@ -79,8 +79,8 @@ class Services:
         """
         if isinstance(error, ParticipantSilent | LinkFailed) and self.room.away:
             return server_away()
-        if isinstance(error, ParticipantSilent) and error.culprits:
-            return self.room.problem_of(error.culprits[0]) or error
+        if isinstance(error, ParticipantSilent):
+            return next(filter(None, map(self.room.problem_of, sorted(error.suspects))), error)
         return error
 
     def present(self) -> Collection[PeerId]:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
+from mpcnode.blame import Came, judge
+from mpcnode.blame import Event as Seen
 from mpcnode.commands import CreateWallet, Refresh, Sign
 from mpcnode.consent.approval import Options, User
-from mpcnode.errors import ParticipantSilent, Refused, UsageError
+from mpcnode.errors import Refused, UsageError
 from mpcnode.session.agenda import Agenda
 from mpcnode.session.attempt import Attempt
 from mpcnode.session.kinds.keygen import KEYGEN
@@ -167,9 +169,11 @@ class Sessions:
         except TimeoutError:
             missing = sorted(wanted - set(room.present))
             raise self._services.explained(
-                ParticipantSilent(
+                judge(
+                    Came.CLOCK,
+                    Seen.SILENCE,
                     f"a refresh takes every participant, and {', '.join(missing)} is not here",
-                    culprits=missing,
+                    missing,
                     hint="start `mpcnode register` on the missing nodes, in the same --room",
                 )
             ) from None

@@ -437,7 +437,7 @@ async def test_a_peer_that_cannot_be_trusted_any_more_ends_the_session_it_propos
         for proposer in (ANA, CLEO):
             people.say(proposer, BEN, to_sign(people, proposer))
         await running(people[BEN], 2)
-        people[BEN].agenda.peer_failed(ANA, MpcError("the seal of ana does not open"))
+        people[BEN].agenda.doubted(ANA, MpcError("the seal of ana does not open"))
         ended = await people[BEN].ended()
         assert ended.proposer == ANA
         await running(people[BEN], 1)

@@ -222,7 +222,7 @@ def test_the_first_reason_is_the_one_that_is_told(answers: Answers) -> None:
 
 def test_one_that_is_not_trusted_is_not_heard_again(answers: Answers) -> None:
     answers.take(BEN, yes())
-    answers.distrust(BEN, IdentityCheckFailed("another key", peer=BEN))
+    answers.distrust(BEN, IdentityCheckFailed("another key", suspects=[BEN]))
     answers.take(BEN, yes())
     assert not answers.accepted
     assert answers.missing == (CLEO, DORA)
@@ -245,7 +245,7 @@ def test_too_few_is_a_refusal_where_somebody_refused_else_distrust_else_silence(
     error = answers.too_few()
     assert isinstance(error, ParticipantSilent)
     assert error.culprits == (DORA,)
-    distrusted = IdentityCheckFailed("another key", peer=BEN)
+    distrusted = IdentityCheckFailed("another key", suspects=[BEN])
     answers.distrust(BEN, distrusted)
     assert answers.too_few() is distrusted
     answers.take(CLEO, no("\x1b[2J no"))

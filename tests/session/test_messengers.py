@@ -242,8 +242,8 @@ async def test_a_contact_that_changes_between_choice_and_connection_is_replaced(
 
         def change(sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage:
             if isinstance(message, SessionStart) and to == BEN and sender == ANA:
-                changed = ContactChanged("ben has another key", peer=BEN)
-                asyncio.get_running_loop().call_soon(made[ANA].agenda.peer_failed, BEN, changed)
+                changed = ContactChanged("ben has another key", suspects=[BEN])
+                asyncio.get_running_loop().call_soon(made[ANA].agenda.doubted, BEN, changed)
             return message
 
         made.tamper = change

@@ -792,7 +792,7 @@ LATE: dict[str, Steps] = {
     "a message twice": lambda pipe: pipe.say(BEN, "two"),
     "a message of no round": lambda pipe: pipe.say(BEN, "three"),
     "last words that lie": lambda pipe: pipe.say(BEN, "bye", b"lie"),
-    "the end of all links": lambda pipe: pipe.coming.put_nowait(LinkFailed("gone", peer=BEN)),
+    "the end of all links": lambda pipe: pipe.coming.put_nowait(LinkFailed("gone", suspects=[BEN])),
     "a proposal": lambda pipe: pipe.coming.put_nowait((BEN, MeshReady(OTHER_SESSION))),
 }
 

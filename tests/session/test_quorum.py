@@ -369,20 +369,20 @@ async def test_the_least_suspicious_are_chosen_and_of_them_the_nearest() -> None
 
 def test_a_link_that_fails_once_makes_its_peer_less_welcome_and_twice_leaves_it_out() -> None:
     trouble = quorum._Trouble()
-    trouble.note(LinkFailed("the link to ben did not open in time", peer=BEN), [BEN, CLEO])
+    trouble.note(LinkFailed("the link to ben did not open in time", suspects=[BEN]), [BEN, CLEO])
     assert trouble.suspicion == {BEN: 1}
     assert not trouble.excluded
-    trouble.note(LinkFailed("the link to ben did not open in time", peer=BEN), [BEN, CLEO])
+    trouble.note(LinkFailed("the link to ben did not open in time", suspects=[BEN]), [BEN, CLEO])
     assert trouble.excluded == {BEN}
 
 
 def test_a_link_between_two_others_is_nobody_s_fault_and_makes_both_less_welcome() -> None:
     trouble = quorum._Trouble()
-    error = LinkFailed("the link between ben and cleo did not open in time", peer=BEN, other=CLEO)
+    error = LinkFailed("the link between ben and cleo did not open in time", suspects=[BEN, CLEO])
     assert error.culprits == ()
     for _ in range(3):
         trouble.note(error, [BEN, CLEO, DORA])  # one error is one error, however often it is heard of
-    trouble.note(LinkFailed("again", peer=BEN, other=CLEO), [BEN, CLEO, DORA])
+    trouble.note(LinkFailed("again", suspects=[BEN, CLEO]), [BEN, CLEO, DORA])
     assert trouble.suspicion == {BEN: 2, CLEO: 2}
     assert not trouble.excluded
     assert [failure.culprits for failure in trouble.failures] == [(), ()]
@@ -399,12 +399,12 @@ def test_an_error_that_names_nobody_makes_every_signer_less_welcome() -> None:
     ("errors", "kind", "culprits"),
     [
         (
-            [ParticipantSilent("x", culprits=[BEN]), ParticipantCheated("y", culprits=[CLEO])],
+            [ParticipantSilent("x", suspects=[BEN]), ParticipantCheated("y", culprits=[CLEO])],
             ParticipantCheated,
             (BEN, CLEO),
         ),
-        ([IdentityCheckFailed("x", peer=BEN), ParticipantSilent("y", culprits=[CLEO])], IdentityCheckFailed, (BEN,)),
-        ([ParticipantSilent("x", culprits=[BEN]), LinkFailed("y", peer=CLEO)], LinkFailed, (CLEO,)),
+        ([IdentityCheckFailed("x", suspects=[BEN]), ParticipantSilent("y", suspects=[CLEO])], IdentityCheckFailed, (BEN,)),
+        ([ParticipantSilent("x", suspects=[BEN]), LinkFailed("y", suspects=[CLEO])], LinkFailed, (CLEO,)),
         ([ParticipantAborted("x", culprits=[BEN], suspects=[BEN, CLEO])], ParticipantSilent, ()),
     ],
 )

@@ -21,7 +21,7 @@ from mpcnode.protocols.frost import broadcast as promises
 from mpcnode.protocols.frost import pedpop
 from mpcnode.protocols.frost.broadcast import Promise, SigningKey, digest_of, echo_of, encode_evidence, promise
 from mpcnode.protocols.frost.packages import Round2Package
-from mpcnode.protocols.rounds import Fault, Inconsistent, Lane, Round, Rounds, Witness, broadcast, direct
+from mpcnode.protocols.rounds import Fault, Inconsistent, Lane, Round, Rounds, ViewsDiffer, Witness, broadcast, direct
 from mpcnode.types import Identifier, IdentityKey, SuiteId
 
 V = TypeVar("V")
@@ -142,7 +142,7 @@ def exchange_promises(session: Session, fresh: bytes, digests: Sequence[bytes]) 
 
     def accept(dealer: Identifier, data: bytes, _echo: bytes | None) -> Promise:
         if len(data) >= AGREED_SIZE and data[:AGREED_SIZE] != agreed:
-            raise Inconsistent("participants were told different things about this session")
+            raise ViewsDiffer("participants were told different things about this session")
         said = Promise.decode(len(digests), data[AGREED_SIZE:])
         if not said.verify(descriptor.identity_key(dealer), agreed, dealer):
             raise Fault("sent digests with an invalid signature", [dealer])

@@ -43,7 +43,7 @@ from mpcnode.protocols.frost.broadcast import (
 from mpcnode.protocols.frost.packages import KeyPackage, PublicKeyPackage
 from mpcnode.protocols.frost.round1 import SigningNonces
 from mpcnode.protocols.frost.signing_packages import SignatureShare, SigningCommitments, SigningPackage
-from mpcnode.protocols.rounds import Fault, Inconsistent, Plan, Round, Rounds, Witness, broadcast
+from mpcnode.protocols.rounds import Fault, Inconsistent, Plan, Round, Rounds, ViewsDiffer, Witness, broadcast
 from mpcnode.protocols.signing_descriptor import MAX_MESSAGES, SigningDescriptor
 from mpcnode.types import Identifier
 
@@ -220,7 +220,7 @@ def _exchange_commitments(
     def accept(sender: Identifier, data: bytes, _echo: bytes | None) -> _Committed:
         if len(data) >= BOUND_SIZE and data[:BOUND_SIZE] != bound:
             # Proof of nothing: the proposer may have told two stories. A proposer that told one asks another signer.
-            raise Inconsistent("signers were told different things about this session", [sender])
+            raise ViewsDiffer("signers were told different things about this session")
         if len(data) < HEAD_SIZE:
             raise DecodeError("commitments come after a hash, fresh bytes and a signature")
         theirs, signature, listed = (

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, Literal
 
-from mpcnode.errors import MpcError, Refused
+from mpcnode.errors import MpcError, Refused, WordsUnanswered
 from mpcnode.protocols.checkpoints import ConfirmWords, KeyResult, StoreActive, StorePending
 from mpcnode.protocols.descriptor import Descriptor
 from mpcnode.protocols.frost.keygen import equivocators, keygen
@@ -104,7 +104,7 @@ class KeygenMatter(Matter[WalletView]):
             async with asyncio.timeout(self.services.timeouts.confirm):
                 compared = await stage.consent.confirm_words(shown)
         except TimeoutError:
-            raise Refused("nobody compared the safety words in time") from None
+            raise WordsUnanswered("nobody compared the safety words in time") from None
         self._verified = "words" if compared else "nobody"
 
     def _changed(self, wallet: WalletView, stage: Stage) -> None:

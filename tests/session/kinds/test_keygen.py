@@ -592,7 +592,7 @@ async def test_a_link_lost_while_the_certificate_is_written_undoes_nothing() -> 
         people[ANA].home.before_save = slow_disk
         async with proposed(people) as running:
             await until(lambda: people[BEN].states == ["active"])
-            people[ANA].made[-1]._mesh.failed(ParticipantSilent("ben said nothing", culprits=[BEN]))
+            people[ANA].made[-1]._mesh.failed(ParticipantSilent("ben said nothing", suspects=[BEN]))
             await asyncio.sleep(0.02)
             reached.set()
             assert (await running).state == "active"
