@@ -52,6 +52,11 @@ class ErrorView(_Value, frozen=True):
     hint: str | None = None
     saved: str | None = None
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Everybody that it names, the convicted first."""
+        return (*self.culprits, *self.suspects)
+
 
 def error_view(error: MpcError) -> ErrorView:
     """Show an error."""

@@ -267,5 +267,6 @@ def _entry(shown: Proposed, told: Told, error: MpcError | None, outcome: Outcome
         approved_by=told.approved_by,
         outcome=outcome,
         error=error.code if error else None,
-        culprits=tuple(error.culprits)[few] if error else (),
+        culprits=error.culprits[few] if error else (),
+        suspects=tuple(sorted(error.suspects))[few] if error else (),
     )

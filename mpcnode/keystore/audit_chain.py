@@ -54,7 +54,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             ``unneeded``, where this node said yes and others were chosen; ``refused`` by this node; ``failed`` for any
             other reason.
         error: the error's code, where there was one.
-        culprits: the peers it names.
+        culprits: the peers it convicts.
+        suspects: the peers of which one may be at fault.
     """
 
     time: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME)]
@@ -72,6 +73,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     outcome: Outcome
     error: _Word | None = None
     culprits: _Names = ()
+    suspects: _Names = ()
 
 
 @dataclass(frozen=True, slots=True)

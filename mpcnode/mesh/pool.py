@@ -378,7 +378,7 @@ class Pool:
                 except MpcError as error:
                     _log.info("mesh %s ended: %s", shared.id.hex(), error.message)
                     shared.fail(error)
-                    self._lost(error.culprits)
+                    self._lost(error.suspects.union(error.culprits))
                     # They have something to say to the others first: a node that only goes looks as if it were silent.
                     await shared.watch.within(self._local.timeouts.dead, lambda: not shared.sessions)
                 except asyncio.CancelledError:

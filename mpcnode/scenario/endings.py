@@ -64,8 +64,7 @@ def check_error(expect: Expect | model.EndExpect, ended: status.ErrorView) -> No
     errors = (expect.error,) if isinstance(expect.error, str) else expect.error
     if ended.code not in errors:
         raise NotAsWritten(f"it ended with {ended.code}, not {' or '.join(errors)}: {ended.message}")
-    if expect.culprits is not None and sorted(ended.culprits) != sorted(expect.culprits):
-        raise NotAsWritten(f"it blames {sorted(ended.culprits)}, not {sorted(expect.culprits)}")
+    _check_named("it", expect, ended)
     if expect.exit is not None and ended.exit_code != expect.exit:
         raise NotAsWritten(f"the exit code is {ended.exit_code}, not {expect.exit}")
 
@@ -101,8 +100,14 @@ async def check_others(world: World, by: str, proposed: list[status.Proposed], e
         if ended.error.code not in expect.errors:
             expected = " or ".join(expect.errors)
             raise NotAsWritten(f"for {name} it ended with {ended.error.code}, not {expected}: {ended.error.message}")
-        if expect.culprits is not None and sorted(ended.error.culprits) != sorted(expect.culprits):
-            raise NotAsWritten(f"{name} blames {sorted(ended.error.culprits)}, not {sorted(expect.culprits)}")
+        _check_named(name, expect, ended.error)
+
+
+def _check_named(name: str, expect: Expect | model.EndExpect | model.OthersExpect, ended: status.ErrorView) -> None:
+    if expect.culprits is not None and sorted(ended.culprits) != sorted(expect.culprits):
+        raise NotAsWritten(f"{name} convicts {sorted(ended.culprits)}, not {sorted(expect.culprits)}")
+    if expect.suspects is not None and sorted(ended.suspects) != sorted(expect.suspects):
+        raise NotAsWritten(f"{name} suspects {sorted(ended.suspects)}, not {sorted(expect.suspects)}")
 
 
 async def check_state(
@@ -242,7 +247,7 @@ def _check_view(view: status.SignatureView, expect: Expect) -> None:
         raise NotAsWritten(f"{signers} signed, not {sorted(expect.signed_by)}")
     if expect.failures is None:
         return
-    found = sorted((name, failure.code) for failure in view.failures for name in failure.culprits or ("nobody",))
+    found = sorted((name, failure.code) for failure in view.failures for name in failure.named or ("nobody",))
     if sorted(name for name, _ in found) != sorted(expect.failures):
         raise NotAsWritten(f"as failed it names {found}, not {sorted(expect.failures)}")
     for name, code in found:

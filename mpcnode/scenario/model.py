@@ -195,11 +195,13 @@ class OthersExpect(_Part, frozen=True):
 
     Args:
         error: the error's code, or several that will do: a death is noticed in more than one way.
-        culprits: the nodes that are blamed, exactly.
+        culprits: the nodes that are convicted, exactly.
+        suspects: the nodes of which one may be at fault, exactly.
     """
 
     error: str | tuple[str, ...]
     culprits: tuple[Name, ...] | None = None
+    suspects: tuple[Name, ...] | None = None
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -213,21 +215,23 @@ class EndExpect(_Part, frozen=True):
     Args:
         verified: true: with signatures, which are valid.
         error: the error's code, or several that will do.
-        culprits: the nodes that are blamed, exactly.
+        culprits: the nodes that are convicted, exactly.
+        suspects: the nodes of which one may be at fault, exactly.
         exit: the exit code.
     """
 
     verified: bool | None = None
     error: str | tuple[str, ...] | None = None
     culprits: tuple[Name, ...] | None = None
+    suspects: tuple[Name, ...] | None = None
     exit: int | None = None
 
     def __post_init__(self) -> None:
         _check_verified(self.verified)
         if (self.verified is None) == (self.error is None):
             raise ValueError("a session ends verified or with an error: one of the two has to be there")
-        if self.error is None and (self.culprits is not None or self.exit is not None):
-            raise ValueError("culprits and exit go with an error")
+        if self.error is None and (self.culprits, self.suspects, self.exit) != (None, None, None):
+            raise ValueError("culprits, suspects and exit go with an error")
 
 
 class Expect(_Part, frozen=True, rename="kebab"):
@@ -237,7 +241,8 @@ class Expect(_Part, frozen=True, rename="kebab"):
         state: the wallet's state at every participant: the same epoch, keys and words everywhere and, where it is
             active, a certificate that every node finds valid.
         error: the error's code, such as ``participant_refused``.
-        culprits: the nodes that are blamed, exactly.
+        culprits: the nodes that are convicted, exactly.
+        suspects: the nodes of which one may be at fault, exactly.
         exit: the exit code.
         others: how the session ends for the other participants; what a cheat says of it is worth nothing.
         active: the names of the active wallets, exactly.
@@ -247,13 +252,14 @@ class Expect(_Part, frozen=True, rename="kebab"):
         verified: true: every signer that still runs and does not cheat holds the signatures, too.
         signers: how many signed.
         signed_by: the signers, exactly.
-        failures: the nodes that the result blames for an earlier attempt's end, exactly, each with its code.
+        failures: the nodes that the result names for an earlier attempt's end, exactly, each with its code.
         ends: how the session ends for these nodes; of several attempts, one that ends so will do.
     """
 
     state: Literal["active"] | None = None
     error: str | None = None
     culprits: tuple[Name, ...] | None = None
+    suspects: tuple[Name, ...] | None = None
     exit: int | None = None
     others: OthersExpect | None = None
     active: tuple[str, ...] | None = None
@@ -275,10 +281,9 @@ class Expect(_Part, frozen=True, rename="kebab"):
     def names(self) -> frozenset[str]:
         """The nodes that are named."""
         ends = self.ends or {}
-        blamed = [self.culprits, *(end.culprits for end in (self.others, *ends.values()) if end is not None)]
-        return frozenset(
-            (*ends, *(self.failures or ()), *(self.signed_by or ()), *(n for b in blamed for n in b or ()))
-        )
+        named = [end for end in (self, self.others, *ends.values()) if end is not None]
+        blamed = (name for end in named for name in (*(end.culprits or ()), *(end.suspects or ())))
+        return frozenset((*ends, *(self.failures or ()), *(self.signed_by or ()), *blamed))
 
     @property
     def said(self) -> frozenset[str]:
@@ -292,7 +297,7 @@ def _check_verified(verified: bool | None) -> None:  # noqa: FBT001 -- as the fi
         raise ValueError("verified can only be true: a signature that is not valid is an error")
 
 
-_ERROR: Final = frozenset({"error", "culprits", "exit"})
+_ERROR: Final = frozenset({"error", "culprits", "suspects", "exit"})
 _OF_SIGNATURES: Final = frozenset({"verified", "signers", "signed-by", "failures"})
 
 

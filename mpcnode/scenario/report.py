@@ -33,7 +33,7 @@ class SignatureReport(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
         said = (
             f"{count} signature{'s' if count > 1 else ''} by {', '.join(self.signers)}, verified by {self.verified_by}"
         )
-        failed = [f"{', '.join(one.culprits) or 'nobody known'} ({one.code})" for one in self.failures]
+        failed = [f"{', '.join(one.named) or 'nobody known'} ({one.code})" for one in self.failures]
         return f"{said}; failed before: {', '.join(failed)}" if failed else said
 
     @property

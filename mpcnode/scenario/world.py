@@ -14,9 +14,10 @@ from typing import Final, TypeVar
 import msgspec
 
 from mpcnode import status
+from mpcnode.blame import Came, Event, judge
 from mpcnode.control.client import ControlClient
 from mpcnode.control.lines import Failed, Line, Serving, decode_line, error_of
-from mpcnode.errors import DecodeError, MpcError, ParticipantSilent, Refused, UsageError
+from mpcnode.errors import DecodeError, MpcError, Refused, UsageError
 from mpcnode.scenario.model import FAULTS_VARIABLE, Faults, NodeOptions, Scenario
 from mpcnode.types import PeerId
 
@@ -213,10 +214,8 @@ class Process:
             if isinstance(line, Failed):
                 return error_of(line.error)
         talk = " / ".join(self._talk) or "nothing"
-        return ParticipantSilent(
-            f"{self.name} ended with {self.exit_code} and said no error; its last words were: {talk[-600:]!a}",
-            culprits=[PeerId(self.name)],
-        )
+        said = f"{self.name} ended with {self.exit_code} and said no error; its last words were: {talk[-600:]!a}"
+        return judge(Came.CLOCK, Event.SILENCE, said, [PeerId(self.name)])
 
     async def wait_for(self, wanted: Callable[[Line], T | None], *, deadline: float) -> T:
         """The first thing that ``wanted`` finds in a line, from the first line on.
@@ -237,9 +236,8 @@ class Process:
                         raise self.failure
                     await self._changed.wait()
         except TimeoutError as error:
-            raise ParticipantSilent(
-                f"{self.name} did not say what was waited for within {deadline:g} s", culprits=[PeerId(self.name)]
-            ) from error
+            said = f"{self.name} did not say what was waited for within {deadline:g} s"
+            raise judge(Came.CLOCK, Event.SILENCE, said, [PeerId(self.name)]) from error
 
     async def wait(self, *, deadline: float) -> int:
         """Its exit code, once it and its output have ended.

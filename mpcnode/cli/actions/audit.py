@@ -137,8 +137,8 @@ def _row(line: Line) -> tuple[str, ...]:
     ended = entry.outcome if entry.error is None else f"{entry.outcome} ({entry.error})"
     if entry.outcome == "accepted":
         ended = f"accepted, {NO_END}"
-    if entry.culprits:
-        ended += f", by {', '.join(entry.culprits)}"
+    if named := (*entry.culprits, *entry.suspects):
+        ended += f", by {', '.join(named)}" if entry.culprits else f", perhaps by {', '.join(named)}"
     signers = f"signed by {', '.join(entry.signers)}" if entry.signers else f"among {', '.join(entry.participants)}"
     return (when, entry.kind, entry.wallet_name, f"by {entry.proposer}", _what(entry), ended, signers)
 
