@@ -7,6 +7,7 @@
     │   └── NoTerminal              2    us: a question and nobody to ask
     ├── ConfigurationError          3    us: an option, a file, the home
     │   ├── HomeInUse               3    us: another process holds the home
+    │   ├── OutputUnwritable        3    us: standard output is full or closed
     │   └── KeystoreError           3    never raised itself
     │       ├── KeystoreAbsent      3    the file is not there
     │       ├── KeystoreUnreadable  3    the file is there and is not what it should be
@@ -109,6 +110,12 @@ class HomeInUse(ConfigurationError):
     """Another process holds this home; it was not touched."""
 
     code = "home_in_use"
+
+
+class OutputUnwritable(ConfigurationError):
+    """What a command was asked for could not be written to standard output; it was made all the same."""
+
+    code = "output_unwritable"
 
 
 class KeystoreError(ConfigurationError):

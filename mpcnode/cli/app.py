@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -12,7 +13,7 @@ from mpcnode import __version__
 from mpcnode.cli import plain_values
 from mpcnode.cli.commands import audit, create_wallet, peers, refresh, register, run, serve, sign, verify, wallets
 from mpcnode.cli.terminal.text import error_lines
-from mpcnode.errors import Interrupted, MpcError, UsageError
+from mpcnode.errors import Interrupted, MpcError, OutputUnwritable, UsageError
 
 _EPILOG: Final = """\b
 Three terminals and a server make a wallet:
@@ -106,8 +107,9 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
         from mpcnode.control.lines import Failed, encode_line  # noqa: PLC0415 -- only `--json` needs it
         from mpcnode.status import error_view  # noqa: PLC0415 -- same
 
-        sys.stdout.write(encode_line(Failed(error_view(error))).decode())
-        sys.stdout.flush()
+        with suppress(OSError, OutputUnwritable):  # that it cannot be written is said once
+            sys.stdout.write(encode_line(Failed(error_view(error))).decode())
+            sys.stdout.flush()
     for line in error_lines(error):
         print(line, file=sys.stderr)  # noqa: T201 -- this is where errors are printed
     return error.exit_code

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from mpcnode.cli import signals
+from mpcnode.cli import signals, streams
 from mpcnode.errors import ConfigurationError, Interrupted
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ def run_orderly(
         Interrupted: a signal or the end of standard input stopped it.
     """
     gc.enable()  # ``__main__`` disabled it for the imports
+    streams.be_brief(streams.RUNNING)
     # Held back until they have handlers: a signal that comes while Python makes the loop leaves half of a loop.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
@@ -49,6 +50,7 @@ def run_orderly(
             return runner.run(_watched(main, listen, stop_with_stdin=stop_with_stdin))
     finally:
         listen()
+        streams.be_brief(streams.LAST_WORDS)
 
 
 async def _watched(
