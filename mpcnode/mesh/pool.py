@@ -251,6 +251,11 @@ class Pool:
         """Give the mesh of that id, open or opening."""
         return self._meshes.get(mesh_id)
 
+    @property
+    def patience(self) -> float:
+        """The seconds after which a mesh that did not open is given up."""
+        return self._local.timeouts.all_tries + self._local.timeouts.grace
+
     def warm(self, roster: Mapping[PeerId, IdentityKey]) -> SharedMesh | None:
         """Give an open mesh of exactly these nodes."""
         return next((one for one in self._newest() if one.whole and one.roster == roster), None)

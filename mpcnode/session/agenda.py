@@ -186,7 +186,7 @@ class Agenda:
                 journal=services.journal,
                 on_yes=lambda: self.claim(matter),
             ),
-            phases=Phases(shown.session_id, emit),
+            phases=Phases(shown.session_id, emit, now=services.now),
             told=Told(
                 sender=roster[PeerId(shown.proposer)].hex(),
                 own=shown.proposer == services.peer_id,
@@ -251,6 +251,7 @@ class Agenda:
             participants=tuple(self._views(proposal, checked=matter is not None)),
             suites=proposal.suites,
             expires=proposal.expires,
+            until=self.services.now() + proposal.answer_within,
             wallet_id=matter.wallet.wallet_id.hex() if matter and matter.wallet else None,
             sign=matter.signed() if matter else None,
         )

@@ -247,7 +247,7 @@ class Attempt(Generic[R]):
             self.state.on(Step.APPROVED)
             self._talk.say(self._proposer, self._accept(self._services.pool.offered(self._proposer)))
             async with self.matter.prepared(self._stage) as prepared:
-                self._enter("negotiating", (self._proposer,))
+                self._stage.phases.enter("negotiating", (self._proposer,), within=self._time_left(GRACE))
                 await self._unless_failed(self._until_chosen(), late=self._not_chosen, grace=GRACE)
                 if self._heard.start is None:
                     self.state.on(Step.NOT_NEEDED)
@@ -320,7 +320,7 @@ class Attempt(Generic[R]):
                 return begun
             if len(answers.accepted) + len(answers.missing) < needed or not answers.missing:
                 raise answers.too_few()
-            self._enter("negotiating", answers.missing)
+            self._stage.phases.enter("negotiating", answers.missing, within=self._time_left())
             self._heard.news.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(patience):
@@ -401,7 +401,7 @@ class Attempt(Generic[R]):
             if shared is None or not shared.usable or shared.roster != roster:
                 raise judge(Came.CLOCK, Event.NO_LINK, "the mesh this session was to use is gone", hint="start again")
             return shared
-        self._enter("connecting", others)
+        self._stage.phases.enter("connecting", others, within=self._services.pool.patience)
         early: list[tuple[PeerId, Signal]] = [
             (sender, from_relay(signal)) for sender, signals in self._heard.signals.items() for signal in signals
         ]
@@ -417,22 +417,20 @@ class Attempt(Generic[R]):
     def _others(self) -> tuple[PeerId, ...]:
         return tuple(name for name in self.roster if name != self._services.peer_id)
 
-    def _enter(self, phase: Phase, waiting_for: tuple[PeerId, ...]) -> None:
-        self._stage.phases.enter(phase, waiting_for)
+    def _time_left(self, grace: float = 0.0) -> float:
+        """Give the seconds for which answers are waited for, by this node's clock alone: another one's may be off."""
+        until = self._heard.began + self.matter.proposal.answer_within / 1000 + grace
+        return max(0.0, until - asyncio.get_running_loop().time())
 
     async def _unless_failed(
         self, work: Awaitable[T], *, late: Callable[[], MpcError] | None = None, grace: float = 0.0
     ) -> T:
-        """Await ``work`` unless the session fails first; with ``late``, unless the proposal's time is over.
-
-        Each node waits by its own clock alone: another one's may be minutes off.
-        """
+        """Await ``work`` unless the session fails first; with ``late``, unless the proposal's time is over."""
         task = asyncio.ensure_future(work)
         futures: set[asyncio.Future[Any]] = {task, self._heard.failure}
-        until = self._heard.began + self.matter.proposal.answer_within / 1000 + grace
-        left = max(0.0, until - asyncio.get_running_loop().time())
+        left = self._time_left(grace) if late else None
         try:
-            await asyncio.wait(futures, timeout=left if late else None, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(futures, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if self._heard.failure.done():
                 self._heard.failure.result()
             if late and not task.done():
@@ -498,9 +496,9 @@ class _Host:
         """Do what the protocol waits for."""
         return await self.matter.checkpoint(record, self.stage)
 
-    def waiting(self, planned: Round, missing: tuple[PeerId, ...]) -> None:
-        """Show the round, and whose messages are still to come."""
-        self.stage.phases.enter(cast("Phase", planned.phase), missing)
+    def waiting(self, planned: Round, missing: tuple[PeerId, ...], *, within: float) -> None:
+        """Show the round, and whose messages are still to come within so many seconds."""
+        self.stage.phases.enter(cast("Phase", planned.phase), missing, within=within)
 
     def evidence(self, error: MpcError, heard: bytes | None) -> bytes | None:
         """Show what was heard, or, where the others were told something else, the choice that this node was told."""

@@ -52,8 +52,8 @@ class Host(Protocol):
     async def checkpoint(self, record: object) -> object:
         """Do what the protocol waits for (ask, store) and give what it wants to know."""
 
-    def waiting(self, planned: Round, missing: tuple[PeerId, ...]) -> None:
-        """Show that the round is ``planned``, and whose messages are still to come."""
+    def waiting(self, planned: Round, missing: tuple[PeerId, ...], *, within: float) -> None:
+        """Show that the round is ``planned``, and whose messages are still to come within so many seconds."""
 
     def evidence(self, error: MpcError, heard: bytes | None) -> bytes | None:
         """Give what others need in order to see who lied, where ``error`` is about that.
@@ -100,7 +100,7 @@ class Pump(Generic[T]):
         self._others = tuple(sorted(name for name in self._identifiers if name != me))
         self._host = host
         self._timeouts = timeouts
-        self._shown: tuple[Round, tuple[PeerId, ...]] | None = None
+        self._shown: tuple[Round, tuple[PeerId, ...], float] | None = None
         self._rounds = -1
         """How many rounds there were before this one."""
         self._stopped: set[PeerId] = set()
@@ -164,7 +164,7 @@ class Pump(Generic[T]):
         self, receiving: asyncio.Future[Any] | None, hosting: asyncio.Future[object] | None, deadline: float
     ) -> set[asyncio.Future[Any]]:
         """Wait for a message or the host; while the host is busy, its own deadline counts and not the round's."""
-        self._show()
+        self._show(deadline)
         futures = {future for future in (receiving, hosting) if future is not None}
         timeout = None if hosting else max(0.0, deadline - asyncio.get_running_loop().time())
         done, _ = await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -184,12 +184,12 @@ class Pump(Generic[T]):
         The result is durable: a participant that does not hear our last words asks for them when it comes back.
         """
         try:
-            async with asyncio.timeout(self._timeouts.leave):
+            async with asyncio.timeout(self._timeouts.leave) as limit:
                 while True:
                     self._send_all()
                     if not set(self._missing()) - self._stopped:
                         break
-                    self._show()
+                    self._show(limit.when() or 0.0)
                     sender, message = await self._hear()
                     if isinstance(message, wire.Abort):
                         self._stopped.add(sender)
@@ -329,11 +329,11 @@ class Pump(Generic[T]):
     def _missing(self) -> tuple[PeerId, ...]:
         return tuple(sorted(self._names[identifier] for identifier in self._execution.waiting_for))
 
-    def _show(self) -> None:
+    def _show(self, deadline: float) -> None:
         planned, missing = self._execution.round, self._missing()
-        if planned is not None and missing and (planned, missing) != self._shown:
-            self._shown = (planned, missing)
-            self._host.waiting(planned, missing)
+        if planned is not None and missing and (planned, missing, deadline) != self._shown:
+            self._shown = (planned, missing, deadline)
+            self._host.waiting(planned, missing, within=max(0.0, deadline - asyncio.get_running_loop().time()))
 
 
 def _from_wire(message: wire.RoundMessage) -> ProtocolMessage:

@@ -13,13 +13,12 @@ from mpcnode.errors import Refused, UsageError
 from mpcnode.session.agenda import Agenda
 from mpcnode.session.attempt import Attempt
 from mpcnode.session.kinds.keygen import KEYGEN
-from mpcnode.session.kinds.kind import Kind, roster_of
+from mpcnode.session.kinds.kind import Matter, roster_of
 from mpcnode.session.kinds.refresh import REFRESH
 from mpcnode.session.proposal import numbered, propose
 from mpcnode.session.quorum import Quorum
 from mpcnode.status import Event, SignatureView, WalletView
 from mpcnode.types import PeerId
-from mpcnode.wire.relay import SessionProposal
 
 
 class Sessions:
@@ -78,7 +77,10 @@ class Sessions:
             names = ", ".join(strangers)
             raise Refused(f"not a verified contact: {names} (--contacts-only)", hint="pair with them first")
         options = replace(self._agenda.options, yes=command.yes or self._agenda.options.yes)
-        return await self._run(KEYGEN, proposal, options=options, user=user, emit=emit)
+        if command.confirm_within is not None:
+            timeouts = replace(services.timeouts, confirm=command.confirm_within / 1000)
+            services = replace(services, timeouts=timeouts)
+        return await self._run(KEYGEN.matter(proposal, services), options=options, user=user, emit=emit)
 
     async def refresh(
         self, command: Refresh, *, user: User | None = None, emit: Callable[[Event], None] | None = None
@@ -109,7 +111,7 @@ class Sessions:
             answer_within=command.answer_within or self._answer_within,
             terms=(wallet.wallet_id, statement.epoch_id),
         )
-        return await self._run(REFRESH, proposal, user=user, emit=emit)
+        return await self._run(REFRESH.matter(proposal, services), user=user, emit=emit)
 
     async def sign(self, command: Sign, *, emit: Callable[[Event], None] | None = None) -> SignatureView:
         """Sign together with others; asking for it is this node's approval.
@@ -133,8 +135,7 @@ class Sessions:
 
     async def _run(
         self,
-        kind: Kind[WalletView],
-        proposal: SessionProposal,
+        matter: Matter[WalletView],
         *,
         options: Options | None = None,
         user: User | None,
@@ -142,8 +143,7 @@ class Sessions:
     ) -> WalletView:
         """Run a session that takes everybody."""
         me = self._services.peer_id
-        matter = kind.matter(proposal, self._services)
-        shown = self._agenda.shown(proposal, me, matter)
+        shown = self._agenda.shown(matter.proposal, me, matter)
         stage = self._agenda.stage(matter, shown, options=options, user=user, emit=emit)
         attempt: Attempt[Any] = Attempt(matter, stage, proposer=me)
         if reason := matter.hindrance():

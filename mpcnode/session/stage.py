@@ -16,22 +16,25 @@ class Phases:
     Args:
         session_id: in hexadecimal.
         emit: takes progress.
+        now: Unix milliseconds.
     """
 
-    def __init__(self, session_id: str, emit: Callable[[Event], None]) -> None:
+    def __init__(self, session_id: str, emit: Callable[[Event], None], *, now: Callable[[], int]) -> None:
         self._session_id = session_id
         self._emit = emit
+        self._now = now
         self._phase: Phase | None = None
         self._began = 0.0
         self.seconds: dict[str, float] = {}
         """How long each phase took that is over."""
 
-    def enter(self, phase: Phase, waiting_for: tuple[PeerId, ...] = ()) -> None:
-        """Be in ``phase``, waiting for these."""
+    def enter(self, phase: Phase, waiting_for: tuple[PeerId, ...] = (), *, within: float | None = None) -> None:
+        """Be in ``phase``, waiting for these, at most so many seconds."""
         if phase != self._phase:
             self.end()
             self._phase, self._began = phase, asyncio.get_running_loop().time()
-        self._emit(Progress(self._session_id, phase, waiting_for))
+        until = None if within is None else self._now() + round(within * 1000)
+        self._emit(Progress(self._session_id, phase, waiting_for, until))
 
     def end(self) -> None:
         """Be in no phase any more."""

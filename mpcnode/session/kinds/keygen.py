@@ -93,15 +93,16 @@ class KeygenMatter(Matter[WalletView]):
 
     async def _confirm(self, words: tuple[str, ...], stage: Stage) -> None:
         stage.told.words = words
-        shown = SafetyWords(stage.shown.session_id, words)
+        timeouts, now = self.services.timeouts, self.services.now
+        shown = SafetyWords(stage.shown.session_id, words, until=now() + round(timeouts.confirm * 1000))
         stage.emit(shown)
         # Verified contacts were compared before, by code or by words: asking again teaches people to say yes unread.
         if self.services.trusts.all_verified(roster_of(self.proposal)):
             self._verified = "contacts"
             return
-        stage.phases.enter("confirming", (self.services.peer_id,))
+        stage.phases.enter("confirming", (self.services.peer_id,), within=timeouts.confirm)
         try:
-            async with asyncio.timeout(self.services.timeouts.confirm):
+            async with asyncio.timeout(timeouts.confirm):
                 compared = await stage.consent.confirm_words(shown)
         except TimeoutError:
             raise WordsUnanswered("nobody compared the safety words in time") from None
