@@ -8,9 +8,11 @@ from mpcnode import status
 from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import MpcError
+from mpcnode.peers.trust import fingerprint
 from mpcnode.protocols.frost.sign import HEAD_SIZE
 from mpcnode.types import PeerId, SessionId
 from mpcnode.wallet.wallet import Epoch, EpochState, Wallet
+from tests.helpers.identities import key_of
 from tests.simulation.world import World
 
 
@@ -27,8 +29,25 @@ class Failure:
     what: str
 
 
-def named(world: World, errors: Collection[tuple[PeerId, BaseException]]) -> Iterator[tuple[str, str, str]]:
-    """Give each culprit that a node names anywhere: who says so, whom it names, and how.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A participant that somebody names as a culprit.
+
+    Args:
+        sayer: by whom.
+        culprit: which name.
+        how: in what, for a person.
+        session_id: in which session; None where that is not said.
+    """
+
+    sayer: str
+    culprit: str
+    how: str
+    session_id: str | None = None
+
+
+def named(world: World, errors: Collection[tuple[PeerId, BaseException]]) -> Iterator[Named]:
+    """Give each culprit that a node names anywhere.
 
     Args:
         world: after the run.
@@ -36,17 +55,18 @@ def named(world: World, errors: Collection[tuple[PeerId, BaseException]]) -> Ite
     """
     for name, error in errors:
         if isinstance(error, MpcError):
-            yield from ((name, culprit, f"error {error.code}: {error.message}") for culprit in error.culprits)
+            yield from (Named(name, culprit, f"error {error.code}: {error.message}") for culprit in error.culprits)
     for life in (*world.lives.values(), *world.ghosts):
         for ended in life.of(status.SessionEnded):
             views = [ended.error] if ended.error else []
             views += ended.signature.failures if ended.signature else ()
             for view in views:
-                for culprit in view.culprits:
-                    yield life.name, culprit, f"{ended.kind} {view.code}: {view.message}"
+                how = f"{ended.kind} {view.code}: {view.message}"
+                yield from (Named(life.name, culprit, how, ended.session_id) for culprit in view.culprits)
     for owner, home in world.homes.items():
         for line in home.lines:
-            yield from ((owner, culprit, f"audit {line.kind} {line.error}") for culprit in line.culprits)
+            how = f"audit {line.kind} {line.error}"
+            yield from (Named(owner, culprit, how, line.session_id) for culprit in line.culprits)
 
 
 def honest_culprits(
@@ -54,10 +74,25 @@ def honest_culprits(
 ) -> Iterator[Failure]:
     """No honest node names an honest one; what a liar says of others counts for nothing."""
     seen = set()
-    for sayer, culprit, how in named(world, errors):
-        if sayer not in liars and culprit not in liars and culprit in world.names and (sayer, how) not in seen:
-            seen.add((sayer, how))
-            yield Failure("culprit", f"{sayer} names {culprit}: {how}")
+    for one in named(world, errors):
+        honest = one.sayer not in liars and one.culprit not in liars and one.culprit in world.names
+        if honest and not _is_impostor(world, one) and (one.sayer, one.how) not in seen:
+            seen.add((one.sayer, one.how))
+            yield Failure("culprit", f"{one.sayer} names {one.culprit}: {one.how}")
+
+
+def _is_impostor(world: World, one: Named) -> bool:
+    """Whether the session had another key under the culprit's name: then it is the holder of that key that is named."""
+    shown = [
+        peer.fingerprint
+        for life in (*world.lives.values(), *world.ghosts)
+        if life.name == one.sayer
+        for proposed in life.of(status.Proposed)
+        if one.session_id in {None, proposed.session_id}
+        for peer in proposed.participants
+        if peer.peer_id == one.culprit and peer.fingerprint is not None
+    ]
+    return any(print_ != fingerprint(key_of(one.culprit)) for print_ in shown)
 
 
 def one_key(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:

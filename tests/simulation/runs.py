@@ -264,6 +264,9 @@ class BehindALiar(Run):
         world = self.world
         assert self.liar is not None
         self.liar.stop()
+        # Whoever is honest now has told nobody who is here: with a server that takes another's place all come anew.
+        for name in world.server.here if {"rosters", "comings"} & set(self.plan) else ():
+            world.server.cut(name)
         for one in world.names:
             for other in world.names:
                 if one < other:
