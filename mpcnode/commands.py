@@ -45,6 +45,7 @@ class CreateWallet(_Command, frozen=True, omit_defaults=True, tag="create-wallet
         suites: the wallet's ciphersuites.
         yes: nobody compares safety words at this node; the wallet says so.
         answer_within: how long everybody has to answer; None: as the node is configured.
+        confirm_within: how long this node's user has to compare the safety words; None: as the node is configured.
 
     Raises:
         UsageError: a value is out of its bounds, or two do not go together.
@@ -58,6 +59,7 @@ class CreateWallet(_Command, frozen=True, omit_defaults=True, tag="create-wallet
     suites: tuple[SuiteId, ...] = DEFAULT_SUITES
     yes: bool = False
     answer_within: int | None = None
+    confirm_within: int | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -70,14 +72,15 @@ class CreateWallet(_Command, frozen=True, omit_defaults=True, tag="create-wallet
             raise UsageError(f"{self.name!a} is not a wallet name: {error}", hint="correct --name") from None
         _check_names(self.with_peers)
         if self.with_peers and len(self.with_peers) != self.total - 1:
-            others = len(self.with_peers)
+            others = "1 peer" if len(self.with_peers) == 1 else f"{len(self.with_peers)} peers"
             raise UsageError(
-                f"--with names {others} peers; --total {self.total} needs {self.total - 1} beside this node",
+                f"--with names {others}; --total {self.total} needs {self.total - 1} beside this node",
                 hint="correct --with or --total",
             )
         if not 0 <= self.wait <= MAX_MS:
             raise UsageError(f"peers are waited for at most {MAX_MS // 1000} seconds", hint="correct --wait")
-        _check_answer_within(self.answer_within)
+        _check_time(self.answer_within, "answers are waited for", "--answer-seconds")
+        _check_time(self.confirm_within, "safety words are shown for", "--confirm-seconds")
         if self.suites != DEFAULT_SUITES:
             _check_suites(self.suites)
 
@@ -98,7 +101,7 @@ class Refresh(_Command, frozen=True, omit_defaults=True, tag="refresh"):
 
     def __post_init__(self) -> None:
         _check_wallet(self.wallet)
-        _check_answer_within(self.answer_within)
+        _check_time(self.answer_within, "answers are waited for", "--answer-seconds")
 
 
 class Sign(_Command, frozen=True, omit_defaults=True, tag="sign"):
@@ -128,7 +131,7 @@ class Sign(_Command, frozen=True, omit_defaults=True, tag="sign"):
     def __post_init__(self) -> None:
         _check_wallet(self.wallet)
         _check_names(self.with_peers)
-        _check_answer_within(self.answer_within)
+        _check_time(self.answer_within, "answers are waited for", "--answer-seconds")
         if self.merkle_root is not None and len(self.merkle_root) not in {0, _MERKLE_ROOT_SIZE}:
             raise UsageError(
                 "the root of a script tree is 32 bytes, or none for a key without scripts", hint="correct --merkle-root"
@@ -189,9 +192,9 @@ def _check_names(names: tuple[PeerId, ...]) -> None:
             raise UsageError(f"--with names {name} twice", hint="name each of the others once")
 
 
-def _check_answer_within(time: int | None) -> None:
+def _check_time(time: int | None, what: str, option: str) -> None:
     if time is not None and not 0 < time <= MAX_MS:
-        raise UsageError(f"answers are waited for at most {MAX_MS // 1000} seconds", hint="correct --answer-seconds")
+        raise UsageError(f"{what} at most {MAX_MS // 1000} seconds", hint=f"correct {option}")
 
 
 def _check_suites(suites: tuple[SuiteId, ...]) -> None:

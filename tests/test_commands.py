@@ -22,6 +22,7 @@ CLI2, CLI3 = PeerId("cli2"), PeerId("cli3")
     [
         CreateWallet(threshold=2, total=3),
         CreateWallet(threshold=2, total=3, name="treasury", with_peers=(CLI2, CLI3), wait=1, yes=True, answer_within=7),
+        CreateWallet(threshold=2, total=2, confirm_within=600_000),
         Refresh(wallet="treasury", answer_within=1000),
         Sign(wallet="treasury", contents=(b"hello", b"")),
         Sign(
@@ -54,7 +55,7 @@ def test_an_unknown_verb_or_field_is_not_a_command(text: str) -> None:
         ({"total": 65}, "threshold and total must satisfy", "--total"),
         ({"name": "../x"}, "not a wallet name", "--name"),
         ({"with_peers": ("a b", "c")}, "not a peer id", "--with"),
-        ({"with_peers": ("cli2",)}, "--with names 1 peers", "--total"),
+        ({"with_peers": ("cli2",)}, "--with names 1 peer;", "--total"),
         ({"with_peers": ("cli2", "cli2")}, "--with names cli2 twice", "once"),
         ({"wait": -1}, "peers are waited for", "--wait"),
         ({"wait": commands.MAX_MS + 1}, "peers are waited for", "--wait"),

@@ -1,19 +1,23 @@
-"""The options that commands share: each has one name, one ``MPCNODE_`` variable and one help text.
+"""The options that commands share: each has one name, one ``MPCNODE_`` variable, one default and one help text.
 
 Nothing heavy is imported here: ``mpcnode --help`` reads this file and must answer at once.
 """
 
-from collections.abc import Iterable
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from mpcnode.errors import UsageError
-from mpcnode.types import PeerId, SuiteId, parse_peer_id
+from mpcnode.types import PEER_ID_FORM, PeerId, SuiteId, parse_peer_id
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
+DEFAULT_ROOM: Final = "public"
 
 SUITES: Final = {
     "ed25519": "FROST-ED25519-SHA512-v1",
@@ -36,7 +40,14 @@ HomeOption = Annotated[
     ),
 ]
 ServerOption = Annotated[
-    str, typer.Option("--server", envvar="MPCNODE_SERVER", metavar="URL", help="The signaling server.")
+    str | None,
+    typer.Option(
+        "--server",
+        envvar="MPCNODE_SERVER",
+        metavar="URL",
+        help="The signaling server, ws:// or wss://.",
+        show_default=f"that of 'mpcnode settings', else {DEFAULT_SERVER}",
+    ),
 ]
 PeerIdOption = Annotated[
     str | None,
@@ -49,7 +60,14 @@ PeerIdOption = Annotated[
     ),
 ]
 RoomOption = Annotated[
-    str, typer.Option("--room", envvar="MPCNODE_ROOM", metavar="ROOM", help="Peers see the peers of their room only.")
+    str | None,
+    typer.Option(
+        "--room",
+        envvar="MPCNODE_ROOM",
+        metavar="ROOM",
+        help="Peers see the peers of their room only.",
+        show_default=f"that of 'mpcnode settings', else {DEFAULT_ROOM}",
+    ),
 ]
 PassphraseFileOption = Annotated[
     Path | None,
@@ -82,6 +100,10 @@ YesOption = Annotated[
         help="Do not ask to compare safety words; the wallet records that nobody did.",
     ),
 ]
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", envvar="MPCNODE_QUIET", help="Say nothing but results, warnings, errors and questions."),
+]
 VerboseOption = Annotated[
     bool,
     typer.Option("--verbose", "-v", envvar="MPCNODE_VERBOSE", help="Log to stderr, and show where an error came from."),
@@ -91,7 +113,7 @@ ContactsOnlyOption = Annotated[
     typer.Option(
         "--contacts-only",
         envvar="MPCNODE_CONTACTS_ONLY",
-        help="Have nothing to do with peers that are not verified contacts.",
+        help="Ignore everybody except verified contacts.",
     ),
 ]
 IceServerOption = Annotated[
@@ -110,7 +132,7 @@ KdfOption = Annotated[
     typer.Option(
         "--kdf",
         envvar="MPCNODE_KDF",
-        help="How much work a guess at the passphrase of a new home takes; 'interactive' is for throw-away homes only.",
+        help="What one guess at a new home's passphrase costs: 256 MiB of memory, or little for throw-away homes.",
     ),
 ]
 LoopbackOption = Annotated[
@@ -140,6 +162,17 @@ AnswerSecondsOption = Annotated[
         min=1,
         max=86400,
         help="Time everybody has to answer a proposal of this node.",
+    ),
+]
+ConfirmSecondsOption = Annotated[
+    float,
+    typer.Option(
+        "--confirm-seconds",
+        envvar="MPCNODE_CONFIRM_SECONDS",
+        metavar="S",
+        min=1,
+        max=86400,
+        help="Time to compare the safety words.",
     ),
 ]
 RoundSecondsOption = Annotated[
@@ -172,25 +205,58 @@ StopWithStdinOption = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOptions:
-    """What was given to a command that runs a node or asks the one that runs."""
+    """What a command is given that runs a node or asks the one that runs: every field is an option.
 
-    home: Path | None
-    server: str
-    peer_id: str | None
-    room: str
-    contacts_only: bool = False
-    yes: bool = False
-    ice_servers: tuple[str, ...] = ()
-    loopback: bool = False
-    ca_file: Path | None
-    answer_seconds: float = 120
-    round_seconds: float = 60
-    warm_seconds: float = 300
-    kdf: Kdf
-    passphrase_file: Path | None
-    passphrase_fd: int | None
-    json: bool
-    verbose: bool
+    ``server`` and ``room`` are None where nothing was said: then the home's settings hold, else the defaults.
+    """
+
+    home: HomeOption = None
+    server: ServerOption = None
+    peer_id: PeerIdOption = None
+    room: RoomOption = None
+    contacts_only: ContactsOnlyOption = False
+    yes: YesOption = False
+    ice_server: IceServerOption = None
+    loopback: LoopbackOption = False
+    ca_file: CaFileOption = None
+    answer_seconds: AnswerSecondsOption = 120
+    confirm_seconds: ConfirmSecondsOption = 600
+    round_seconds: RoundSecondsOption = 60
+    warm_seconds: WarmSecondsOption = 300
+    kdf: KdfOption = "default"
+    passphrase_file: PassphraseFileOption = None
+    passphrase_fd: PassphraseFdOption = None
+    json: JsonOption = False
+    quiet: QuietOption = False
+    verbose: VerboseOption = False
+
+
+def with_node_options(*, without: Iterable[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of ``NodeOptions`` as options of its own; its parameter ``options`` takes them.
+
+    Args:
+        without: fields that say nothing to this command; they keep their defaults.
+    """
+    hints = typing.get_type_hints(NodeOptions, include_extras=True)
+    fields = [
+        one.replace(annotation=hints[name])
+        for name, one in inspect.signature(NodeOptions).parameters.items()
+        if name not in set(without)
+    ]
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def called(*args: Any, **given: Any) -> None:  # noqa: ANN401 -- what typer read by the signature below
+            options = {one.name: given.pop(one.name) for one in fields if one.name in given}
+            command(*args, **given, options=NodeOptions(**options))
+
+        own = inspect.signature(command, eval_str=True)
+        parameters = [one for one in own.parameters.values() if one.name != "options"]
+        vars(called)["__signature__"] = own.replace(parameters=[*parameters, *fields])
+        called.__annotations__ = {one.name: one.annotation for one in (*parameters, *fields)} | {"return": None}
+        return called
+
+    return give
 
 
 def peer_ids(given: Iterable[str], option: str) -> tuple[PeerId, ...]:
@@ -211,7 +277,35 @@ def peer_id(text: str, option: str) -> PeerId:
     try:
         return parse_peer_id(text)
     except ValueError as error:
-        raise UsageError(f"{text!a} is not a peer id: {error}", hint=f"correct {option}") from error
+        raise UsageError(f"{text[:200]!a} is not a peer id: {error}", hint=f"correct {option}") from error
+
+
+def server_url(text: str) -> str:
+    """Take an option's value as a signaling server's URL.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    scheme, separator, rest = text.partition("://")
+    host = rest.partition("/")[0]
+    if separator and host and scheme.lower() in {"http", "https"}:
+        meant = {"http": "ws", "https": "wss"}[scheme.lower()]
+        raise UsageError(f"{text[:200]!a} is a web page's URL, not a signaling server's", hint=f"try --server {meant}://{rest}")
+    if scheme not in {"ws", "wss"} or not host:
+        raise UsageError(f"{text[:200]!a} is not a signaling server's URL", hint=f"--server is like {DEFAULT_SERVER}")
+    return text
+
+
+def room_name(text: str) -> str:
+    """Take an option's value as a room's name.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    try:
+        return parse_peer_id(text)
+    except ValueError:
+        raise UsageError(f"{text[:200]!a} is not a room's name", hint=f"--room is {PEER_ID_FORM}") from None
 
 
 def suite_id(name: str) -> SuiteId:

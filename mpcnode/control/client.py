@@ -20,6 +20,7 @@ from mpcnode.control.lines import (
     Question,
     Result,
     Serving,
+    StartedWith,
     decode_line,
     encode_line,
     error_of,
@@ -64,6 +65,11 @@ class ControlClient:
         with contextlib.suppress(ConnectionError):
             self._writer.close()
             await self._writer.wait_closed()
+
+    def expect(self, given: StartedWith) -> None:
+        """Have the next command refused by a node that was started with other options than these."""
+        if given != StartedWith():
+            self._writer.write(encode_line(given))
 
     async def peers(self) -> tuple[status.PeerView, ...]:
         """Ask for the peers in the node's room."""

@@ -67,7 +67,25 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     error: status.ErrorView | None = None
 
 
-Request = Command | Answer
+class StartedWith(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="command", tag="started-with"
+):
+    """Options of the next command that only the start of a node can honour; the running node has them, or refuses.
+
+    What was not given is None, False or empty. ``ice_servers`` are URLs, ``round_time`` is in milliseconds.
+    """
+
+    server: str | None = None
+    peer_id: str | None = None
+    room: str | None = None
+    contacts_only: bool = False
+    ice_servers: tuple[str, ...] = ()
+    loopback: bool = False
+    ca_file: str | None = None
+    round_time: int | None = None
+
+
+Request = Command | StartedWith | Answer
 """What a client sends."""
 
 _lines: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
@@ -95,7 +113,7 @@ def decode_request(line: bytes) -> Request:
     """Read a client's request.
 
     Raises:
-        DecodeError: it is neither a command nor an answer.
+        DecodeError: it is none of these.
         UsageError: it is a command that makes no sense.
     """
     try:
@@ -108,14 +126,11 @@ def error_of(view: status.ErrorView) -> MpcError:
     """Give the error that ``view`` was made of; an unknown code becomes the plain ``MpcError``."""
     kind = next((kind for kind in _all_errors(MpcError) if vars(kind).get("code") == view.code), MpcError)
     culprits = tuple(PeerId(name) for name in view.culprits)
-    if issubclass(kind, errors.InconsistentBroadcast):
-        return kind(view.message, hint=view.hint)
-    if issubclass(kind, errors.ProtocolAbort):
-        return kind(view.message, culprits=culprits, hint=view.hint, saved=view.saved)
+    if issubclass(kind, errors.PeerError):
+        suspects = map(PeerId, view.suspects)
+        return kind(view.message, culprits=culprits, suspects=suspects, hint=view.hint, saved=view.saved)
     if issubclass(kind, errors.ServerRefused):
         return kind(view.message, server_code=view.code, hint=view.hint, saved=view.saved)
-    if issubclass(kind, errors.ContactChanged | errors.IdentityCheckFailed | errors.LinkFailed):
-        return kind(view.message, peer=next(iter(culprits), PeerId("")), hint=view.hint, saved=view.saved)
     return kind(view.message, hint=view.hint, saved=view.saved)
 
 

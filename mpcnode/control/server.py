@@ -20,6 +20,7 @@ from mpcnode.control.lines import (
     Line,
     Question,
     Result,
+    StartedWith,
     decode_request,
     encode_line,
     error_of,
@@ -123,8 +124,9 @@ class _Client:
             try:
                 if crowded:
                     raise UsageError(f"more than {MAX_CLIENTS} commands at a time", hint="let one of them finish first")
-                command = await self._read_command()
+                given, command = await self._read_command()
                 await self._started.wait()
+                _check_started_with(given, self._node)
                 self._send(await self._carry_out(command))
             except MpcError as error:
                 self._send(Failed(status.error_view(error)))
@@ -137,17 +139,20 @@ class _Client:
         finally:
             await self._close()
 
-    async def _read_command(self) -> Command:
+    async def _read_command(self) -> tuple[StartedWith, Command]:
+        given = StartedWith()
         try:
             async with asyncio.timeout(COMMAND_DEADLINE):
                 request = decode_request(await self._read_line())
+                if isinstance(request, StartedWith):
+                    given, request = request, decode_request(await self._read_line())
         except DecodeError as error:
             raise UsageError("not a command of this version", hint="use the mpcnode that runs the node") from error
         except TimeoutError as error:
             raise _Gone from error
-        if isinstance(request, Answer):
-            raise UsageError("an answer before any question")
-        return request
+        if isinstance(request, Answer | StartedWith):
+            raise UsageError("this is not a command", hint="use the mpcnode that runs the node")
+        return given, request
 
     async def _carry_out(self, command: Command) -> Result:
         match command:
@@ -266,6 +271,32 @@ class _Client:
             async with asyncio.timeout(CLOSE_DEADLINE):
                 await self._writer.wait_closed()
         self._writer.transport.abort()
+
+
+def _check_started_with(given: StartedWith, node: Node) -> None:
+    """Check that the running node is as a command's options say: none of them may be ignored.
+
+    Raises:
+        UsageError: it is not.
+    """
+    config = node.config
+    urls = tuple(url for server in config.ice_servers for url in server.urls)
+    differs = {
+        "--server": given.server is not None and given.server != config.server,
+        "--peer-id": given.peer_id is not None and given.peer_id != node.peer_id,
+        "--room": given.room is not None and given.room != config.room,
+        "--contacts-only": given.contacts_only and not config.options.contacts_only,
+        "--ice-server": bool(given.ice_servers) and given.ice_servers != urls,
+        "--loopback": given.loopback and not config.loopback,
+        "--ca-file": given.ca_file is not None and given.ca_file != str(config.ca_file),
+        "--round-seconds": given.round_time is not None and given.round_time != round(config.timeouts.round * 1000),
+    }
+    options = [option for option, wrong in differs.items() if wrong]
+    if options:
+        raise UsageError(
+            f"the node that runs under this home was started with another {' and '.join(options)}",
+            hint="leave it out, or stop that node and start it with `mpcnode register` and these options",
+        )
 
 
 class _Gone(Exception):

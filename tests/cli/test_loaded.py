@@ -137,6 +137,7 @@ main(sys.argv[1:])
 """
     passphrase = tmp_path / "passphrase"
     passphrase.write_text("of a throw-away home")
+    passphrase.chmod(0o600)
     wallet = ("create-wallet", "-t", "2", "-n", "3", "--yes", "--home", str(tmp_path))
     command = [sys.executable, "-c", program, *wallet, "--passphrase-file", str(passphrase)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)

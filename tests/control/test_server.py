@@ -19,11 +19,12 @@ from mpcnode.control.lines import (
     Failed,
     Question,
     Result,
+    StartedWith,
     decode_line,
     encode_line,
 )
 from mpcnode.control.server import MAX_CLIENTS, ControlServer
-from mpcnode.errors import Interrupted, NoTerminal, ParticipantRefused, PeerIncompatible, Refused
+from mpcnode.errors import Interrupted, NoTerminal, ParticipantRefused, PeerIncompatible, Refused, UsageError
 from mpcnode.node import User
 from mpcnode.types import PeerId
 from tests.helpers.control import COMMAND, Says, connected, create, ignore, raw, running, said
@@ -87,6 +88,39 @@ async def test_the_largest_command_and_its_answer_fit_a_line(home: Path) -> None
             signed = await client.sign(Sign(wallet="w", contents=contents), user=Says(), emit=ignore)
     assert len(signed.signatures) == MAX_CONTENTS
     assert len(encode_line(Result(signature=msgspec.structs.replace(signed, signed=signed.messages)))) < MAX_REPLY
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        (StartedWith(server="ws://elsewhere"), "--server"),
+        (StartedWith(peer_id="ben"), "--peer-id"),
+        (StartedWith(room="other"), "--room"),
+        (StartedWith(contacts_only=True), "--contacts-only"),
+        (StartedWith(ice_servers=("stun:stun.example",)), "--ice-server"),
+        (StartedWith(loopback=True), "--loopback"),
+        (StartedWith(ca_file="/ca.pem"), "--ca-file"),
+        (StartedWith(round_time=1000), "--round-seconds"),
+    ],
+)
+async def test_an_option_that_the_running_node_cannot_honour_is_an_error(
+    given: StartedWith, option: str, home: Path
+) -> None:
+    node = Recording(home)
+    node.peer_id = PeerId("ana")
+    async with asyncio.timeout(30), ControlServer(node, home, emit=ignore) as served:
+        served.node_started()
+        async with await connected(home) as client:
+            client.expect(given)
+            with pytest.raises(UsageError, match=f"started with another {option}") as caught:
+                await client.create_wallet(COMMAND, user=Says(), emit=ignore)
+        assert "mpcnode register" in (caught.value.hint or "")
+        assert node.asked == []
+        same = StartedWith(server=node.config.server, peer_id="ana", room=node.config.room, round_time=60_000)
+        async with await connected(home) as client:
+            client.expect(same)
+            await client.create_wallet(COMMAND, user=Says(), emit=ignore)
+    assert node.asked == [COMMAND]
 
 
 async def test_an_error_comes_back_as_the_error_it_was(home: Path) -> None:

@@ -1,9 +1,11 @@
 """What ``mpcnode create-wallet`` does."""
 
-from mpcnode.cli.actions.node import by_a_node, check_somebody_compares
+import shlex
+
+from mpcnode.cli.actions.node import by_a_node, check_is_new, check_somebody_compares
 from mpcnode.cli.options import NodeOptions, milliseconds, peer_ids
 from mpcnode.cli.terminal.describe import wallet_lines
-from mpcnode.cli.terminal.output import Json, log_to_stderr, print_data
+from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_line, say
 from mpcnode.commands import CreateWallet
 from mpcnode.control.lines import Result
 
@@ -26,14 +28,30 @@ def make_wallet(
         wait=milliseconds(wait),
         yes=options.yes,
         answer_within=milliseconds(options.answer_seconds),
+        confirm_within=milliseconds(options.confirm_seconds),
     )
     check_somebody_compares(options)
     wallet = by_a_node(
         options,
         ask=lambda client, user, emit: client.create_wallet(command, user=user, emit=emit),
         own=lambda node, _emit: node.create_wallet(command),
+        check=lambda: check_is_new(options, name, others=command.with_peers),
     )
     if options.json:
-        Json().line(Result(wallet=wallet))
-    else:
-        print_data(*wallet_lines(wallet))
+        print_line(Result(wallet=wallet))
+        return
+    print_data(*wallet_lines(wallet))
+    if not options.quiet:
+        say(*_next_steps(options, name))
+
+
+def _next_steps(options: NodeOptions, name: str) -> list[str]:
+    home = "" if options.home is None else f" --home {shlex.quote(str(options.home))}"
+    return [
+        "",
+        "next:",
+        f"  mpcnode wallets show {name}{home}                its addresses",
+        f"  mpcnode sign --wallet {name} --message hello{home}",
+        f"  mpcnode register{home}                stay: without a running node this participant cannot sign",
+        "  copy the home to a safe place while no node runs there; the copy needs the same passphrase",
+    ]

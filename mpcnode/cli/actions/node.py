@@ -1,22 +1,38 @@
 """The node that carries a command out: the one that runs under the home, or one for as long as the command takes."""
 
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpcnode import status
-from mpcnode.cli.options import Accept, NodeOptions, home_or_default, peer_id
-from mpcnode.cli.terminal.output import Output, open_output
-from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal, passphrase
+from mpcnode.cli.actions.passphrases import with_passphrase
+from mpcnode.cli.options import (
+    DEFAULT_ROOM,
+    DEFAULT_SERVER,
+    Accept,
+    NodeOptions,
+    home_or_default,
+    milliseconds,
+    peer_id,
+    room_name,
+    server_url,
+    suite_id,
+)
+from mpcnode.cli.terminal.output import Output, open_output, say
+from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal
+from mpcnode.cli.terminal.text import escape
 from mpcnode.control import place
-from mpcnode.errors import MpcError, NoTerminal
+from mpcnode.control.lines import StartedWith
+from mpcnode.errors import ConfigurationError, KeystoreAbsent, MpcError, NoTerminal, UsageError
 
 if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs, nor the other way round
     from mpcnode.control.client import ControlClient
     from mpcnode.keystore.keyring import Keyring
+    from mpcnode.keystore.settings import Settings
     from mpcnode.node import Node, NodeConfig
+    from mpcnode.wire.signaling import IceServer
 
 Emit = Callable[[status.Event], None]
 T = TypeVar("T")
@@ -36,12 +52,15 @@ def by_a_node(
         options: the command's.
         ask: how the running node is asked.
         own: what a node of our own does.
-        check: called before there is a node of our own, a passphrase is asked for or anything is dialled.
+        check: looks at what this home knows; called before a passphrase is asked for or anything is dialled. A running
+            node looks for itself.
         quiet: show warnings alone.
 
     Raises:
+        UsageError: the running node was started with other options than these.
         MpcError: why the command failed.
     """
+    check_options(options)
     connection = place.connect(home_or_default(options.home))
     if connection is None:
         check()
@@ -53,7 +72,8 @@ def by_a_node(
     async def by_the_running_node() -> T:
         with open_output(json=options.json) as output:
             async with await ControlClient.over(connection) as client:
-                return await ask(client, TerminalUser(output), _emit(output, quiet=quiet))
+                client.expect(_started_with(options))
+                return await ask(client, TerminalUser(output), _emit(output, quiet=quiet or options.quiet))
 
     return run_orderly(by_the_running_node)
 
@@ -69,26 +89,49 @@ def as_node(
     """Be a node for as long as ``work`` takes; other commands under the home reach it meanwhile.
 
     Raises:
+        WrongPassphrase: of a file, or typed wrong as often as it is asked for.
         MpcError: the node cannot start, or what ``work`` ended with.
     """
+    check_options(options)
     home = home_or_default(options.home)
-    with _unlocking(home, passphrase(home, file=options.passphrase_file, fd=options.passphrase_fd)) as keyring:
-        from mpcnode.cli.loop import run_orderly  # noqa: PLC0415 -- what is heavy is loaded while the key is derived
-        from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- same
-        from mpcnode.node import Node  # noqa: PLC0415 -- same
+    talks = not (options.json or options.quiet or quiet)
+    is_new = not (home / "identity.json").exists()
+    begun = False
 
-        config = _config(options, home, accept)
+    def run(secret: bytearray) -> T:
+        nonlocal begun
+        with _unlocking(home, secret) as keyring:
+            from mpcnode.cli.loop import run_orderly  # noqa: PLC0415 -- loaded while the key is derived
+            from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- same
+            from mpcnode.node import Node  # noqa: PLC0415 -- same
 
-        async def be_a_node() -> T:
-            with open_output(json=options.json) as output:
-                emit = _emit(output, quiet=quiet)
-                node = Node(config, user=TerminalUser(output), emit=emit)
-                async with node, ControlServer(node, home, emit=emit) as control:
-                    await node.start(keyring)
-                    control.node_started()
-                    return await work(node, emit)
+            config = _config(options, home, accept)
 
-        return run_orderly(be_a_node, stop_with_stdin=stop_with_stdin)
+            async def be_a_node() -> T:
+                nonlocal begun
+                with open_output(json=options.json) as output:
+                    emit = _emit(output, quiet=quiet or options.quiet)
+                    node = Node(config, user=TerminalUser(output), emit=emit)
+                    async with node, ControlServer(node, home, emit=emit) as control:
+                        await node.start(keyring)
+                        begun = True
+                        if talks and is_new:
+                            with output.paused():
+                                say(*_new_home(home, node.peer_id, chosen=options.peer_id is not None))
+                        control.node_started()
+                        return await work(node, emit)
+
+            return run_orderly(be_a_node, stop_with_stdin=stop_with_stdin)
+
+    return with_passphrase(home, options.passphrase_file, options.passphrase_fd, run, again=lambda: not begun)
+
+
+def _new_home(home: Path, name: str, *, chosen: bool) -> list[str]:
+    return [
+        f"made a new home for this node: {escape(str(home))}",
+        f"its name is {name}" + ("" if chosen else ", after this machine; --peer-id gives it another"),
+        "keep the home and its passphrase: without either of them nobody can restore this node's shares",
+    ]
 
 
 @contextmanager
@@ -118,20 +161,61 @@ def _emit(output: Output, *, quiet: bool) -> Emit:
     return warnings if quiet else output.event
 
 
-def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
+def check_options(options: NodeOptions) -> None:
+    """Check what can be known to be wrong before a passphrase is asked for, a home made or anything dialled.
+
+    Raises:
+        UsageError: a value is not of its form.
+        ConfigurationError: a file cannot be read.
+    """
+    if options.peer_id is not None:
+        peer_id(options.peer_id, "--peer-id")
+    if options.server is not None:
+        server_url(options.server)
+    if options.room is not None:
+        room_name(options.room)
+    if options.ca_file is not None and not options.ca_file.expanduser().is_file():
+        raise ConfigurationError(f"there is no file {str(options.ca_file)!a}", hint="correct --ca-file")
+    if options.ice_server:
+        _ice_servers(options)
+
+
+def _ice_servers(options: NodeOptions) -> "tuple[IceServer, ...]":
     from mpcnode.cli.actions.ice import ice_servers  # noqa: PLC0415 -- loads the node
-    from mpcnode.consent.approval import Options  # noqa: PLC0415 -- same
+
+    return ice_servers(options.ice_server or ())
+
+
+def _started_with(options: NodeOptions) -> StartedWith:
+    """Give the options that only the start of a node can honour, as far as they are given."""
+    usual = NodeOptions()
+    urls = tuple(url for server in _ice_servers(options) for url in server.urls) if options.ice_server else ()
+    return StartedWith(
+        server=options.server,
+        peer_id=options.peer_id,
+        room=options.room,
+        contacts_only=options.contacts_only,
+        ice_servers=urls,
+        loopback=options.loopback,
+        ca_file=None if options.ca_file is None else str(options.ca_file.expanduser()),
+        round_time=None if options.round_seconds == usual.round_seconds else milliseconds(options.round_seconds),
+    )
+
+
+def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
+    from mpcnode.consent.approval import Options  # noqa: PLC0415 -- loads the node
     from mpcnode.node import NodeConfig  # noqa: PLC0415 -- same
     from mpcnode.session.services import SessionTimeouts  # noqa: PLC0415 -- same
 
+    remembered = _settings(home)
     return NodeConfig(
         home=home,
-        server=options.server,
+        server=options.server or remembered.server or DEFAULT_SERVER,
         peer_id=peer_id(options.peer_id, "--peer-id") if options.peer_id is not None else None,
-        room=options.room,
+        room=options.room or remembered.room or DEFAULT_ROOM,
         options=Options(accept=accept, contacts_only=options.contacts_only, yes=options.yes),
         interactive_kdf=options.kdf == "interactive",
-        ice_servers=ice_servers(options.ice_servers),
+        ice_servers=_ice_servers(options),
         loopback=options.loopback,
         ca_file=options.ca_file.expanduser() if options.ca_file is not None else None,
         warm=options.warm_seconds,
@@ -139,8 +223,19 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
             introduce=min(SessionTimeouts().introduce, options.answer_seconds),
             negotiate=options.answer_seconds,
             round=options.round_seconds,
+            confirm=options.confirm_seconds,
         ),
     )
+
+
+def _settings(home: Path) -> "Settings":
+    from mpcnode.keystore.settings import Settings  # noqa: PLC0415 -- loads the keystore
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- same
+
+    try:
+        return Home.open(home, create=False).load_settings()
+    except KeystoreAbsent:
+        return Settings()
 
 
 def check_somebody_compares(options: NodeOptions) -> None:
@@ -156,15 +251,77 @@ def check_somebody_compares(options: NodeOptions) -> None:
         )
 
 
-def check_is_here(options: NodeOptions, wallet: str) -> None:
-    """Check that the home has a wallet, before a passphrase is asked for, a home made or anybody told of this node.
+def check_is_here(options: NodeOptions, wallet: str, *, others: Iterable[str] = (), suite: str | None = None) -> None:
+    """Check that the home has a wallet, and that the command fits it.
+
+    Args:
+        options: the command's.
+        wallet: its name, or the beginning of its id.
+        others: participants that the command names.
+        suite: a ciphersuite that it names.
 
     Raises:
         KeystoreAbsent: there is no home, or no such wallet in it.
-        UsageError: several wallets are called that.
+        UsageError: several wallets are called that, or a name or the ciphersuite is not one of this wallet's.
     """
-    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- a running node looks for itself
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- only a command about a wallet needs it
     from mpcnode.wallet.store import find_wallet, read_header  # noqa: PLC0415 -- same
 
     home = Home.open(home_or_default(options.home), create=False)
-    find_wallet(((one, read_header(one)) for one in home.list_wallets()), wallet)
+    _, found = find_wallet(((one, read_header(one)) for one in home.list_wallets()), wallet)
+    name = options.peer_id or home.load_settings().peer_id
+    if name is not None and name != found.peer_id:
+        raise UsageError(
+            f"this home holds wallet {found.name} as {found.peer_id}, and cannot use it as {name}",
+            hint=f"add --peer-id {found.peer_id}",
+        )
+    names = [member.peer_id for member in found.roster]
+    for other in others:
+        if other == found.peer_id:
+            raise UsageError(f"--with names {other}, which is this node itself", hint="name the others alone")
+        if other not in names:
+            raise UsageError(
+                f"{other} is not a participant of wallet {found.name}", hint=f"its participants are {', '.join(names)}"
+            )
+    suites = [keys.suite for keys in found.suites]
+    if suite is not None and suite_id(suite) not in suites:
+        raise UsageError(f"wallet {found.name} has no key of {suite!a}", hint=f"--suite is one of {', '.join(suites)}")
+
+
+def check_is_new(options: NodeOptions, wallet: str, *, others: Iterable[str]) -> None:
+    """Check that a wallet can be made under this name with these.
+
+    Raises:
+        UsageError: there is a wallet of that name, or this node itself is among the others.
+    """
+    path = home_or_default(options.home)
+    name = options.peer_id
+    if path.exists():  # a first command has nothing to look at, and does not load what looks
+        from mpcnode.keystore.store import Home  # noqa: PLC0415 -- see above
+        from mpcnode.wallet.store import list_wallets  # noqa: PLC0415 -- same
+
+        home = Home.open(path, create=False)
+        name = name or home.load_settings().peer_id
+        names = {view.name for view in list_wallets(home) if isinstance(view, status.WalletView)}
+        if wallet in names:
+            raise UsageError(f"there is a wallet named {wallet} already", hint="choose another --name")
+    if name in set(others):
+        raise UsageError(f"--with names {name}, which is this node itself", hint="name the others alone")
+
+
+def held_otherwise(options: NodeOptions) -> list[str]:
+    """Say which wallets this home holds under another name than the one it is about to take: it cannot use them."""
+    path = home_or_default(options.home)
+    if options.peer_id is None or not (path / "wallets").exists():
+        return []
+
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- only a home with wallets is looked at
+    from mpcnode.wallet.store import list_wallets  # noqa: PLC0415 -- same
+
+    views = [one for one in list_wallets(Home.open(path, create=False)) if isinstance(one, status.WalletView)]
+    if any(one.peer_id == options.peer_id for one in views):
+        return []
+    return [
+        f"warning: this home holds wallet {one.name} as {one.peer_id}, and cannot use it as {options.peer_id}"
+        for one in views
+    ]

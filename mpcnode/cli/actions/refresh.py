@@ -3,7 +3,7 @@
 from mpcnode.cli.actions.node import by_a_node, check_is_here
 from mpcnode.cli.options import NodeOptions, milliseconds
 from mpcnode.cli.terminal.describe import wallet_lines
-from mpcnode.cli.terminal.output import Json, log_to_stderr, print_data
+from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_line
 from mpcnode.commands import Refresh
 from mpcnode.control.lines import Result
 
@@ -25,6 +25,6 @@ def refresh_wallet(options: NodeOptions, *, wallet: str) -> None:
         check=lambda: check_is_here(options, wallet),
     )
     if options.json:
-        Json().line(Result(wallet=refreshed))
+        print_line(Result(wallet=refreshed))
     else:
         print_data(*wallet_lines(refreshed))

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from mpcnode.cli.actions.node import Emit, as_node, check_somebody_compares
+from mpcnode.cli.actions.node import Emit, as_node, check_options, check_somebody_compares, held_otherwise
 from mpcnode.cli.options import Accept, NodeOptions
-from mpcnode.cli.terminal.output import log_to_stderr
+from mpcnode.cli.terminal.output import log_to_stderr, say
 from mpcnode.cli.terminal.prompts import has_terminal
 from mpcnode.errors import NoTerminal
 
@@ -25,8 +25,11 @@ def run_node(options: NodeOptions, *, accept: Accept, stop_with_stdin: bool) -> 
             "this node would ask about each proposal, and there is no terminal to ask on",
             hint="add --accept auto, --accept contacts or --accept none",
         )
+    check_options(options)
     if accept != "none":
         check_somebody_compares(options)
+
+    say(*held_otherwise(options))
 
     async def stay(node: "Node", _emit: Emit) -> None:
         await node.serve_forever()

@@ -14,7 +14,7 @@ from mpcnode.cli.actions.contents import contents, from_hex
 from mpcnode.cli.actions.node import Emit, by_a_node, check_is_here
 from mpcnode.cli.options import SUITES, NodeOptions, milliseconds, peer_ids, suite_id
 from mpcnode.cli.terminal.describe import signature_lines
-from mpcnode.cli.terminal.output import Json, log_to_stderr, print_data, say
+from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_line, say
 from mpcnode.cli.terminal.text import escape
 from mpcnode.commands import Sign
 from mpcnode.control.lines import Result
@@ -90,7 +90,7 @@ def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> 
             options,
             ask=lambda client, user, emit: client.sign(command, user=user, emit=keeping(emit)),
             own=lambda node, emit: node.sign(command, emit=keeping(emit)),
-            check=lambda: check_is_here(options, command.wallet),
+            check=lambda: check_is_here(options, command.wallet, others=command.with_peers, suite=asked.suite),
         )
     except MpcError as error:
         if signed:
@@ -117,7 +117,7 @@ def _together(signed: list[status.SignatureView]) -> status.SignatureView:
 
 def _print(signature: status.SignatureView, options: NodeOptions) -> None:
     if options.json:
-        Json().line(Result(signature=signature))
+        print_line(Result(signature=signature))
     else:
         print_data(*signature_lines(signature))
 

@@ -4,23 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
-from mpcnode.cli.options import (
-    DEFAULT_SERVER,
-    AnswerSecondsOption,
-    CaFileOption,
-    HomeOption,
-    IceServerOption,
-    JsonOption,
-    LoopbackOption,
-    NodeOptions,
-    PassphraseFdOption,
-    PassphraseFileOption,
-    PeerIdOption,
-    RoomOption,
-    RoundSecondsOption,
-    ServerOption,
-    VerboseOption,
-)
+from mpcnode.cli.options import NodeOptions, with_node_options
 
 EXAMPLES: Final = """\b
 Examples:
@@ -32,23 +16,8 @@ WalletArgument = Annotated[
 ]
 
 
-def refresh(
-    wallet: WalletArgument,
-    *,
-    home: HomeOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    peer_id: PeerIdOption = None,
-    room: RoomOption = "public",
-    ice_server: IceServerOption = None,
-    loopback: LoopbackOption = False,
-    ca_file: CaFileOption = None,
-    answer_seconds: AnswerSecondsOption = 120,
-    round_seconds: RoundSecondsOption = 60,
-    passphrase_file: PassphraseFileOption = None,
-    passphrase_fd: PassphraseFdOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
+@with_node_options(without=("contacts_only", "yes", "confirm_seconds", "warm_seconds", "kdf"))
+def refresh(wallet: WalletArgument, *, options: NodeOptions) -> None:
     """Give every participant of a wallet a new share of the same key; the old shares are erased and worth nothing.
 
     Keys and addresses stay as they are. Every participant has to be there. Refresh after a share may have been copied:
@@ -56,21 +25,4 @@ def refresh(
     """
     from mpcnode.cli.actions.refresh import refresh_wallet  # noqa: PLC0415 -- what is heavy waits for its command
 
-    options = NodeOptions(
-        home=home,
-        server=server,
-        peer_id=peer_id,
-        room=room,
-        yes=True,
-        ice_servers=tuple(ice_server or ()),
-        loopback=loopback,
-        ca_file=ca_file,
-        answer_seconds=answer_seconds,
-        round_seconds=round_seconds,
-        kdf="default",
-        passphrase_file=passphrase_file,
-        passphrase_fd=passphrase_fd,
-        json=json,
-        verbose=verbose,
-    )
     refresh_wallet(options, wallet=wallet)

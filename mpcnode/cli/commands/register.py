@@ -4,29 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
-from mpcnode.cli.options import (
-    DEFAULT_SERVER,
-    Accept,
-    AnswerSecondsOption,
-    CaFileOption,
-    ContactsOnlyOption,
-    HomeOption,
-    IceServerOption,
-    JsonOption,
-    KdfOption,
-    LoopbackOption,
-    NodeOptions,
-    PassphraseFdOption,
-    PassphraseFileOption,
-    PeerIdOption,
-    RoomOption,
-    RoundSecondsOption,
-    ServerOption,
-    StopWithStdinOption,
-    VerboseOption,
-    WarmSecondsOption,
-    YesOption,
-)
+from mpcnode.cli.options import Accept, NodeOptions, StopWithStdinOption, with_node_options
 
 EXAMPLES: Final = """\b
 Examples:
@@ -44,27 +22,9 @@ AcceptOption = Annotated[
 ]
 
 
+@with_node_options()
 def register(
-    *,
-    home: HomeOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    peer_id: PeerIdOption = None,
-    room: RoomOption = "public",
-    accept: AcceptOption = "ask",
-    contacts_only: ContactsOnlyOption = False,
-    yes: YesOption = False,
-    ice_server: IceServerOption = None,
-    loopback: LoopbackOption = False,
-    ca_file: CaFileOption = None,
-    answer_seconds: AnswerSecondsOption = 120,
-    round_seconds: RoundSecondsOption = 60,
-    warm_seconds: WarmSecondsOption = 300,
-    kdf: KdfOption = "default",
-    passphrase_file: PassphraseFileOption = None,
-    passphrase_fd: PassphraseFdOption = None,
-    json: JsonOption = False,
-    stop_with_stdin: StopWithStdinOption = False,
-    verbose: VerboseOption = False,
+    *, accept: AcceptOption = "ask", stop_with_stdin: StopWithStdinOption = False, options: NodeOptions
 ) -> None:
     """Run this node: register, stay, show peers, answer proposals.
 
@@ -75,23 +35,4 @@ def register(
     """
     from mpcnode.cli.actions.register import run_node  # noqa: PLC0415 -- what is heavy waits for its command
 
-    options = NodeOptions(
-        home=home,
-        server=server,
-        peer_id=peer_id,
-        room=room,
-        contacts_only=contacts_only,
-        yes=yes,
-        ice_servers=tuple(ice_server or ()),
-        loopback=loopback,
-        ca_file=ca_file,
-        answer_seconds=answer_seconds,
-        round_seconds=round_seconds,
-        warm_seconds=warm_seconds,
-        kdf=kdf,
-        passphrase_file=passphrase_file,
-        passphrase_fd=passphrase_fd,
-        json=json,
-        verbose=verbose,
-    )
     run_node(options, accept=accept, stop_with_stdin=stop_with_stdin)

@@ -5,23 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from mpcnode.cli.options import (
-    DEFAULT_SERVER,
-    AnswerSecondsOption,
-    CaFileOption,
-    HomeOption,
-    IceServerOption,
-    JsonOption,
-    LoopbackOption,
-    NodeOptions,
-    PassphraseFdOption,
-    PassphraseFileOption,
-    PeerIdOption,
-    RoomOption,
-    RoundSecondsOption,
-    ServerOption,
-    VerboseOption,
-)
+from mpcnode.cli.options import NodeOptions, with_node_options
 
 EXAMPLES: Final = """\b
 Examples:
@@ -60,6 +44,7 @@ MerkleRootOption = Annotated[
 ]
 
 
+@with_node_options(without=("contacts_only", "yes", "confirm_seconds", "warm_seconds", "kdf"))
 def sign(
     *,
     wallet: WalletOption,
@@ -71,19 +56,7 @@ def sign(
     with_peers: WithOption = None,
     merkle_root: MerkleRootOption = None,
     out: OutOption = None,
-    home: HomeOption = None,
-    server: ServerOption = DEFAULT_SERVER,
-    peer_id: PeerIdOption = None,
-    room: RoomOption = "public",
-    ice_server: IceServerOption = None,
-    loopback: LoopbackOption = False,
-    ca_file: CaFileOption = None,
-    answer_seconds: AnswerSecondsOption = 120,
-    round_seconds: RoundSecondsOption = 60,
-    passphrase_file: PassphraseFileOption = None,
-    passphrase_fd: PassphraseFdOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
+    options: NodeOptions,
 ) -> None:
     """Sign with a wallet, together with as many others as it needs.
 
@@ -91,24 +64,6 @@ def sign(
     """
     from mpcnode.cli.actions.sign import Asked, make_signatures  # noqa: PLC0415 -- what is heavy waits for its command
 
-    options = NodeOptions(
-        home=home,
-        server=server,
-        peer_id=peer_id,
-        room=room,
-        contacts_only=False,
-        yes=True,
-        ice_servers=tuple(ice_server or ()),
-        loopback=loopback,
-        ca_file=ca_file,
-        answer_seconds=answer_seconds,
-        round_seconds=round_seconds,
-        kdf="default",
-        passphrase_file=passphrase_file,
-        passphrase_fd=passphrase_fd,
-        json=json,
-        verbose=verbose,
-    )
     make_signatures(
         options,
         Asked(

@@ -27,6 +27,7 @@ def test_every_option_of_a_node_reaches_its_configuration(tmp_path: Path, monkey
         loopback=True,
         ca_file=tmp_path / "ca.pem",
         answer_seconds=7,
+        confirm_seconds=11,
         round_seconds=8,
         warm_seconds=9,
         kdf="interactive",
@@ -46,3 +47,4 @@ def test_every_option_of_a_node_reaches_its_configuration(tmp_path: Path, monkey
     assert config.ice_servers == (IceServer(urls=("stun:stun.example",)),)
     assert config.ca_file == tmp_path / "ca.pem"
     assert (config.timeouts.negotiate, config.timeouts.round, config.warm) == (7, 8, 9)
+    assert config.timeouts.confirm == 11
