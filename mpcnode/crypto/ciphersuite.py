@@ -8,6 +8,7 @@ Foundation's, for the proof of knowledge in key generation and for identifiers m
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256, sha512
 from types import MappingProxyType
 from typing import Any, Final, Generic, final
@@ -83,7 +84,7 @@ class Ciphersuite(ABC, Generic[S, E]):
 
     def encode_identifier(self, i: Identifier) -> bytes:
         """Give an identifier as the scalar it is."""
-        return self.group.scalar(i).encode()
+        return _encode_identifier(self.group, i)
 
     def challenge(self, R: E, group_public_key: E, message: bytes) -> S:
         """Give the challenge of a signature (RFC 9591, section 4.6, compute_challenge).
@@ -162,7 +163,8 @@ class Secp256k1Sha256(Ciphersuite[Secp256k1Scalar, Secp256k1Element]):
 
     def _hash_to_scalar(self, label: bytes, m: bytes | bytearray, *, secret: bool = False) -> Secp256k1Scalar:
         if not secret:
-            return self.group.wide_reduce(expand_message_xmd(m, self.context + label, 48))
+            # Public, so Python's integers may reduce it.
+            return self.group.scalar(int.from_bytes(expand_message_xmd(m, self.context + label, 48), "big"))
         uniform = expand_secret_xmd(m, self.context + label, 48)
         scalar = self.group.wide_reduce(uniform)
         hashing.wipe(uniform)
@@ -217,6 +219,12 @@ class Secp256k1Sha256Taproot(Secp256k1Sha256):
         """
         exactly(data, self.signature_size, "a signature")
         return Signature(self.group.decode_element(b"\x02" + data[:32]), self.group.decode_scalar(data[32:]))
+
+
+@cache
+def _encode_identifier(group: Group[Any, Any], i: Identifier) -> bytes:
+    encoded: bytes = group.scalar(i).encode()
+    return encoded
 
 
 def expand_message_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytes:

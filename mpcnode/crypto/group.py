@@ -7,7 +7,7 @@ is wiped, and it never shows itself. ``Element`` is public.
 import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Final, Generic, Self, TypeVar
+from typing import ClassVar, Final, Generic, Self, TypeVar
 
 from mpcnode.errors import DecodeError
 
@@ -26,6 +26,9 @@ class Scalar(ABC):
     """
 
     __slots__ = ("_buffer",)
+
+    # Here and not in the module, which may be gone before the last scalar at the end of the process.
+    _WIPED: ClassVar[bytes] = bytes(SCALAR_SIZE)
 
     def __init__(self, buffer: bytearray) -> None:
         self._buffer = buffer
@@ -58,7 +61,7 @@ class Scalar(ABC):
         raise TypeError("a scalar is not pickled or copied: it may be a secret")
 
     def __del__(self) -> None:
-        self.wipe()
+        self._buffer[:] = self._WIPED
 
     def is_zero(self) -> bool:
         """Say whether this is 0; a branch on the answer tells of a secret only what happens once in 2**252 times."""
@@ -82,8 +85,7 @@ class Scalar(ABC):
 
     def wipe(self) -> None:
         """Overwrite the value with 0; it must not be used for anything afterwards."""
-        # Nothing of this module is used here: at the end of the process it may be gone before the last scalar.
-        self._buffer[:] = bytes(len(self._buffer))
+        self._buffer[:] = self._WIPED
 
 
 class Element(ABC):
