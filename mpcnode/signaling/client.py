@@ -8,15 +8,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Protocol
-from urllib.parse import urlsplit
+from typing import Final
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.typing import Subprotocol
 
-from mpcnode.crypto import tags
-from mpcnode.errors import DecodeError, ServerRefused, ServerUnreachable, UsageError
+from mpcnode.errors import DecodeError, ServerRefused, ServerUnreachable
 from mpcnode.signaling.events import (
     ClientEvent,
     Disconnected,
@@ -24,36 +21,20 @@ from mpcnode.signaling.events import (
     PeerJoined,
     PeerLeft,
     Peers,
-    Registered,
     Relayed,
     ServerSaid,
 )
 from mpcnode.signaling.outbox import Outbox, Standing
-from mpcnode.signaling.reasons import refusal, shown, tls_context, why
-from mpcnode.types import IdentityKey, PeerId, parse_peer_id
+from mpcnode.signaling.reasons import refusal, shown, why
+from mpcnode.signaling.registration import CLOSE_SECONDS, Registration, Signer, peer_ids, receive
+from mpcnode.types import PeerId, parse_peer_id
 from mpcnode.wire import signaling as wire
 
-_FRAME_BYTES: Final = 1024 * 1024
-_PING_SECONDS: Final = 10.0
-_CLOSE_SECONDS: Final = 2.0
 _LASTED_SECONDS: Final = 10.0
-_WELCOME_SECONDS: Final = 5.0
-"""How old a welcome may be that is answered: servers wait ten seconds for a registration."""
 # What we keep below what the server allows, for what is already on its way.
 _MARGIN: Final = 0.9
 # Of what may go at once, the part that is kept for others than strangers.
 _RESERVE: Final = 0.75
-
-
-class Signer(Protocol):
-    """An identity that is open."""
-
-    @property
-    def public_key(self) -> IdentityKey:
-        """The key by which others know it."""
-
-    def sign(self, tag: str, *fields: bytes) -> bytes:
-        """Make a signature of 64 bytes over the tagged hash of ``fields``."""
 
 
 class SignalingClient:
@@ -91,19 +72,17 @@ class SignalingClient:
         retry_seconds: tuple[float, float] = (0.2, 30.0),
         ca_file: Path | None = None,
     ) -> None:
-        try:
-            self._origin = wire.origin_of(url)
-        except ValueError as exc:
-            raise UsageError(f"not a signaling server's URL: {url!r}", hint="such as ws://127.0.0.1:9000") from exc
-        self._url = url
-        self._ssl = tls_context(url, ca_file)
-        self._peer_id = peer_id
-        self._room = room
-        self._unlocked = unlocked
+        self._registration = Registration(
+            url=url,
+            peer_id=peer_id,
+            room=room,
+            unlocked=unlocked,
+            watch=watch,
+            deadline=first_try_deadline,
+            ca_file=ca_file,
+        )
         self._rng = rng
         self._on_event = on_event
-        self._watch = watch
-        self._deadline = first_try_deadline
         self._retry_seconds = retry_seconds
         self._outbox = Outbox()
         self._outbox_changed = asyncio.Event()
@@ -164,7 +143,7 @@ class SignalingClient:
     async def close(self) -> None:
         """Let what is queued for others than strangers go out, within two seconds, then close; ``run`` returns."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 while self._outbox.waits(strangers=False) and self._socket is not None and not self._ended.is_set():
                     self._outbox_changed.clear()
                     await self._outbox_changed.wait()
@@ -186,21 +165,21 @@ class SignalingClient:
         since: float | None = None
         try:
             async with contextlib.AsyncExitStack() as stack:
-                socket, welcome, signer = await self._reach(stack)
-                async with asyncio.timeout(self._deadline) as self._attempt:
-                    registered, early = await self._register(socket, welcome, signer)
+                async with asyncio.timeout(None) as self._attempt:  # for ``close``; the registration has its own
+                    entered = await self._registration.enter(stack)
                 self._attempt = None
                 since = loop.time()
-                self._socket = socket
-                self._on_event(registered)
-                for message in early:
+                self._socket = socket = entered.socket
+                self._limits = entered.limits or self._limits
+                self._on_event(entered.registered)
+                for message in entered.early:
                     self._tell(message)
                 reason = await self._pump(socket)
         except (OSError, WebSocketException, DecodeError) as exc:
-            reason = why(exc, self._deadline)
+            reason = why(exc, self._registration.deadline)
             if first and since is None and not self._stop.is_set():
                 raise ServerUnreachable(
-                    f"no signaling server at {self._origin}: {reason}",
+                    f"no signaling server at {self._registration.origin}: {reason}",
                     hint="start one with mpcnode serve, or name another with --server",
                 ) from exc
         except ServerRefused as exc:
@@ -214,79 +193,6 @@ class SignalingClient:
             self._outbox_changed.set()
         return reason, None if since is None else loop.time() - since
 
-    async def _reach(self, stack: contextlib.AsyncExitStack) -> tuple[ClientConnection, wire.Welcome | None, Signer]:
-        """Be welcomed by the server, and have the identity to answer with, whichever of the two comes first."""
-        loop = asyncio.get_running_loop()
-        while True:
-            async with asyncio.timeout(self._deadline) as self._attempt:
-                socket = await stack.enter_async_context(self._dial())
-                welcome = await self._welcome(socket)
-            welcomed = loop.time()
-            async with asyncio.timeout(None) as self._attempt:  # for close alone: a key takes as long as it takes
-                signer = await self._unlocked()
-            if loop.time() - welcomed < _WELCOME_SECONDS and socket.close_code is None:
-                return socket, welcome, signer
-            await stack.aclose()
-
-    def _dial(self) -> connect:
-        host = urlsplit(self._url).hostname or ""
-        return connect(
-            self._url,
-            subprotocols=[Subprotocol(wire.SUBPROTOCOL)],
-            compression=None,
-            # A proxy is for the way out of a network; this machine is not on that way.
-            proxy=None if host in {"localhost", "127.0.0.1", "::1"} else True,
-            ssl=self._ssl,
-            open_timeout=None,
-            ping_interval=_PING_SECONDS,
-            ping_timeout=_PING_SECONDS,
-            close_timeout=_CLOSE_SECONDS,
-            max_size=_FRAME_BYTES,
-        )
-
-    async def _welcome(self, socket: ClientConnection) -> wire.Welcome | None:
-        """Hear what the server offers; one of the source document says nothing."""
-        if socket.subprotocol != wire.SUBPROTOCOL:
-            return None
-        first = await _receive(socket)
-        if not isinstance(first, wire.Welcome):
-            raise refusal(first, self._peer_id)
-        self._limits = first.limits
-        return first
-
-    async def _register(
-        self, socket: ClientConnection, welcome: wire.Welcome | None, signer: Signer
-    ) -> tuple[Registered, list[wire.ServerMessage]]:
-        """Take the name; give the event, and what came before the server's last answer."""
-        await socket.send(wire.encode(self._registration(welcome, signer)), text=True)
-        # Both questions go at once. A server of the source document may leave the first without an answer.
-        watch = self._watch if welcome is not None else None
-        await socket.send(wire.encode(wire.ListPeers(watch)), text=True)
-        early: list[wire.ServerMessage] = []
-        answers = 0
-        while True:
-            message = await _receive(socket)
-            if isinstance(message, wire.Error | wire.Welcome):
-                raise refusal(message, self._peer_id)
-            if not isinstance(message, wire.Peers):
-                early.append(message)
-                continue
-            answers += 1
-            if welcome is None or answers == 2:
-                return _registered(message, welcome), early
-
-    def _registration(self, welcome: wire.Welcome | None, signer: Signer) -> wire.Register:
-        if welcome is None:
-            return wire.Register(self._peer_id)
-        fields = wire.register_fields(
-            origin=self._origin,
-            challenge=welcome.challenge,
-            room=self._room,
-            peer_id=self._peer_id,
-        )
-        signature = signer.sign(tags.REGISTER, *fields)
-        return wire.Register(self._peer_id, self._room, signer.public_key, signature)
-
     async def _pump(self, socket: ClientConnection) -> str:
         """Pass messages both ways until the connection ends; give why it did."""
         try:
@@ -294,9 +200,9 @@ class SignalingClient:
                 writer = tasks.create_task(self._write(socket))
                 try:
                     while True:
-                        self._tell(await _receive(socket))
+                        self._tell(await receive(socket))
                 except (ConnectionClosed, DecodeError) as exc:
-                    return why(exc, self._deadline)
+                    return why(exc, self._registration.deadline)
                 finally:
                     writer.cancel()
         except BaseExceptionGroup as group:
@@ -347,11 +253,11 @@ class SignalingClient:
         elif isinstance(message, wire.PeerLeft):
             self._on_event(PeerLeft(PeerId(message.peer_id)))
         elif isinstance(message, wire.Peers):
-            self._on_event(Peers(_peer_ids(message)))
+            self._on_event(Peers(peer_ids(message)))
         elif isinstance(message, wire.Error) and message.code != "replaced":
             self._on_event(ServerSaid(message.code or "", shown(message.error), _peer(message.peer)))
         else:
-            raise refusal(message, self._peer_id)
+            raise refusal(message, self._registration.peer_id)
 
     async def _pause(self, reason: str, failures: int) -> None:
         """Wait before the next try: longer each time, and never in step with others who lost the same server."""
@@ -362,20 +268,6 @@ class SignalingClient:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._stop.wait()
-
-
-async def _receive(socket: ClientConnection) -> wire.ServerMessage:
-    return wire.decode_from_server(await socket.recv(decode=False))
-
-
-def _registered(message: wire.Peers, welcome: wire.Welcome | None) -> Registered:
-    if welcome is None:
-        return Registered(_peer_ids(message), None, (), None)
-    return Registered(_peer_ids(message), welcome.version, welcome.ice_servers, welcome.limits)
-
-
-def _peer_ids(message: wire.Peers) -> tuple[PeerId, ...]:
-    return tuple(PeerId(name) for name in message.peers)
 
 
 def _peer(name: str | None) -> PeerId | None:

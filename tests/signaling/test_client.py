@@ -27,7 +27,7 @@ from mpcnode.errors import (
 )
 from mpcnode.server.limits import Limits
 from mpcnode.server.listen import ServerConfig
-from mpcnode.signaling import client as client_module
+from mpcnode.signaling import registration
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.signaling.events import (
     ClientEvent,
@@ -237,7 +237,7 @@ async def test_the_server_is_dialled_while_the_key_is_derived() -> None:
 async def test_a_key_that_comes_late_is_no_error(
     patience: float, welcome: float, late: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_WELCOME_SECONDS", welcome)
+    monkeypatch.setattr(registration, "_WELCOME_SECONDS", welcome)
     asked = 0
 
     async def unlocked() -> Key:
