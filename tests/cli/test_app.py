@@ -44,8 +44,8 @@ def test_every_error_has_its_exit_code(
     kind: type[MpcError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error: MpcError
-    if issubclass(kind, errors._PeerError):
-        error = kind("what happened", peer=PeerId("cli3"), hint="what to do")
+    if issubclass(kind, errors.PeerError):
+        error = kind("what happened", culprits=[PeerId("cli3")], hint="what to do")
     elif issubclass(kind, errors.ServerRefused):
         error = kind("what happened", server_code="x", hint="what to do")
     else:

@@ -1,7 +1,7 @@
 """The node that carries a command out: the one that runs under the home, or one for as long as the command takes."""
 
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -288,7 +288,7 @@ def check_is_here(options: NodeOptions, wallet: str, *, others: Iterable[str] = 
         raise UsageError(f"wallet {found.name} has no key of {suite!a}", hint=f"--suite is one of {', '.join(suites)}")
 
 
-def check_is_new(options: NodeOptions, wallet: str, *, others: Iterable[str]) -> None:
+def check_is_new(options: NodeOptions, wallet: str, *, others: Collection[str]) -> None:
     """Check that a wallet can be made under this name with these.
 
     Raises:
@@ -296,7 +296,7 @@ def check_is_new(options: NodeOptions, wallet: str, *, others: Iterable[str]) ->
     """
     path = home_or_default(options.home)
     name = options.peer_id
-    if path.exists():  # a first command has nothing to look at, and does not load what looks
+    if (path / "wallets").exists() or (others and (path / "settings.json").exists()):  # else nothing that looks is loaded
         from mpcnode.keystore.store import Home  # noqa: PLC0415 -- see above
         from mpcnode.wallet.store import list_wallets  # noqa: PLC0415 -- same
 
@@ -305,7 +305,7 @@ def check_is_new(options: NodeOptions, wallet: str, *, others: Iterable[str]) ->
         names = {view.name for view in list_wallets(home) if isinstance(view, status.WalletView)}
         if wallet in names:
             raise UsageError(f"there is a wallet named {wallet} already", hint="choose another --name")
-    if name in set(others):
+    if name in others:
         raise UsageError(f"--with names {name}, which is this node itself", hint="name the others alone")
 
 
