@@ -78,7 +78,7 @@ def test_a_wallet_that_makes_no_sense_is_refused(arguments: dict[str, Any], mess
         ({"wallet": "../x"}, "not a wallet"),
         ({"contents": ()}, "nothing to sign"),
         ({"contents": (b"\xff",)}, "a text is UTF-8"),
-        ({"contents": (b"x" * 31,), "reading": "file"}, "32 bytes"),
+        ({"contents": (b"x" * 31,), "reading": "file"}, "a file is a SHA-256"),
         ({"contents": (b"x" * (commands.MAX_CONTENT_BYTES + 1),), "reading": "hex"}, "a message is at most"),
         ({"contents": (b"",) * (commands.MAX_CONTENTS + 1)}, "one command signs at most"),
         ({"contents": (b"x" * 8192,) * 513}, "one command signs at most"),

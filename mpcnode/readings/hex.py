@@ -1,5 +1,6 @@
 """Reading ``hex``: the content is signed as it is (PROTOCOL, Signing)."""
 
+from hashlib import sha256
 from typing import Final, final
 
 
@@ -14,6 +15,10 @@ class Hex:
 
     def check(self, content: bytes) -> None:
         """Accept anything: every byte can be shown in hexadecimal."""
+
+    def digest(self, content: bytes) -> bytes:
+        """Give the SHA-256 of the content."""
+        return sha256(content).digest()
 
     def signed_bytes(self, content: bytes) -> bytes:
         """Give the content."""

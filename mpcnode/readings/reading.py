@@ -22,6 +22,10 @@ class Reading(Protocol):
             DecodeError: saying why.
         """
 
+    def digest(self, content: bytes) -> bytes:
+        """Give the 32 bytes by which people tell this content from another, the same on every screen and in the log."""
+        ...
+
     def signed_bytes(self, content: bytes) -> bytes:
         """Give the message that is signed for ``content``, which was checked."""
         ...

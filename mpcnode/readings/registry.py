@@ -34,6 +34,11 @@ def signed_bytes(reading: str, content: bytes) -> bytes:
     return found.signed_bytes(content)
 
 
+def digest(reading: str, content: bytes) -> bytes:
+    """Give the SHA-256 by which people compare ``content``, which was checked: of a file, its own."""
+    return _named(reading).digest(content)
+
+
 def _named(reading: str) -> Reading:
     if reading not in READINGS:
         raise DecodeError(f"there is no reading {reading!a}; the readings are {', '.join(READINGS)}")

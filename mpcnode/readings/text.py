@@ -1,5 +1,6 @@
 """Reading ``text``: the content is text that a person reads (PROTOCOL, Signing)."""
 
+from hashlib import sha256
 from typing import Final, final
 
 from mpcnode.crypto import tags
@@ -23,6 +24,10 @@ class Text:
             content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise DecodeError(f"a text is UTF-8, and this is not at byte {error.start}") from None
+
+    def digest(self, content: bytes) -> bytes:
+        """Give the SHA-256 of the content."""
+        return sha256(content).digest()
 
     def signed_bytes(self, content: bytes) -> bytes:
         """Give the 32 bytes that stand for this text."""

@@ -452,7 +452,7 @@ MISSIGNED: dict[str, dict[str, Any]] = {
     "fewer participants": {"participants": (FIRST,)},
     "only Taproot": with_terms(merkle_root=bytes(32)),
     "UTF-8": with_terms(contents=(b"hello", b"\xff")),
-    "32 bytes": with_terms(reading="file"),
+    "a file is a SHA-256": with_terms(reading="file"),
     "bytes to sign in one session": with_terms(reading="hex", contents=(bytes(8192), bytes(1025))),
     "signs 1 to": with_terms(contents=()),
     f"1 to {MAX_BATCH} messages": with_terms(contents=(b"x",) * (MAX_BATCH + 1)),

@@ -10,7 +10,8 @@ from nacl import bindings as sodium
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.suites import DEFAULT_SUITES
-from mpcnode.errors import DecodeError, IdentityCheckFailed, ParticipantAborted, ParticipantCheated, Refused
+from mpcnode.errors import DecodeError, Disagreement, IdentityCheckFailed, ParticipantCheated, Refused
+from mpcnode.readings.file import FileContent
 from mpcnode.session import answers
 from mpcnode.session.kinds import KINDS
 from mpcnode.session.proposal import check_proposal
@@ -110,7 +111,7 @@ def make() -> Json:
         for suite, asked, chosen, mesh, terms in (
             (plain, everybody, (alice, bob), None, (b"text", b"", "pay 3 €".encode())),
             (plain, everybody, (bob, carol), keygen.proposal.session_id, (b"hex", b"", b"\x00", b"\x01")),
-            (taproot, (bob, carol), (bob, carol), None, (b"file", bytes(32), b"\x07" * 32)),
+            (taproot, (bob, carol), (bob, carol), None, (b"file", bytes(32), FileContent(b"\x07" * 32, 1234, "payment.bin").encode())),
         )
     ]
     refresh = agree(
@@ -302,6 +303,6 @@ def _judge(made: Agreement, start: wire.SessionStart, mine: wire.SessionResponse
         answers.check_start(start, made.proposal, proposer=PeerId("alice"), me=PeerId("bob"), mine=mine, needed=needed)
     except ParticipantCheated:
         return "the proposer is not honest"
-    except ParticipantAborted:
+    except Disagreement:
         return "an answer of an earlier life"
     return "accepted"

@@ -8,6 +8,7 @@ from mpcnode.crypto.transcript import MAX_INTEGER, listed, safety_words, tagged_
 from mpcnode.errors import DecodeError
 from mpcnode.peers.trust import fingerprint
 from mpcnode.readings import registry as readings
+from mpcnode.readings.file import FileContent
 from mpcnode.wire import json
 from tests.vectors.made import Json, people
 
@@ -75,13 +76,22 @@ def make() -> Json:
             for reading, content in (
                 ("text", "grüße".encode()),
                 ("text", b""),
-                ("file", b"\x07" * 32),
+                ("file", FileContent(b"\x07" * 32, 1234, "payment.bin").encode()),
+                ("file", FileContent(b"\x07" * 32, 0, "").encode()),
                 ("hex", b"\x01"),
             )
         ],
         "readings_refused": [
             {"reading": reading, "content": content, "accepted": _shows(reading, content)}
-            for reading, content in (("text", b"\xff"), ("file", b"short"), ("psbt", b""))
+            for reading, content in (
+                ("text", b"\xff"),
+                ("file", b"short"),
+                ("file", bytes(39)),
+                ("file", bytes(40 + 256)),
+                ("file", bytes(32) + b"\x00\x20" + bytes(6)),
+                ("file", bytes(40) + b"\xff"),
+                ("psbt", b""),
+            )
         ],
     }
 

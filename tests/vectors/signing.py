@@ -9,6 +9,7 @@ from mpcnode.protocols.frost.held import decode_share
 from mpcnode.protocols.frost.sign import sign
 from mpcnode.protocols.signing_descriptor import SigningDescriptor
 from mpcnode.readings import registry as readings
+from mpcnode.readings.file import FileContent
 from tests.vectors.agreement import agree, propose
 from tests.vectors.keygen import show_random, show_statement, wallet
 from tests.vectors.made import Drawn, Json
@@ -44,7 +45,7 @@ def make() -> Json:
                 suite=taproot,
                 numbers=(1, 2, 3),
                 reading="file",
-                contents=[b"\x04" * 32],
+                contents=[FileContent(b"\x04" * 32, 5, "x").encode()],
                 root=b"\x05" * 32,
                 tweak=True,
             ),

@@ -8,6 +8,7 @@ from typing import Final
 from mpcnode.commands import MAX_CONTENT_BYTES
 from mpcnode.errors import ConfigurationError, DecodeError, UsageError
 from mpcnode.readings import registry as readings
+from mpcnode.readings.file import MAX_NAME_SIZE, FileContent
 from mpcnode.types import Reading
 
 MAX_BATCH_FILE: Final = 4 * 1024 * 1024
@@ -33,7 +34,7 @@ def contents(given: Mapping[str, str | Path | None], *, to: str) -> tuple[Readin
         case "--hex", str(text):
             return "hex", (from_hex(text, "--hex"),)
         case "--file", Path() as path:
-            return "file", (file_hash(path),)
+            return "file", (file_content(path),)
         case "--batch", Path() as path:
             return "text", _lines(path)
         case option, _:
@@ -52,17 +53,20 @@ def from_hex(text: str, option: str) -> bytes:
         raise UsageError(f"{option} is not hexadecimal", hint="two digits a byte, such as 68656c6c6f") from error
 
 
-def file_hash(path: Path) -> bytes:
-    """Give the SHA-256 of a file.
+def file_content(path: Path) -> bytes:
+    """Give the SHA-256, the size and the name of a file, for people to compare.
 
     Raises:
         ConfigurationError: it cannot be read.
     """
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
+            digest = hashlib.file_digest(stream, "sha256").digest()
+            size = stream.tell()
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
+    name = path.name.encode(errors="replace")[:MAX_NAME_SIZE].decode(errors="ignore")
+    return FileContent(digest, size, name).encode()
 
 
 def _lines(path: Path) -> tuple[bytes, ...]:

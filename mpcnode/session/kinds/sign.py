@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final, get_args
 
 from mpcnode.commands import MAX_CONTENT_BYTES
@@ -110,7 +109,7 @@ class SignMatter(Matter[SignatureView]):
             epoch=self._wallet.require_active().number,
             reading=terms.reading,
             messages=tuple(content.hex() for content in terms.contents),
-            hashes=tuple(sha256(content).hexdigest() for content in terms.contents),
+            hashes=tuple(readings.digest(terms.reading, content).hex() for content in terms.contents),
             signed=tuple(signed.hex() for signed in terms.signed),
             merkle_root=terms.merkle_root.hex() or None,
         )

@@ -24,6 +24,7 @@ from mpcnode.errors import (
     UsageError,
     WalletPending,
 )
+from mpcnode.readings.file import FileContent
 from mpcnode.types import PeerId
 from tests.helpers.fake_node import Emit
 from tests.helpers.sign_command import Answering, SignCommand, answering, signature_of, signed
@@ -123,9 +124,9 @@ def test_a_text_that_is_not_utf8_is_for_hex(node: Answering, sign: SignCommand) 
 
 def test_of_a_file_the_hash_is_signed_however_long_it_is(node: Answering, sign: SignCommand, tmp_path: Path) -> None:
     data = bytes(3_000_000)
-    digest = hashlib.sha256(data).digest()
-    assert sign("--file", written(tmp_path / "big", data)).signatures == [signature_of(digest)]
-    assert (node.commands[0].contents, node.commands[0].reading) == ((digest,), "file")
+    content = FileContent(hashlib.sha256(data).digest(), len(data), "big").encode()
+    assert sign("--file", written(tmp_path / "big", data)).signatures == [signature_of(content)]
+    assert (node.commands[0].contents, node.commands[0].reading) == ((content,), "file")
 
 
 @pytest.mark.parametrize("option", ["--file", "--batch"])

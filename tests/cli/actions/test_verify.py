@@ -10,6 +10,7 @@ import pytest
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from mpcnode.cli import app as cli
+from mpcnode.readings.file import FileContent
 from mpcnode.readings.registry import signed_bytes
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
 from tests.helpers.signing import ED25519, PLAIN, TAPROOT
@@ -197,7 +198,8 @@ def test_the_signatures_of_the_published_vectors_are_valid(
 def test_a_file_is_verified_by_its_hash(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 3_000_000)
     digest = hashlib.sha256(b"x" * 3_000_000).digest()
-    of_hash = ("--pubkey", KEY, "--signature", signed(digest, "file"), "--file", str(tmp_path / "file"))
+    content = FileContent(digest, 1, "any name at all").encode()
+    of_hash = ("--pubkey", KEY, "--signature", signed(content, "file"), "--file", str(tmp_path / "file"))
     assert verify(*of_hash) == 0
     for signature in (signed(b"x" * 3_000_000), signed(b"x" * 3_000_000, "hex"), signed(digest, "hex")):
         assert verify("--pubkey", KEY, "--signature", signature, "--file", str(tmp_path / "file")) == 4

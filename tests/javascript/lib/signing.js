@@ -12,8 +12,10 @@ export function signedBytes(reading, content) {
     return taggedHash("mpcnode/text/v1", content);
   }
   if (reading === "file") {
-    if (content.length !== 32) throw new Error("a SHA-256 is 32 bytes");
-    return taggedHash("mpcnode/file/v1", content);
+    if (content.length < 40 || content.length > 40 + 255) throw new Error("a SHA-256, a size and a name");
+    if (content[32] || content[33] & 0xe0) throw new Error("a size is less than 2^53");
+    new TextDecoder("utf-8", { fatal: true }).decode(content.slice(40));
+    return taggedHash("mpcnode/file/v1", content.slice(0, 32));
   }
   if (reading === "hex") return content;
   throw new Error("no such reading");

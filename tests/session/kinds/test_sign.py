@@ -26,6 +26,7 @@ from mpcnode.errors import (
     WalletPending,
 )
 from mpcnode.protocols.epoch import Certificate
+from mpcnode.readings.file import FileContent
 from mpcnode.session.answers import accept, start
 from mpcnode.session.kinds.sign import MAX_BATCH, MAX_CONTENTS_SIZE, SignTerms
 from mpcnode.session.quorum import portions
@@ -91,7 +92,11 @@ def test_contents_are_cut_where_one_session_takes_no_more() -> None:
     ("reading", "content", "signed"),
     [
         ("text", "Zürich".encode(), lambda content: _tagged("mpcnode/text/v1", content)),
-        ("file", sha256(b"a file").digest(), lambda content: _tagged("mpcnode/file/v1", content)),
+        (
+            "file",
+            FileContent(sha256(b"a file").digest(), 6, "a").encode(),
+            lambda content: _tagged("mpcnode/file/v1", content[:32]),
+        ),
         ("hex", b"\x00\xff", lambda content: content),
     ],
     ids=["text", "file", "hex"],
