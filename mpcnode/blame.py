@@ -209,6 +209,7 @@ ENDINGS: Final[Mapping[str, Ending]] = MappingProxyType(
         ),
         Interrupted.code: Ending("was stopped by its user", "ask its user, then start again"),
         "cannot_store": Ending("cannot write to its disk", "its user has to make room for its home, then start again"),
+        "unsupported": Ending("did not understand a message", "install the same release of mpcnode on both"),
         "internal": Ending("stopped because of a fault of its own", "see what its own screen says"),
     }
 )

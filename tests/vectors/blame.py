@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mpcnode.blame import ENDINGS, TABLE
 from mpcnode.errors import DecodeError
 from mpcnode.protocols.frost.broadcast import Promise, encode_evidence, equivocators, promise
 from mpcnode.types import Identifier
@@ -50,6 +51,11 @@ def make() -> Json:
             for case in cases
         ],
         "malformed": malformed,
+        "table": [
+            {"came": came.name.lower(), "event": event.name.lower(), "verdict": verdict.name.lower()}
+            for (came, event), verdict in TABLE.items()
+        ],
+        "own_endings": list(ENDINGS),
     }
 
 
