@@ -10,6 +10,7 @@ from mpcnode import status
 from mpcnode.commands import CreateWallet, Sign
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import MpcError
+from mpcnode.peers.conversation import CLOCK_SKEW
 from mpcnode.types import PeerId
 from tests.helpers.table import check
 from tests.simulation import checks, clock
@@ -185,6 +186,7 @@ class BehindALiar(Run):
         if rng.random() < 0.2:
             spread = rng.choice([2_000, 100_000, 280_000, 500_000])
             self.world.skews = {name: rng.randint(-spread // 2, spread // 2) for name in self.world.names}
+            self.recovers = self.recovers and spread < CLOCK_SKEW
         self.mood = rng.choice(["absent", "unwilling", "doubts"]) if rng.random() < 0.12 else ""
         """What one person is like, where not everybody says yes."""
         if self.mood:
@@ -278,7 +280,8 @@ class BehindALiar(Run):
                 world.ghosts.append(life)
                 await world.start(name)
         await asyncio.sleep(5)
-        if await self.work(proposer, "later") is None:
+        # An impostor's key may be the one that is known last: the first command finds that out.
+        if await self.work(proposer, "later") is None and await self.work(proposer, "again") is None:
             self.fail("no recovery", f"after the lies {self.kind} by {proposer}: {self.result.outcome}")
         await self.settled()
 
