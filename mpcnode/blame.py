@@ -6,6 +6,7 @@ Nobody else in this package names a culprit or a suspect. The rules behind the t
   therefore never convicts, whoever sealed it.
 * A participant is convicted by what it sent on a channel that it proved to be its own, or by values that it signed and
   that anybody can check.
+* A node that stops is honest about it, whatever made it stop: it is at most a suspect.
 * Silence makes a suspect, and only at the end of this node's own time for it. What one participant reports of another
   makes suspects of both.
 * Two views of one session that differ name nobody: a participant or the server made them differ.
@@ -123,7 +124,7 @@ TABLE: Final[Mapping[tuple[Came, Event], Verdict]] = MappingProxyType(
         (Came.LINK, Event.VALUES_DIFFER): Verdict.SUSPECTS,
         (Came.LINK, Event.VIEWS_DIFFER): Verdict.NOBODY,
         (Came.LINK, Event.REFUSAL): Verdict.SUSPECTS,
-        (Came.LINK, Event.STOP): Verdict.CULPRITS,
+        (Came.LINK, Event.STOP): Verdict.SUSPECTS,
         (Came.LINK, Event.REPORT): Verdict.SUSPECTS,
         (Came.LINK, Event.ACCUSATION): Verdict.SUSPECTS,
         (Came.LINK, Event.WORDS_DIFFER): Verdict.NOBODY,
@@ -253,14 +254,9 @@ def heard(came: Came, sender: PeerId, *, code: str, reason: str, named: Collecti
     if code == WordsDiffer.code:
         said = f"the user of {sender} says that the safety words differ: somebody may stand between the participants"
         return judge(came, Event.WORDS_DIFFER, said, hint=COMPARE)
-    if code == Refused.code:
-        return judge(came, Event.REFUSAL, f"{sender} {why(code, reason)}", [sender])
-    if code == ParticipantRefused.code and others:
-        # The proposer's word for the answer of others: true in the ordinary case, and proof of nothing.
-        return judge(came, Event.REFUSAL, f"{sender} {why(code, reason)}", [sender, *others])
-    if code in ENDINGS:
-        return judge(came, Event.STOP, f"{sender} {why(code, reason)}", [sender], hint=ENDINGS[code].hint)
     said = f"{sender} {why(code, reason)}"
+    if code == Refused.code or code in ENDINGS:
+        return judge(came, Event.STOP, said, [sender], hint=ENDINGS[code].hint if code in ENDINGS else None)
     if code in {ParticipantCheated.code, InconsistentBroadcast.code}:
         hint = "this node saw no proof: the participant that accuses or one that it accuses is not honest"
         return judge(came, Event.ACCUSATION, said, [sender, *others] if others else (), hint=hint)

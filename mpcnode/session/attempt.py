@@ -18,6 +18,7 @@ from mpcnode.errors import (
     IdentityCheckFailed,
     MpcError,
     ParticipantCheated,
+    ParticipantRefused,
     PeerError,
     Refused,
     Unanswered,
@@ -226,6 +227,9 @@ class Attempt(Generic[R]):
             said = f"{sender} finds that the channel between it and this node is not with this node"
             raise judge(Came.RELAY, Event.WRONG_KEY, said, hint=COMPARE)
         named = [name for name in self._others if name in cancel.culprits]
+        if cancel.code == ParticipantRefused.code and not self._own:
+            # The proposer's word for the answers of others: true in the ordinary case, and proof of nothing.
+            raise judge(came, Event.REFUSAL, f"{sender} {why(cancel.code, cancel.reason)}", [sender, *named])
         raise heard(came, sender, code=cancel.code, reason=cancel.reason, named=named)
 
     # The two ways through
