@@ -15,10 +15,13 @@ class Limits:
     Args:
         message_bytes: of one text frame, in and out. An SDP offer is 2 to 8 KiB.
         messages_per_second: of one connection, lasting.
-        burst: of one connection, at once. A node that joins a mesh of 64 sends every peer about 15.
+        burst: of one connection, at once. A node that joins a mesh of 64 sends every peer about 15. Connections that
+            follow each other from one address share it.
         excess: messages refused in a row before the connection is closed.
         register_seconds: from connecting to the end of the registration.
         connections_per_address: at once; an IPv6 address counts with its /64.
+        arrivals: new connections of one address, at once. Every join and leave of a room is one of these.
+        arrivals_per_second: new connections of one address, lasting.
         connections: at once, in all.
         outbox_bytes: what may wait for one receiver that does not read.
         ping_seconds: of silence, before a connection is asked whether it lives, and again before it is given up.
@@ -35,6 +38,8 @@ class Limits:
     excess: int = 100
     register_seconds: float = 10
     connections_per_address: int = 64
+    arrivals: int = 128
+    arrivals_per_second: float = 10
     connections: int = 10_000
     outbox_bytes: int = 256 * 1024
     ping_seconds: float = 20

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from mpcnode.errors import ConfigurationError
+from mpcnode.server.door import Door, Page
 from mpcnode.server.limits import Limits
 from mpcnode.server.relay.switchboard import Switchboard
 from mpcnode.server.routes import pages
@@ -96,40 +95,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-class HttpProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with the age of a connection, so that one which never asks anything can be closed.
-
-    It hands a WebSocket upgrade over as it came. uvicorn would parse it and write it anew for ``Connection`` to parse
-    it a second time, which is a quarter of what it costs to accept a client.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Note when the connection began."""
-        super().connection_made(transport)
-        self.born = self.loop.time()
-        self._asked = False
-
-    def data_received(self, data: bytes) -> None:
-        """Take a request, or the beginning of one."""
-        first, self._asked = not self._asked, True
-        if not first or not _is_upgrade(data):
-            super().data_received(data)
-            return
-        self._unset_keepalive_if_required()
-        self.connections.discard(self)
-        connection = self.ws_protocol_class(  # type: ignore[call-arg, misc] # as uvicorn makes it
-            config=self.config, server_state=self.server_state, app_state=self.app_state
-        )
-        connection.connection_made(self.transport)
-        self.transport.set_protocol(connection)
-        connection.data_received(data)
-
-    def expire(self, now: float, seconds: float) -> None:
-        """Abort where no whole request came in ``seconds``."""
-        if self.conn.their_state is h11.IDLE and now - self.born > seconds:
-            self.transport.abort()
-
-
 class _Server(uvicorn.Server):
     """uvicorn's server, stopped by an event as well, saying goodbye before it closes, and returning after a signal."""
 
@@ -170,7 +135,7 @@ class _Server(uvicorn.Server):
             self._switchboard.tick()
             now, seconds = asyncio.get_running_loop().time(), self._switchboard.limits.register_seconds
             for connection in list(self.server_state.connections):
-                if isinstance(connection, HttpProtocol):
+                if isinstance(connection, Door | Page):
                     connection.expire(now, seconds)
 
     def abort(self) -> None:
@@ -186,9 +151,21 @@ def _uvicorn_config(config: ServerConfig, switchboard: Switchboard) -> uvicorn.C
     def connection(*, server_state: ServerState, **_unused: object) -> Connection:
         return Connection(switchboard, server_state)
 
+    def door(
+        *, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], **_unused: object
+    ) -> Door:
+        return Door(
+            switchboard,
+            server_state,
+            websocket=lambda: Connection(switchboard, server_state),
+            page=lambda: Page(config=config, server_state=server_state, app_state=app_state),
+        )
+
     result = uvicorn.Config(
         pages(),
-        http=HttpProtocol,
+        http=cast("type[asyncio.Protocol]", door),
+        # One request a connection, so that the limit on connections is one on requests.
+        headers=[("Connection", "close")],
         ws=cast("type[asyncio.Protocol]", connection),
         lifespan="off",
         log_config=None,
@@ -257,14 +234,3 @@ def _raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _is_upgrade(data: bytes) -> bool:
-    """Say whether this is one whole request for a WebSocket as clients usually write it; ``Connection`` judges it."""
-    head = data.lower()
-    return (
-        head.startswith(b"get ")
-        and head.find(b"\r\n\r\n") == len(head) - 4
-        and b"\r\nupgrade: websocket\r\n" in head
-        and b"\r\nconnection: upgrade\r\n" in head
-    )

@@ -175,7 +175,16 @@ class Connection(asyncio.Protocol):
         if self.transport.get_write_buffer_size() + len(frame) > self._switchboard.limits.outbox_bytes:
             self._switchboard.overflow(self)
             return
-        self.transport.write(_text_header(len(frame)) + frame)
+        self.transport.write(with_header(frame))
+
+    def send_all(self, frames: bytes) -> None:
+        """Queue text frames that have their headers already, as ``send`` does."""
+        if self._conn.state is not OPEN:
+            return
+        if self.transport.get_write_buffer_size() + len(frames) > self._switchboard.limits.outbox_bytes:
+            self._switchboard.overflow(self)
+            return
+        self.transport.write(frames)
 
     def close(self, code: int, reason: str, frame: bytes) -> None:
         """Send ``frame`` where there is one, then the close frame, and see to it that the socket ends soon."""
@@ -183,7 +192,7 @@ class Connection(asyncio.Protocol):
             return
         if self._conn.close_rcvd is None:
             if frame:
-                self.transport.write(_text_header(len(frame)) + frame)
+                self.transport.write(with_header(frame))
             if self._conn.state is OPEN:
                 self._conn.send_close(code, reason)
         self._flush()
@@ -332,10 +341,11 @@ def _is_close_frame(data: bytes | memoryview) -> bool:
     return len(data) >= 6 and data[0] == 0x88 and data[1] & 0x80 != 0 and len(data) == 6 + (data[1] & 0x7F)
 
 
-def _text_header(length: int) -> bytes:
-    """Give the header of a whole unmasked text frame (RFC 6455, section 5.2)."""
+def with_header(text: bytes) -> bytes:
+    """Give a whole unmasked text frame (RFC 6455, section 5.2)."""
+    length = len(text)
     if length < 126:
-        return bytes((0x81, length))
+        return bytes((0x81, length)) + text
     if length < 65_536:
-        return b"\x81\x7e" + length.to_bytes(2, "big")
-    return b"\x81\x7f" + length.to_bytes(8, "big")
+        return b"\x81\x7e" + length.to_bytes(2, "big") + text
+    return b"\x81\x7f" + length.to_bytes(8, "big") + text

@@ -133,11 +133,13 @@ class Error(_Message, frozen=True, tag="error"):
     """What the server refused: ``error`` for people, ``code`` for programs, ``peer`` where it is about one.
 
     ``code`` is a plain string when it comes in, so that a newer server's word is still an error and no garbage.
+    ``retry_after`` is in milliseconds, where the same is worth another try; like ``peer``, it needs the subprotocol.
     """
 
     error: Annotated[str, msgspec.Meta(max_length=512)]
     code: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")] | None = None
     peer: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    retry_after: Annotated[int, msgspec.Meta(ge=1, le=86_400_000)] | None = None
 
 
 ServerMessage = Welcome | Peers | PeerJoined | PeerLeft | Relayed | Error

@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Close, Hub
+from mpcnode.server.relay.hub import Action, Close, Hub, SendAll
 from mpcnode.wire.signaling import register_fields
 
 ORIGIN = "ws://127.0.0.1:9000"
@@ -26,9 +26,9 @@ class Desk:
         self.closed: dict[int, int] = {}
         self._next = itertools.count(1)
 
-    def connect(self, *, extended: bool = False, address: str = "192.0.2.1") -> int:
+    def connect(self, *, extended: bool = False, address: str = "192.0.2.1", wait: float = 0.0) -> int:
         number = next(self._next)
-        self.do(self.hub.connect(number, address=address, extended=extended, origins=[ORIGIN], now=self.now))
+        self.do(self.hub.connect(number, address=address, extended=extended, origins=[ORIGIN], now=self.now, wait=wait))
         return number
 
     def send(self, number: int, **message: Any) -> None:
@@ -40,9 +40,15 @@ class Desk:
     def do(self, actions: list[Action]) -> None:
         for action in actions:
             assert action.connection not in self.closed, "nothing may follow a close"
-            self.said.setdefault(action.connection, []).append(json.loads(action.frame))
+            frames = action.frames if isinstance(action, SendAll) else (action.frame,)
+            self.said.setdefault(action.connection, []).extend(map(json.loads, frames))
             if isinstance(action, Close):
                 self.closed[action.connection] = action.code
+
+    def tell(self) -> None:
+        """Have the hub tell its watchers what is due."""
+        while (due := self.hub.due) is not None and due <= self.now:
+            self.do(self.hub.announce(self.now))
 
     def heard(self, number: int) -> list[dict[str, Any]]:
         return self.said.pop(number, [])

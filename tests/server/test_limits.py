@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 
 from mpcnode.errors import ConfigurationError
 from mpcnode.server.limits import Limits, address_group
@@ -21,7 +22,7 @@ def test_too_many_messages_are_refused_and_time_brings_more() -> None:
         desk.send(one, type="list_peers")
     assert desk.errors(one) == []
     desk.send(one, type="list_peers")
-    assert desk.heard(one) == [{"type": "error", "error": "rate limited", "code": "rate_limited"}]
+    assert desk.heard(one) == [{"type": "error", "error": "rate limited: try again in 0.5 s", "code": "rate_limited"}]
     desk.now += 1
     for _ in range(3):
         desk.send(one, type="list_peers")
@@ -169,3 +170,119 @@ def test_an_ipv6_customer_counts_as_one_address(address: str, group: str) -> Non
 def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         Limits(**limits)
+
+
+def test_an_address_that_comes_too_often_is_told_when_to_come_again() -> None:
+    desk = Desk(arrivals=5, arrivals_per_second=2)
+    assert [desk.hub.admit("192.0.2.1", desk.now) for _ in range(5)] == [0.0] * 5
+    wait = desk.hub.admit("192.0.2.1", desk.now)
+    assert wait == pytest.approx(0.5)
+    assert desk.hub.admit("192.0.2.2", desk.now) == 0.0
+    refused = desk.connect(wait=wait)
+    assert desk.heard(refused) == [
+        {"type": "error", "error": "too many connections: try again in 0.5 s", "code": "too_many_connections"}
+    ]
+    assert desk.closed == {refused: 1013}
+    extended = desk.connect(extended=True, wait=wait)
+    assert desk.heard(extended)[0]["retry_after"] == 500
+    desk.now += 0.5
+    assert desk.hub.admit("192.0.2.1", desk.now) == 0.0
+
+
+def test_an_address_that_never_stops_is_no_longer_told() -> None:
+    desk = Desk(arrivals=5, arrivals_per_second=2)
+    answers = [desk.hub.admit("192.0.2.1", desk.now) for _ in range(1000)]
+    told = sum(1 for wait in answers if wait)
+    assert 0 < told <= 20
+    assert answers[-1] is None
+    desk.now += 1
+    assert desk.hub.admit("192.0.2.1", desk.now) == 0.0
+
+
+def test_connecting_again_does_not_bring_a_new_burst() -> None:
+    """What an address sends in a second is bounded, however many connections it makes for it."""
+    desk = Desk(arrivals=1_000_000, arrivals_per_second=1_000_000, connections_per_address=3, burst=100, excess=5)
+    taken = 0
+    for _ in range(200):
+        one = desk.registered("cli1", extended=True)
+        while one not in desk.closed:
+            desk.send(one, type="list_peers")
+        taken += sum(message["type"] == "peers" for message in desk.heard(one))
+    assert taken < 3 * 100 + 200 * 50
+    assert desk.hub.connections == 0
+    few = desk.connect(extended=True)
+    assert desk.heard(few)[0]["limits"]["burst"] == 50
+    other = desk.connect(extended=True, address="192.0.2.2")
+    assert desk.heard(other)[0]["limits"]["burst"] == 100
+
+
+def test_what_a_connection_did_not_use_is_its_addresss_again() -> None:
+    desk = Desk(arrivals=1_000_000)
+    for _ in range(1000):
+        one = desk.registered("cli1", extended=True)
+        desk.do(desk.hub.disconnect(one))
+    assert desk.heard(desk.connect(extended=True))[0]["limits"]["burst"] == 1000
+
+
+def test_an_address_is_forgotten_when_it_has_everything_back() -> None:
+    desk = Desk()
+    for host in range(100):
+        address = f"192.0.2.{host}"
+        desk.hub.admit(address, desk.now)
+        one = desk.connect(address=address)
+        for _ in range(40):
+            desk.send(one, type="list_peers")
+        desk.do(desk.hub.disconnect(one))
+    assert len(desk.hub._addresses) == 100
+    desk.now += 60
+    desk.do(desk.hub.tick(desk.now))
+    assert len(desk.hub._addresses) == 0
+
+
+def test_a_long_answer_and_a_long_message_cost_as_much_as_many_short_ones() -> None:
+    desk = Desk(burst=100, connections_per_address=2000, arrivals=10_000)
+    names = [desk.registered(f"{number:060}") for number in range(800)]
+    desk.now += 100
+    one = desk.registered("cli1", address="192.0.2.2")
+    answers = 0
+    while True:
+        desk.send(one, type="list_peers")
+        (answer,) = desk.heard(one)
+        if answer["type"] == "error":
+            break
+        answers += 1
+    assert answers <= 100 / 4
+    desk.now += 100
+    relayed = 0
+    while True:
+        desk.send(one, type="relay", to=f"{0:060}", data={"a": "a" * 60_000})
+        if desk.errors(one):
+            break
+        relayed += 1
+    assert relayed <= 100 / 4
+    assert len(names) == 800
+
+
+def test_a_refusal_says_when_to_try_again() -> None:
+    desk = Desk(burst=1, messages_per_second=2)
+    plain, extended = desk.connect(), desk.connect(extended=True)
+    for number in (plain, extended):
+        desk.heard(number)
+        desk.send(number, type="list_peers")
+        desk.heard(number)
+        desk.send(number, type="list_peers")
+    assert desk.heard(plain) == [{"type": "error", "error": "rate limited: try again in 0.5 s", "code": "rate_limited"}]
+    assert desk.heard(extended)[0]["retry_after"] == 500
+
+
+def test_no_signature_is_checked_for_a_room_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(message_bytes=1024, connections_per_address=100)
+    for index in range(15):
+        desk.send(desk.connect(), type="register", peer_id=f"{index:064}")
+
+    def verify(*_: object) -> bool:
+        raise AssertionError("a signature was checked in vain")
+
+    monkeypatch.setattr("mpcnode.server.relay.hub.verify", verify)
+    number = desk.register_with(SigningKey(b"\x01" * 32), "l" * 64)
+    assert desk.errors(number) == ["room_full"]

@@ -125,6 +125,8 @@ async def test_a_thousand_full_outboxes_at_once_do_not_nest() -> None:
         def send(self, _frame: bytes) -> None:
             switchboard.overflow(cast("Connection", self))
 
+        send_all = send
+
         def close(self, _code: int, _reason: str, _frame: bytes) -> None:
             ended.append(self.number)
 
@@ -137,6 +139,9 @@ async def test_a_thousand_full_outboxes_at_once_do_not_nest() -> None:
         hub.receive(number, b'{"type":"register","peer_id":"p%d"}' % number, 0)
         hub.receive(number, b'{"type":"list_peers","watch":true}', 0)
     switchboard._act(hub.disconnect(1))
+    async with asyncio.timeout(DEADLINE):
+        while hub.connections:
+            await asyncio.sleep(0.01)
     assert sorted(ended) == list(range(2, 1001))
     assert hub.connections == 0
 

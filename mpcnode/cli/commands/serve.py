@@ -20,6 +20,8 @@ DEFAULTS: Final = {
     "excess": 100,
     "register_seconds": 10,
     "connections_per_address": 64,
+    "arrivals": 128,
+    "arrivals_per_second": 10,
     "connections": 10_000,
     "outbox_bytes": 256 * 1024,
     "ping_seconds": 20,
@@ -55,6 +57,10 @@ Burst = Annotated[int | None, _limit("burst", "Messages of one client at once.")
 Excess = Annotated[int | None, _limit("excess", "Messages refused in a row before a client is sent away.")]
 RegisterSeconds = Annotated[float | None, _limit("register_seconds", "Time a client has to register.")]
 PerAddress = Annotated[int | None, _limit("connections_per_address", "Clients of one address at once.")]
+Arrivals = Annotated[int | None, _limit("arrivals", "New connections of one address at once.")]
+ArrivalsPerSecond = Annotated[
+    float | None, _limit("arrivals_per_second", "New connections of one address a second, lasting.")
+]
 Connections = Annotated[int | None, _limit("connections", "Clients at once.")]
 OutboxBytes = Annotated[int | None, _limit("outbox_bytes", "What may wait for a client that does not read.")]
 PingSeconds = Annotated[float | None, _limit("ping_seconds", "Silence before a client is asked whether it lives.")]
@@ -76,6 +82,8 @@ def serve(
     excess: Excess = None,
     register_seconds: RegisterSeconds = None,
     connections_per_address: PerAddress = None,
+    arrivals: Arrivals = None,
+    arrivals_per_second: ArrivalsPerSecond = None,
     connections: Connections = None,
     outbox_bytes: OutboxBytes = None,
     ping_seconds: PingSeconds = None,

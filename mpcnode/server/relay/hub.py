@@ -5,6 +5,7 @@ monotonic clock. The hub knows names, rooms and keys and keeps no session state,
 participants, no thresholds; ``data`` is bytes it does not look into.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,7 @@ import msgspec
 from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import DecodeError
+from mpcnode.server.buckets import Address, Bucket
 from mpcnode.server.limits import Limits, address_group
 from mpcnode.server.relay.reasons import ERRORS, MESSAGE_TOO_BIG, POLICY_VIOLATION
 from mpcnode.types import IdentityKey, PeerId, parse_peer_id
@@ -53,20 +55,57 @@ class Close(msgspec.Struct, frozen=True, gc=False):
     frame: bytes
 
 
-Action = Send | Close
+class SendAll(msgspec.Struct, frozen=True, gc=False):
+    """Queue several text frames for ``connection``, as ``Send`` does; the same object comes for many connections."""
+
+    connection: int
+    frames: tuple[bytes, ...]
+
+
+Action = Send | SendAll | Close
 
 _PEERS_FRAME_EMPTY: Final = len('{"type":"peers","peers":[]}')
 _SHOWN_ID: Final = 64
+BYTES_A_MESSAGE: Final = 16 * 1024
+"""A message costs one of what its connection may send, and one more for each time it has as many bytes as this."""
+ANNOUNCED_AT_ONCE: Final = 100
+"""Watchers that are told in one go; more would hold everybody else up for milliseconds."""
+ANNOUNCE_SECONDS: Final = 0.00005
+"""What one watcher adds to the pause between two tellings: about ten times what it costs to tell it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Room:
-    """The members of a room in the order they came, and which of them watch it."""
+    """The members of a room in the order they came, and what those of them that watch it have been told.
+
+    Args:
+        members: names and their connections.
+        watchers: connections, and the number of the first change that each was not told.
+        frame_bytes: the length of the list of members.
+        frame: this list, where it was made since the last change.
+        changes: frames that some watchers were not told yet.
+        first: the number of the first of them.
+        untold: the watchers that the telling under way has not come to.
+        upto: the number of the first change that it does not tell of.
+        began: when it began.
+        batch: the changes from one number to another that were told last; the next watcher mostly needs the same.
+    """
 
     members: dict[str, int] = field(default_factory=dict)
-    watchers: dict[int, None] = field(default_factory=dict)
+    watchers: dict[int, int] = field(default_factory=dict)
     frame_bytes: int = _PEERS_FRAME_EMPTY
     frame: bytes | None = None
+    changes: list[bytes] = field(default_factory=list)
+    first: int = 0
+    untold: list[int] = field(default_factory=list)
+    upto: int = 0
+    began: float = 0.0
+    batch: tuple[int, int, tuple[bytes, ...]] = (0, 0, ())
+
+    @property
+    def end(self) -> int:
+        """The number that the next change will have."""
+        return self.first + len(self.changes)
 
 
 @dataclass(slots=True)
@@ -77,8 +116,7 @@ class _Client:
     address: str
     extended: bool
     origins: tuple[str, ...]
-    tokens: float
-    counted: float
+    bucket: Bucket
     challenge: bytes = b""
     refused: int = 0
     room_name: str = DEFAULT_ROOM
@@ -112,7 +150,10 @@ class Hub:
         self._ice_servers = ice_servers
         self._clients: dict[int, _Client] = {}
         self._rooms: dict[str, _Room] = {}
-        self._addresses: dict[str, int] = {}
+        self._addresses: dict[str, Address] = {}
+        self._due: dict[_Room, float] = {}
+        # Those without a connection, which are forgotten when they have everything back.
+        self._idle: dict[str, None] = {}
         # In the order of their deadlines, because all have the same time to register.
         self._unregistered: dict[int, float] = {}
 
@@ -121,8 +162,20 @@ class Hub:
         """How many connections there are."""
         return len(self._clients)
 
+    def admit(self, address: str, now: float) -> float | None:
+        """Count a new connection of ``address``, before anything is read from it.
+
+        Returns:
+            How many seconds too early it comes, to be passed to ``connect``: 0 where it is welcome. None where the
+            address was told often enough: the connection is not worth an answer.
+        """
+        used = self._address(address_group(address), now)
+        if used.arrivals.spend(now):
+            return 0.0
+        return used.arrivals.seconds() if used.refusals.spend(now) else None
+
     def connect(
-        self, connection: int, *, address: str, extended: bool, origins: Iterable[str], now: float
+        self, connection: int, *, address: str, extended: bool, origins: Iterable[str], now: float, wait: float = 0.0
     ) -> list[Action]:
         """Take a new connection.
 
@@ -132,19 +185,25 @@ class Hub:
             extended: it speaks ``mpcnode.v1``.
             origins: what this server is called; a registration must be signed for one of them.
             now: the time.
+            wait: what ``admit`` said; a connection that comes too early is told so and closed.
         """
         group = address_group(address)
-        here = self._addresses.get(group, 0)
-        if here >= self._limits.connections_per_address or len(self._clients) >= self._limits.connections:
+        used = self._address(group, now)
+        if wait:
+            return [self._last_words(connection, "too_many_connections", extended=extended, wait=wait)]
+        limits = self._limits
+        if used.connections >= limits.connections_per_address or len(self._clients) >= limits.connections:
             return [self._last_words(connection, "too_many_connections")]
-        client = _Client(connection, group, extended, tuple(origins), float(self._limits.burst), now)
-        self._clients[connection] = client
-        self._addresses[group] = here + 1
-        self._unregistered[connection] = now + self._limits.register_seconds
+        burst = max(used.messages.draw(limits.burst, now), min(limits.burst, limits.messages_per_second))
+        bucket = Bucket(rate=limits.messages_per_second, size=limits.burst, tokens=burst, now=now)
+        self._clients[connection] = client = _Client(connection, group, extended, tuple(origins), bucket)
+        used.connections += 1
+        self._idle.pop(group, None)
+        self._unregistered[connection] = now + limits.register_seconds
         if not extended:
             return []
         client.challenge = self._rng(32)
-        offered = OfferedLimits(self._limits.message_bytes, self._limits.messages_per_second, self._limits.burst)
+        offered = OfferedLimits(limits.message_bytes, limits.messages_per_second, max(1, int(burst)))
         welcome = Welcome(self._version, client.challenge, offered, self._ice_servers)
         return [Send(connection, encode(welcome))]
 
@@ -153,8 +212,11 @@ class Hub:
         client = self._clients.get(connection)
         if client is None:
             return []
-        if not self._spend(client, now):
+        bucket = client.bucket
+        if not bucket.spend(now):
             return self._refuse_rate(client)
+        client.refused = 0
+        bucket.tokens -= len(frame) // BYTES_A_MESSAGE
         try:
             message = decode_from_client(frame, extended=client.extended)
         except DecodeError:
@@ -174,9 +236,12 @@ class Hub:
     def receive_control(self, connection: int, now: float) -> list[Action]:
         """Take a ping, a pong or a fragment: free of meaning here, not free of cost."""
         client = self._clients.get(connection)
-        if client is None or self._spend(client, now):
+        if client is None:
             return []
-        return self._refuse_rate(client)
+        if not client.bucket.spend(now):
+            return self._refuse_rate(client)
+        client.refused = 0
+        return []
 
     def too_big(self, connection: int) -> list[Action]:
         """Close on a frame above the limit, which was not read to its end."""
@@ -192,11 +257,11 @@ class Hub:
         if client is None:
             return []
         self._unregistered.pop(connection, None)
-        left = self._addresses[client.address] - 1
-        if left:
-            self._addresses[client.address] = left
-        else:
-            del self._addresses[client.address]
+        used = self._addresses[client.address]
+        used.connections -= 1
+        used.messages.put(client.bucket.tokens)
+        if not used.connections:
+            self._idle[client.address] = None
         return self._leave(client)
 
     def tick(self, now: float) -> list[Action]:
@@ -206,32 +271,30 @@ class Hub:
             if deadline > now:
                 break
             actions += self._close(connection, "register_timeout")
+        for group in [group for group in self._idle if self._addresses[group].is_unused(now)]:
+            del self._idle[group], self._addresses[group]
         return actions
 
     def shutdown(self) -> list[Action]:
         """Tell every client that the server goes, and forget them all."""
         actions: list[Action] = [self._last_words(connection, "server_shutdown") for connection in self._clients]
-        for state in (self._clients, self._addresses, self._rooms, self._unregistered):
+        for state in (self._clients, self._addresses, self._idle, self._rooms, self._unregistered, self._due):
             state.clear()
         return actions
 
-    def _spend(self, client: _Client, now: float) -> bool:
-        """Take one token from the client's bucket."""
-        limits = self._limits
-        tokens = client.tokens + (now - client.counted) * limits.messages_per_second
-        client.counted = now
-        if tokens < 1:
-            client.tokens = tokens
-            return False
-        client.tokens = min(tokens, limits.burst) - 1
-        client.refused = 0
-        return True
+    def _address(self, group: str, now: float) -> Address:
+        used = self._addresses.get(group)
+        if used is None:
+            self._addresses[group] = used = Address.fresh(self._limits, now)
+            self._idle[group] = None
+        return used
 
     def _refuse_rate(self, client: _Client) -> list[Action]:
         client.refused += 1
+        wait = client.bucket.seconds()
         if client.refused > self._limits.excess:
-            return self._close(client.connection, "rate_limited", POLICY_VIOLATION)
-        return self._error(client, "rate_limited")
+            return self._close(client.connection, "rate_limited", POLICY_VIOLATION, wait=wait)
+        return [Send(client.connection, _refusal("rate_limited", extended=client.extended, wait=wait))]
 
     def _relay(self, client: _Client, message: Relay) -> list[Action]:
         if client.room is None:
@@ -241,20 +304,32 @@ class Hub:
             shown = _shown(message.to)
             return self._error(client, "unknown_peer", detail=shown, peer=shown)
         frame = b"".join((client.prefix, message.data, b"}"))
+        # A watcher hears of a peer before it hears from it.
+        actions: list[Action] = self._catch_up(client.room, target) if client.room.changes else []
         # The sender's name may be longer than the receiver's, and a frame above the limit would cut the receiver off.
         if len(frame) > self._limits.message_bytes:
-            return self._error(client, "message_too_big", peer=message.to)
-        return [Send(target, frame)]
+            return [*actions, *self._error(client, "message_too_big", peer=message.to)]
+        return [*actions, Send(target, frame)]
 
     def _list_peers(self, client: _Client, message: ListPeers) -> list[Action]:
         room = client.room
         if room is None:
             return self._error(client, "not_registered")
+        number = client.connection
+        # What is in the list was told before it; nothing is told twice.
+        actions = self._catch_up(room, number)
         if message.watch is True:
-            room.watchers[client.connection] = None
+            room.watchers[number] = room.end
         elif message.watch is False:
-            room.watchers.pop(client.connection, None)
-        return [Send(client.connection, _peers_frame(room))]
+            room.watchers.pop(number, None)
+        return [*actions, self._peers(client, room)]
+
+    def _peers(self, client: _Client, room: _Room) -> Send:
+        """Answer with the members; a long list costs as much as the messages that would fill it."""
+        if room.frame is None:
+            room.frame = encode(Peers(tuple(map(PeerId, room.members))))
+        client.bucket.tokens -= len(room.frame) // BYTES_A_MESSAGE
+        return Send(client.connection, room.frame)
 
     def _register(self, client: _Client, message: Register) -> list[Action]:
         if client.peer_id is not None:
@@ -267,37 +342,36 @@ class Hub:
             parse_peer_id(message.room)
         except ValueError:
             return self._error(client, "invalid_room")
+        return self._take_name(client, message, peer_id)
+
+    def _take_name(self, client: _Client, message: Register, peer_id: PeerId) -> list[Action]:
+        room = self._rooms.get(message.room) or _Room()
+        holder = room.members.get(peer_id)
+        frame_bytes = room.frame_bytes + len(peer_id) + 3
+        # Before the signature, whose check is what costs most here and could be asked for again and again.
+        if holder is None and frame_bytes > self._limits.message_bytes:
+            return self._error(client, "room_full")
         public_key = None
         if message.public_key is not None and message.signature is not None:
             public_key = message.public_key
             if not _signed(client, message, public_key, message.signature):
                 return self._error(client, "invalid_signature")
-        return self._take_name(client, message.room, peer_id, public_key)
-
-    def _take_name(
-        self, client: _Client, room_name: str, peer_id: PeerId, public_key: IdentityKey | None
-    ) -> list[Action]:
-        room = self._rooms.get(room_name) or _Room()
-        holder = room.members.get(peer_id)
         actions: list[Action] = []
         if holder is not None:
             # A name without a key is nobody's to take; a name with one is its own key's, which proved itself just now.
             if public_key is None or self._clients[holder].public_key != public_key:
                 return self._error(client, "already_registered")
             actions += self._close(holder, "replaced")
-        frame_bytes = room.frame_bytes + len(peer_id) + 3
-        if frame_bytes > self._limits.message_bytes:
-            return actions + self._error(client, "room_full")
-        joined = encode(PeerJoined(peer_id))
-        actions += [Send(watcher, joined) for watcher in room.watchers]
-        self._rooms[room_name] = room
+            frame_bytes = room.frame_bytes + len(peer_id) + 3
+        actions += self._changed(room, PeerJoined(peer_id))
+        self._rooms[message.room] = room
         room.members[peer_id] = client.connection
         room.frame_bytes, room.frame = frame_bytes, None
-        client.room_name, client.room, client.peer_id, client.public_key = room_name, room, peer_id, public_key
+        client.room_name, client.room, client.peer_id, client.public_key = message.room, room, peer_id, public_key
         client.prefix = relayed_prefix(peer_id)
         client.challenge, client.origins = b"", ()
         del self._unregistered[client.connection]
-        return [*actions, Send(client.connection, _peers_frame(room))]
+        return [*actions, self._peers(client, room)]
 
     def _leave(self, client: _Client) -> list[Action]:
         room = client.room
@@ -309,8 +383,62 @@ class Hub:
         if not room.members:
             del self._rooms[client.room_name]
             return []
-        frame = encode(PeerLeft(client.peer_id))
-        return [Send(watcher, frame) for watcher in room.watchers]
+        return self._changed(room, PeerLeft(client.peer_id))
+
+    # Who comes and goes.
+
+    def _changed(self, room: _Room, message: PeerJoined | PeerLeft) -> list[Action]:
+        """Tell a few watchers at once, and many in parts: see ``announce``."""
+        if not room.watchers:
+            return []
+        frame = encode(message)
+        if len(room.watchers) <= ANNOUNCED_AT_ONCE and room not in self._due:
+            return [Send(watcher, frame) for watcher in room.watchers]
+        room.changes.append(frame)
+        self._due.setdefault(room, -math.inf)
+        return []
+
+    @property
+    def due(self) -> float | None:
+        """When ``announce`` is to be called next: the past for at once, None for not before something changes."""
+        return min(self._due.values()) if self._due else None
+
+    def announce(self, now: float) -> list[Action]:
+        """Tell some watchers of one room who came and went since they were told last.
+
+        A change in a quiet room is told at once, in parts small enough that nobody waits for the whole of it. Further
+        changes wait until telling has taken no more than a small share of the time, and are then told together: what
+        the watchers of a room cost does not grow with the number of changes.
+        """
+        room = next((room for room, due in self._due.items() if due <= now), None)
+        if room is None:
+            return []
+        del self._due[room]
+        if not room.untold:
+            if not room.changes:
+                return []
+            room.untold, room.upto, room.began = list(room.watchers), room.end, now
+        actions: list[Action] = []
+        for _ in range(min(ANNOUNCED_AT_ONCE, len(room.untold))):
+            actions += self._catch_up(room, room.untold.pop())
+        if room.untold:
+            self._due[room] = now
+            return actions
+        # Every watcher has heard of everything up to here: this part of the list, or what was there when it began.
+        del room.changes[: room.upto - room.first]
+        room.first = room.upto
+        self._due[room] = room.began + len(room.watchers) * ANNOUNCE_SECONDS
+        return actions
+
+    def _catch_up(self, room: _Room, watcher: int) -> list[Action]:
+        """Tell one watcher what it was not told yet."""
+        told = room.watchers.get(watcher)
+        if told is None or told == room.end:
+            return []
+        room.watchers[watcher] = room.end
+        if room.batch[:2] != (told, room.end):
+            room.batch = told, room.end, tuple(room.changes[told - room.first :])
+        return [SendAll(watcher, room.batch[2])]
 
     def _error(
         self, client: _Client, code: ErrorCode, *, detail: str | None = None, peer: str | None = None
@@ -322,15 +450,39 @@ class Hub:
         frame = encode(Error(text if detail is None else f"{text}: {detail}", code, peer if client.extended else None))
         return [Send(client.connection, frame)]
 
-    def _close(self, connection: int, code: ErrorCode, close_code: int | None = None) -> list[Action]:
+    def _close(
+        self, connection: int, code: ErrorCode, close_code: int | None = None, *, wait: float = 0.0
+    ) -> list[Action]:
         """Say why, close, and let the room know; nothing where the connection was forgotten before."""
-        if connection not in self._clients:
+        client = self._clients.get(connection)
+        if client is None:
             return []
-        return [self._last_words(connection, code, close_code), *self.disconnect(connection)]
+        words = self._last_words(connection, code, close_code, extended=client.extended, wait=wait)
+        return [words, *self.disconnect(connection)]
 
-    def _last_words(self, connection: int, code: ErrorCode, close_code: int | None = None) -> Close:
+    def _last_words(
+        self,
+        connection: int,
+        code: ErrorCode,
+        close_code: int | None = None,
+        *,
+        extended: bool = False,
+        wait: float = 0.0,
+    ) -> Close:
         text, usual = ERRORS[code]
-        return Close(connection, close_code or usual or POLICY_VIOLATION, text, encode(Error(text, code)))
+        frame = _refusal(code, extended=extended, wait=wait)
+        return Close(connection, close_code or usual or POLICY_VIOLATION, text, frame)
+
+
+def _refusal(code: ErrorCode, *, extended: bool, wait: float) -> bytes:
+    """Encode an error, and when the same may be tried again where ``wait`` says so, in seconds."""
+    text, _ = ERRORS[code]
+    if not wait:
+        return encode(Error(text, code))
+    # Rounded up to tens of milliseconds: nobody needs it finer.
+    wait_ms = max(10, math.ceil(wait * 100) * 10)
+    said = f"{text}: try again in {wait_ms / 1000:g} s"
+    return encode(Error(said, code, retry_after=wait_ms if extended else None))
 
 
 def _signed(client: _Client, message: Register, public_key: IdentityKey, signature: bytes) -> bool:
@@ -343,12 +495,6 @@ def _signed(client: _Client, message: Register, public_key: IdentityKey, signatu
         )
         for origin in client.origins
     )
-
-
-def _peers_frame(room: _Room) -> bytes:
-    if room.frame is None:
-        room.frame = encode(Peers(tuple(map(PeerId, room.members))))
-    return room.frame
 
 
 def _shown(name: str) -> str:

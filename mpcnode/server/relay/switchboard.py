@@ -11,9 +11,9 @@ from websockets.http11 import Request
 from mpcnode import __version__
 from mpcnode.errors import ConfigurationError
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Hub, Send
+from mpcnode.server.relay.hub import Action, Close, Hub, Send, SendAll
 from mpcnode.server.turns import Turns
-from mpcnode.server.websocket import Connection
+from mpcnode.server.websocket import Connection, with_header
 from mpcnode.wire.signaling import IceServer, origin_of
 
 
@@ -47,13 +47,26 @@ class Switchboard:
         self._numbers = itertools.count(1)
         self._waiting: deque[Action] = deque()
         self._acting = False
+        self._announcing: asyncio.Handle | None = None
+        self._batch: tuple[tuple[bytes, ...], bytes] = ((), b"")
         self._time = asyncio.get_running_loop().time
+
+    def admit(self, address: str) -> float | None:
+        """Say how many seconds too early a connection of ``address`` comes; None where it is worth no answer."""
+        return 0.0 if self._is_proxy(address) else self._hub.admit(address, self._time())
 
     def opened(self, connection: Connection, request: Request) -> None:
         """Take a connection whose upgrade is answered."""
         connection.number = next(self._numbers)
         self._connections[connection.number] = connection
         address, scheme = self._seen_from(connection, request)
+        if self._is_proxy(connection.peer_address):
+            # The proxy itself was welcome; now it is known whom it brings.
+            wait = self._hub.admit(address, self._time())
+            if wait is None:
+                connection.abort()
+                return
+            connection.wait = wait
         # Only a client of the subprotocol signs anything.
         origins = (self._origins or _origin_dialled(scheme, request)) if connection.extended else ()
         self._act(
@@ -63,6 +76,7 @@ class Switchboard:
                 extended=connection.extended,
                 origins=origins,
                 now=self._time(),
+                wait=connection.wait,
             )
         )
 
@@ -100,6 +114,8 @@ class Switchboard:
 
     def shutdown(self) -> None:
         """Tell every client that the server goes."""
+        if self._announcing is not None:
+            self._announcing.cancel()
         self._act(self._hub.shutdown())
 
     def _act(self, actions: list[Action]) -> None:
@@ -115,14 +131,25 @@ class Switchboard:
                 self._do(self._waiting.popleft())
         finally:
             self._acting = False
+        if self._announcing is None and (due := self._hub.due) is not None:
+            self._announcing = asyncio.get_running_loop().call_at(due, self._announce)
+
+    def _announce(self) -> None:
+        """Tell watchers of a large room the next part; the loop turns to everything else in between."""
+        self._announcing = None
+        self._act(self._hub.announce(self._time()))
 
     def _do(self, action: Action) -> None:
         connection = self._connections.get(action.connection)
         if connection is None:
             return
-        if isinstance(action, Send):
+        if type(action) is Send:
             connection.send(action.frame)
-        else:
+        elif type(action) is SendAll:
+            if action.frames is not self._batch[0]:
+                self._batch = action.frames, b"".join(map(with_header, action.frames))
+            connection.send_all(self._batch[1])
+        elif type(action) is Close:
             connection.close(action.code, action.reason, action.frame)
 
     def _seen_from(self, connection: Connection, request: Request) -> tuple[str, str]:

@@ -1,0 +1,98 @@
+"""Token buckets, and what one address has used of what it may use."""
+
+from dataclasses import dataclass
+
+from mpcnode.server.limits import Limits
+
+
+class Bucket:
+    """Tokens that are spent one by one and come back at a steady rate; the clock is the caller's, in seconds.
+
+    Args:
+        rate: tokens a second.
+        size: how many there can be.
+        tokens: how many there are now.
+        now: the time.
+    """
+
+    __slots__ = ("_counted", "_rate", "_size", "tokens")
+
+    def __init__(self, *, rate: float, size: float, tokens: float, now: float) -> None:
+        self._rate = rate
+        self._size = size
+        self._counted = now
+        self.tokens = tokens
+
+    def spend(self, now: float) -> bool:
+        """Take one token; say whether there was one."""
+        tokens = self.tokens + (now - self._counted) * self._rate
+        self._counted = now
+        if tokens < 1:
+            self.tokens = tokens
+            return False
+        self.tokens = min(tokens, self._size) - 1
+        return True
+
+    def seconds(self) -> float:
+        """Give how long it takes until there is a whole token, counted from the last time one was asked for."""
+        return max(0.0, (1 - self.tokens) / self._rate)
+
+    def draw(self, most: float, now: float) -> float:
+        """Take as many as there are, at most ``most``."""
+        taken = max(0.0, min(most, self.level(now)))
+        self.tokens -= taken
+        return taken
+
+    def put(self, tokens: float) -> None:
+        """Give tokens back; ``level`` knows how many there can be."""
+        self.tokens += max(0.0, tokens)
+
+    def is_full(self, now: float) -> bool:
+        """Say whether nothing of it is used."""
+        return self.level(now) >= self._size
+
+    def level(self, now: float) -> float:
+        """Give how many tokens there are."""
+        self.tokens = min(self._size, self.tokens + (now - self._counted) * self._rate)
+        self._counted = now
+        return self.tokens
+
+
+@dataclass(slots=True)
+class Address:
+    """What one address uses: nothing here is named by anything a client says.
+
+    Args:
+        arrivals: the connections it may make.
+        refusals: how many of those above are told so.
+        messages: what its next connections may send at once. A connection takes its burst from here and gives back what
+            it did not use, so that connecting again does not bring a new burst.
+        connections: how many it has now.
+    """
+
+    arrivals: Bucket
+    refusals: Bucket
+    messages: Bucket
+    connections: int = 0
+
+    @classmethod
+    def fresh(cls, limits: Limits, now: float) -> "Address":
+        """Begin to count for an address."""
+
+        def full(rate: float, size: float) -> Bucket:
+            return Bucket(rate=rate, size=size, tokens=size, now=now)
+
+        return cls(
+            arrivals=full(limits.arrivals_per_second, limits.arrivals),
+            refusals=full(min(limits.arrivals_per_second, 5), min(limits.arrivals, 20)),
+            messages=full(limits.messages_per_second, limits.burst * limits.connections_per_address),
+        )
+
+    def is_unused(self, now: float) -> bool:
+        """Say whether it can be forgotten: counting from the beginning would give the same."""
+        return (
+            not self.connections
+            and self.arrivals.is_full(now)
+            and self.refusals.is_full(now)
+            and self.messages.is_full(now)
+        )
