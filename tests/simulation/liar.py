@@ -465,6 +465,8 @@ def _cancels(liar: Participant) -> None:
 
     def tell(said: SessionCancel) -> None:
         proposal = liar.about.get(SessionId(said.session_id))
+        if liar.world.lives[liar.name].stopping.is_set():
+            return
         for one in proposal.participants if proposal else ():
             if one.peer_id != liar.name and one.peer_id in liar.world.lives:
                 expires = round((asyncio.get_running_loop().time() + 1_800_000_000) * 1000)
@@ -486,7 +488,7 @@ def _no_signals(liar: Participant) -> None:
 
 def _false_signals(liar: Participant) -> None:
     """Describe an end that is nobody's, or somebody else's."""
-    sdp = liar.rng.choice(["nothing", "memory 9999 " + "00" * 32, "memory 1 00"])
+    sdp = liar.rng.choice(["nothing", "memory 9999 " + "00" * 32, "memory 9999 00", "memory x"])
     to = liar.some()
     liar.relay_rules.append(
         lambda recipient, message: (

@@ -280,8 +280,13 @@ class BehindALiar(Run):
                 world.ghosts.append(life)
                 await world.start(name)
         await asyncio.sleep(5)
-        # An impostor's key may be the one that is known last: the first command finds that out.
-        if await self.work(proposer, "later") is None and await self.work(proposer, "again") is None:
+        # An impostor's key may be the last one that somebody knows: a command or two find that out.
+        for name in ("later", "again", "once-more", "at-last"):
+            if await self.work(proposer, name) is not None:
+                break
+            await self.settled()
+            await asyncio.sleep(5)
+        else:
             self.fail("no recovery", f"after the lies {self.kind} by {proposer}: {self.result.outcome}")
         await self.settled()
 
