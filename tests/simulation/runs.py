@@ -10,7 +10,7 @@ from mpcnode import status
 from mpcnode.commands import CreateWallet, Sign
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import MpcError
-from mpcnode.peers.conversation import CLOCK_SKEW
+from mpcnode.session.proposal import CLOCK_SKEW
 from mpcnode.types import PeerId
 from tests.helpers.table import check
 from tests.simulation import checks, clock

@@ -4,14 +4,13 @@ import pytest
 
 from tests.simulation.seeds import hold
 
-FEW = [range(first, first + 50) for first in range(0, 100, 50)]
-MANY = [range(first, first + 500) for first in range(1000, 4500, 500)]
+FEW = range(64)
+MANY = [range(first, first + 500) for first in range(1000, 4000, 500)]
 
 
-@pytest.mark.parametrize("seeds", FEW, ids=str)
 @pytest.mark.parametrize("kind", ["keygen", "sign"])
-def test_a_lying_server_can_do_nothing_but_deny_service(kind: str, seeds: range) -> None:
-    hold(kind, seeds)
+def test_a_lying_server_can_do_nothing_but_deny_service(kind: str) -> None:
+    hold(kind, FEW)
 
 
 @pytest.mark.slow
