@@ -33,7 +33,7 @@ class Row:
 
 def rows(kind: str, seeds: range) -> list[Row]:
     """Run these seeds, some on each processor."""
-    workers = min(os.cpu_count() or 1, 8, len(seeds))
+    workers = min(os.cpu_count() or 1, 8, 1 + len(seeds) // 100)
     bounds = [seeds.start + len(seeds) * i // workers for i in range(workers + 1)]
     running = [_start(kind, range(first, last)) for first, last in pairwise(bounds)]
     made: list[Row] = []
