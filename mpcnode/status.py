@@ -122,8 +122,9 @@ class WalletView(_Value, frozen=True, kw_only=True):
 class SignView(_Value, frozen=True):
     """What is to be signed, from this node's own copy; what shows the messages escapes them.
 
-    ``messages`` are what people read, in hexadecimal, ``hashes`` the SHA-256 of each (of a file: its own); ``signed`` are the bytes that the
-    ``reading`` makes of them, which are signed. ``merkle_root`` is the script tree of a Taproot key, where it has one.
+    ``messages`` are what people read, in hexadecimal, ``hashes`` the SHA-256 of each (of a file: its own); ``signed``
+    are the bytes that the ``reading`` makes of them, which are signed. ``merkle_root`` is the script tree of a Taproot
+    key, where it has one.
     """
 
     wallet_id: str

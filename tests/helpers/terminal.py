@@ -1,4 +1,4 @@
-"""A command on a terminal of its own: what it shows can be waited for, and answered."""
+"""A command on a terminal of its own: what it shows can be waited for, seen and answered."""
 
 import os
 import pty
@@ -6,26 +6,45 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+from tests.helpers.emulator import Emulator
 
 DEADLINE = 60.0
 
 
 class Terminal:
-    """``mpcnode`` with a pseudo-terminal for stdin and stderr, and a pipe for stdout."""
+    """``mpcnode`` with a pseudo-terminal for stdin and stderr, and a pipe for stdout.
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    Args:
+        arguments: of the command.
+        environment: what is added to the environment; ``TERM`` is ``dumb`` where there is no ``size``.
+        size: columns and rows of a terminal that is looked at with ``seen``; otherwise it says that it has none.
+        program: what is run in place of ``-m mpcnode``.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        size: tuple[int, int] | None = None,
+        program: tuple[str, ...] = ("-m", "mpcnode"),
+    ) -> None:
         self._ours, theirs = pty.openpty()
         self.shown = ""
+        self.emulator = Emulator(*(size or (80, 24)))
+        if size is not None:
+            termios.tcsetwinsize(theirs, (size[1], size[0]))
         self._read = 0
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mpcnode", *arguments],
+            [sys.executable, *program, *arguments],
             stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=theirs,
-            env=clean_environment() | {"TERM": "dumb"} | dict(environment or {}),
+            env=clean_environment() | {"TERM": "xterm" if size else "dumb"} | dict(environment or {}),
             start_new_session=True,
         )
         os.close(theirs)
@@ -37,6 +56,12 @@ class Terminal:
             if not self._more(end - time.monotonic()):
                 raise AssertionError(f"{text!r} was not shown; what was: {self.shown!r}")
         self._read = at + len(text)
+
+    def seen(self) -> list[str]:
+        """What a person sees now."""
+        while self._more(0.2):
+            pass
+        return self.emulator.seen()
 
     def type(self, text: str) -> None:
         """Type ``text``."""
@@ -69,13 +94,19 @@ class Terminal:
         except OSError:  # the other side is closed: the process ended
             return False
         self.shown += data.decode(errors="replace")
+        self.emulator.feed(data.replace(b"\r\n", b"\n"))
         return bool(data)
 
 
 @contextmanager
-def terminal(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+def terminal(
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    size: tuple[int, int] | None = None,
+    program: tuple[str, ...] = ("-m", "mpcnode"),
+) -> Iterator[Terminal]:
     """A command on a terminal, gone at the end."""
-    opened = Terminal(*arguments, environment=environment)
+    opened = Terminal(*arguments, environment=environment, size=size, program=program)
     try:
         yield opened
     finally:

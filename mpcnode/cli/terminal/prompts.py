@@ -6,13 +6,15 @@ A question without a terminal is an error that names the option which answers it
 import os
 import sys
 import termios
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from mpcnode import status
-from mpcnode.cli.terminal.describe import message_lines
+from mpcnode.cli.terminal.frame import Question, Size, approval, choice, comparison
 from mpcnode.cli.terminal.output import Output, say
-from mpcnode.cli.terminal.text import escape, listed
+from mpcnode.cli.terminal.text import escape, quoted, wrapped
 from mpcnode.errors import Interrupted, KeystoreAbsent, NoTerminal, UsageError
 from mpcnode.keystore.passphrase import MAX_PASSPHRASE, read_passphrase_fd, read_passphrase_file
 from mpcnode.types import PeerId
@@ -101,10 +103,10 @@ def _read_hidden(fd: int) -> bytearray:
 
 
 class TerminalUser:
-    """The user at this terminal: answers what a node asks (``node.User``), one question at a time.
+    """The user at this terminal: answers what a node asks (``consent.User``), one question at a time.
 
     Args:
-        output: what has to leave the terminal to a question.
+        output: shows what the questions are about, and leaves the terminal to them.
     """
 
     def __init__(self, output: Output) -> None:
@@ -115,56 +117,97 @@ class TerminalUser:
 
     async def approve(self, proposal: status.Proposed) -> bool:
         """Ask whether to take part."""
-        names = listed(f"{peer.peer_id} ({peer.trust})" for peer in proposal.participants)
-        if proposal.sign is not None:
-            messages = "\n".join(message_lines(proposal.sign))
-            asks = f"{escape(proposal.proposer)} asks you to sign with the wallet {escape(proposal.wallet)}"
-            asks += f" ({listed(proposal.suites)})"
-            return await self._yes(f"{asks}, among {names}:\n{messages}\nsign? [y/N] ", option="--accept")
-        if proposal.kind == "refresh":
-            asks = f"{escape(proposal.proposer)} asks you to take a new share of the wallet {escape(proposal.wallet)}"
-            return await self._yes(
-                f"{asks}, among {names}\nkeys and addresses stay; the old shares are erased\ntake part? [y/N] ",
-                option="--accept",
-            )
-        question = (
-            f"{escape(proposal.proposer)} asks you to make the wallet {escape(proposal.wallet)} together, "
-            f"{proposal.threshold} of {proposal.total}: {names}\ntake part? [y/N] "
-        )
-        return await self._yes(question, option="--accept")
+        self._output.asked(proposal.session_id)
+        return await self._yes_or_no(lambda size: approval(proposal, size), option="--accept")
 
     async def confirm_words(self, words: status.SafetyWords) -> bool:
-        """Ask whether everybody sees the same words."""
-        question = (
-            f"safety words: {' '.join(map(escape, words.words))}\n"
-            "compare them with every other participant, by voice or in person\nare they the same? [y/N] "
-        )
-        return await self._yes(question, option="--yes")
+        """Ask whether everybody sees the same words, and say who everybody is."""
+        view = self._output.session(words.session_id)
+        return await self._yes_or_no(lambda size: comparison(words, view, size), option="--yes")
 
     async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
-        """Ask which peers take part."""
-        listing = "\n".join(f"{n:>3}  {escape(p.peer_id)} ({p.trust})" for n, p in enumerate(candidates, 1))
-        question = f"{listing}\nwhich {count} of them? (numbers, with spaces between) "
-        for _ in range(_TRIES):
-            chosen = _parse_choice(await self._ask(question, option="--with"), len(candidates))
-            if chosen is not None and len(chosen) == count:
-                return tuple(PeerId(candidates[number - 1].peer_id) for number in sorted(chosen))
-            say(f"that is not {count} numbers from 1 to {len(candidates)}")
-        raise UsageError("no choice of peers was made", hint="name them with --with")
+        """Ask which peers take part, by name or by number, until so many are chosen."""
+        names = [peer.peer_id for peer in candidates]
+        async with self._asking(lambda size: choice(candidates, count, size), option="--with") as asked:
+            while True:
+                answer = await asked.answer()
+                chosen = parse_choice(answer, names, count)
+                if not isinstance(chosen, str):
+                    return chosen
+                asked.again(chosen)
 
-    async def _yes(self, question: str, *, option: str) -> bool:
-        return (await self._ask(question, option=option)).strip().lower() in {"y", "yes"}
+    async def _yes_or_no(self, make: Callable[[Size], Question], *, option: str) -> bool:
+        async with self._asking(make, option=option) as asked:
+            while (answer := (await asked.answer()).strip().lower()) not in {"y", "yes", "n", "no"}:
+                if answer == "?":
+                    asked.explain()
+                else:
+                    asked.again("please answer y or n, or ? for what it means")
+            return answer in {"y", "yes"}
 
-    async def _ask(self, question: str, *, option: str) -> str:
+    @asynccontextmanager
+    async def _asking(self, make: Callable[[Size], Question], *, option: str) -> AsyncIterator["_Asked"]:
         if not has_terminal():
             raise NoTerminal("a question and no terminal to ask it on", hint=f"add {option}")
         async with self._one_at_a_time:
             with self._output.paused():
-                # A key pressed before the question was there does not answer it.
-                termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
-                sys.stderr.write(question)
-                sys.stderr.flush()
-                return await _read_line()
+                asked = _Asked(make, self._output)
+                try:
+                    asked.show()
+                    yield asked
+                except BaseException:
+                    # Nobody answered it: what comes next begins a line of its own.
+                    if asked.open:
+                        self._output.say("", "this question is over; no answer is needed any more")
+                    raise
+
+
+class _Asked:
+    """One question while it is on the screen."""
+
+    def __init__(self, make: Callable[[Size], Question], output: Output) -> None:
+        self._make = make
+        self._output = output
+        self._page = 0
+        self.open = False
+        """Whether an answer is being waited for."""
+
+    def show(self) -> None:
+        """Show the question with what it is about."""
+        self._output.say("")
+        self._say(lambda question, size: question.page(self._page, size))
+
+    def explain(self) -> None:
+        """Say what the question means, and ask it again."""
+        self._say(lambda question, size: [*question.why, *question.again(size)])
+
+    def again(self, why: str) -> None:
+        """Ask again, and say why."""
+        self._say(lambda question, size: [*wrapped(why, size.columns - 1), *question.again(size)])
+
+    async def answer(self) -> str:
+        """Wait for an answer that does not ask for more rows."""
+        while True:
+            # A key pressed before the question was there does not answer it; one pressed after that is never lost.
+            await self._output.shown()
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+            self._output.prompt("> ")
+            self.open = True
+            line = await _read_line()
+            self.open = False
+            if line.strip().lower() not in {"m", "more"} or self._pages() == 1:
+                return line
+            self._page += 1
+            self._output.say("")
+            self._say(lambda question, size: question.page(self._page, size))
+
+    def _pages(self) -> int:
+        size = self._output.size()
+        return self._make(size).pages(size)
+
+    def _say(self, rows: Callable[[Question, Size], list[str]]) -> None:
+        size = self._output.size()
+        self._output.say(*rows(self._make(size), size))
 
 
 async def _read_line() -> str:
@@ -177,7 +220,10 @@ async def _read_line() -> str:
 
     def readable() -> None:
         if not answer.done():
-            answer.set_result(os.read(fd, 4096))
+            try:
+                answer.set_result(os.read(fd, 4096))
+            except OSError:  # the terminal went away
+                answer.set_result(b"")
 
     loop.add_reader(fd, readable)
     try:
@@ -189,9 +235,31 @@ async def _read_line() -> str:
     return line.decode(errors="replace")
 
 
-def _parse_choice(line: str, highest: int) -> set[int] | None:
-    words = line.replace(",", " ").split()
-    if not all(word.isascii() and word.isdigit() and len(word) < 4 for word in words):
+def parse_choice(line: str, names: Sequence[str], count: int) -> tuple[PeerId, ...] | str:
+    """Read a choice of peers: their names, or their numbers in the list; or say why it is none.
+
+    Args:
+        line: what was typed.
+        names: of the candidates, in the order in which they are listed.
+        count: how many must be chosen.
+    """
+    chosen: list[str] = []
+    for word in line.replace(",", " ").split():
+        by_number = _at(word, names)
+        if word in names and by_number not in {None, word}:
+            return f"{escape(word)} is the name of one peer and the number of another: name it otherwise"
+        name = word if word in names else by_number
+        if name is None:
+            return f"{quoted(word, 80)} is neither a name nor a number from 1 to {len(names)}"
+        if name in chosen:
+            return f"{escape(name)} is named twice"
+        chosen.append(name)
+    if len(chosen) != count:
+        return f"choose {count}, and not {len(chosen)}"
+    return tuple(PeerId(name) for name in names if name in chosen)
+
+
+def _at(word: str, names: Sequence[str]) -> str | None:
+    if not (word.isascii() and word.isdigit() and len(word) < 4):
         return None
-    numbers = {int(word) for word in words}
-    return numbers if len(numbers) == len(words) and all(1 <= number <= highest for number in numbers) else None
+    return names[int(word) - 1] if 1 <= int(word) <= len(names) else None

@@ -1,17 +1,28 @@
-"""Events as plain lines: for a pipe, a log, a dumb terminal and a screen reader."""
+"""Events as plain lines: for a pipe, a log, a dumb terminal and a screen reader, and above the frame of a live view."""
+
+import time
+from collections.abc import Callable
 
 from mpcnode import status
-from mpcnode.cli.terminal.describe import pending_line
-from mpcnode.cli.terminal.text import counted, escape, listed
+from mpcnode.cli.terminal.describe import clock, names_of, pending_line, proposal_line, until
+from mpcnode.cli.terminal.text import counted, escape, listed, quoted
 
 _PEOPLE_ANSWER = frozenset({"negotiating", "confirming"})
 
 
 class Narrator:
-    """Turns events into lines; remembers the phase, so that a phase is announced once."""
+    """Turns events into lines; remembers what it said last, so that nothing is said twice in a row.
 
-    def __init__(self) -> None:
+    Args:
+        now: gives Unix time in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._phase: tuple[str, str] | None = None
+        self._waiting: list[str] = []
+        self._here: frozenset[str] | None = None
+        """Everybody in the room, where that was told."""
 
     def lines(self, event: status.Event) -> list[str]:  # noqa: PLR0911 -- one sentence a kind of event
         """What to print for ``event``; nothing where it says nothing new."""
@@ -20,11 +31,12 @@ class Narrator:
                 place = f"{escape(event.server)}, room {escape(event.room)}"
                 return [f"registered as {escape(event.peer_id)} at {place}", f"fingerprint {escape(event.fingerprint)}"]
             case status.Peers():
-                return [f"here: {listed(_peer(peer) for peer in event.peers)}"]
+                self._here = frozenset(peer.peer_id for peer in event.peers)
+                return [f"here: {names_of(event.peers) or 'nobody'}"]
             case status.Disconnected():
-                return [f"the server is away ({escape(event.reason)}); trying again in {event.retry_in:.0f} s"]
+                return [f"the server is away ({escape(event.reason)}); trying again {_soon(event.retry_in)}"]
             case status.Waiting():
-                return [f"waiting for {counted(event.missing, 'more peer')}; here: {listed(event.present)}"]
+                return self._news(_waiting(event))
             case status.Warned():
                 return [f"warning: {escape(event.message, 1000)}"]
             case status.WalletChanged():
@@ -35,11 +47,12 @@ class Narrator:
     def _of_session(self, event: status.Event) -> list[str]:  # noqa: PLR0911 -- same
         match event:
             case status.Proposed():
-                return [f"{escape(event.proposer)} {_proposes(event)}: {listed(map(_peer, event.participants))}"]
+                among = f", among {names_of(event.participants)}"
+                return [f"{clock(int(self._now() * 1000))} {proposal_line(event)}{among}"]
             case status.Answered():
                 if event.accepted:
                     return [f"{escape(event.peer_id)} accepted"]
-                return [f"{escape(event.peer_id)} refused" + (f": {escape(event.reason)}" if event.reason else "")]
+                return [f"{escape(event.peer_id)} refused" + (f": {quoted(event.reason)}" if event.reason else "")]
             case status.Progress():
                 return self._progress(event)
             case status.Link():
@@ -53,25 +66,34 @@ class Narrator:
             case _:
                 return []
 
+    def _news(self, lines: list[str]) -> list[str]:
+        if lines == self._waiting:
+            return []
+        self._waiting = lines
+        return lines
+
     def _progress(self, event: status.Progress) -> list[str]:
         phase = (event.session_id, event.phase)
         if phase == self._phase and event.phase not in _PEOPLE_ANSWER:
             return []
         self._phase = phase
-        return [f"{event.phase}: waiting for {listed(event.waiting_for)}" if event.waiting_for else event.phase]
+        if not event.waiting_for:
+            return [event.phase]
+        said = [f"{event.phase}: waiting for {listed(event.waiting_for)}{until(event.until)}"]
+        if event.phase == "negotiating" and self._here is not None:
+            away = [name for name in event.waiting_for if name not in self._here]
+            if away:
+                said.append(f"not in the room: {listed(away)}")
+        return said
 
 
-def _peer(peer: status.PeerView) -> str:
-    return f"{peer.peer_id} ({'this node' if peer.trust == 'self' else peer.trust})"
+def _soon(seconds: float) -> str:
+    return "at once" if seconds < 0.5 else f"in {seconds:.0f} s"
 
 
-def _proposes(event: status.Proposed) -> str:
-    wallet = escape(event.wallet)
-    if event.kind == "sign":
-        return f"proposes to sign with the wallet {wallet}"
-    if event.kind == "refresh":
-        return f"proposes new shares of the wallet {wallet}"
-    return f"proposes the wallet {wallet}, {event.threshold} of {event.total}"
+def _waiting(event: status.Waiting) -> list[str]:
+    for_whom = listed(event.names) if event.names else counted(event.missing, "more peer")
+    return [f"waiting for {for_whom}{until(event.until)}; here: {listed(event.present)}"]
 
 
 def _wallet(wallet: status.WalletView) -> str:
@@ -83,5 +105,6 @@ def _wallet(wallet: status.WalletView) -> str:
 
 def _ended(event: status.SessionEnded) -> list[str]:
     if event.error is not None:
-        return [f"the session failed: {escape(event.error.message, 1000)}"]
+        lines = [f"the session failed: {escape(event.error.message, 1000)}"]
+        return lines + ([f"hint: {escape(event.error.hint, 1000)}"] if event.error.hint else [])
     return [f"done in {sum(event.seconds.values()):.1f} s"]

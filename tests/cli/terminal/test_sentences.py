@@ -1,5 +1,8 @@
 """Events as plain lines."""
 
+import re
+import time
+
 import msgspec
 import pytest
 
@@ -57,6 +60,40 @@ def test_a_phase_is_announced_once() -> None:
     assert narrator.lines(status.Progress(SESSION, "sharing", ("a", "b"))) == ["sharing: waiting for a, b"]
     assert narrator.lines(status.Progress(SESSION, "sharing", ("b",))) == []
     assert narrator.lines(status.Progress(SESSION, "storing")) == ["storing"]
+
+
+def test_a_wait_says_for_whom_and_until_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpcnode.cli.terminal.describe.time.localtime", time.gmtime)
+    narrator, until = Narrator(), 1_800_000_840_000
+    assert narrator.lines(status.Progress(SESSION, "sharing", ("b",), until=until)) == [
+        "sharing: waiting for b until 08:14"
+    ]
+    waiting = status.Waiting(("a",), 1, names=("cli9",), until=until)
+    assert narrator.lines(waiting) == ["waiting for cli9 until 08:14; here: a"]
+    assert narrator.lines(waiting) == []
+    assert narrator.lines(status.Waiting((), 1)) == ["waiting for 1 more peer; here: nobody"]
+
+
+def test_somebody_who_is_asked_and_is_not_here_is_named() -> None:
+    narrator = Narrator()
+    narrator.lines(status.Peers(peers("cli1", "cli2")))
+    assert narrator.lines(status.Progress(SESSION, "negotiating", ("cli2", "cli3")))[1:] == ["not in the room: cli3"]
+
+
+def test_a_proposal_has_the_time_of_day_and_a_signature_its_wallet_count_and_suite() -> None:
+    sign = status.SignView("ab" * 16, 0, "text", ("68", "69"), ("00" * 32,) * 2, ("ef" * 32,) * 2)
+    proposal = msgspec.structs.replace(proposed("cli1", "cli2"), kind="sign", sign=sign)
+    (line,) = Narrator(now=lambda: 1_800_000_840.0).lines(proposal)
+    assert re.fullmatch(
+        r"\d\d:14 cli1 proposes to sign 2 texts with the wallet treasury, FROST-ED25519-SHA512-v1, "
+        r"among cli1 \(this node\), cli2 \(unverified\)",
+        line,
+    )
+
+
+def test_a_reason_of_others_stands_between_quotation_marks() -> None:
+    refused = status.Answered(SESSION, "cli2", accepted=False, reason='no"; hint: "go on')
+    assert Narrator().lines(refused) == ['cli2 refused: "no\\"; hint: \\"go on"']
 
 
 def test_where_people_answer_every_change_is_said() -> None:

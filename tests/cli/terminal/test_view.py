@@ -3,25 +3,60 @@
 import msgspec
 
 from mpcnode import status
-from mpcnode.cli.terminal.view import HEADINGS, PHASES, SessionView, after
+from mpcnode.cli.terminal.view import PHASES, STEPS, Board, SessionView, after
 from tests.helpers.statuses import SESSION, ended, proposed
 
 
 def fold(*events: status.Event) -> SessionView:
-    view: SessionView | None = None
+    board = Board()
     for event in events:
-        view = after(view, event)
+        view = board.take(event)
     assert view is not None
     return view
 
 
-def test_every_phase_has_a_heading() -> None:
-    assert tuple(HEADINGS) == PHASES
+def test_every_phase_has_a_word_for_those_in_it_and_those_through() -> None:
+    assert tuple(STEPS) == PHASES
+    assert all(len(word) <= 18 for both in STEPS.values() for word in both)
 
 
 def test_nothing_is_shown_before_a_proposal() -> None:
-    assert after(None, status.Progress(SESSION, "sharing")) is None
-    assert after(None, status.Peers(())) is None
+    assert Board().take(status.Progress(SESSION, "sharing")) is None
+    assert Board().take(status.Peers(())) is None
+
+
+def test_two_sessions_at_a_time_are_both_kept_and_what_ended_is_gone() -> None:
+    board, other = Board(), msgspec.structs.replace(proposed("cli1", "cli2"), session_id="1" * 32)
+    board.take(proposed("cli1", "cli2"))
+    board.take(other)
+    board.take(status.SafetyWords(SESSION, ("one",)))
+    assert [view.words for view in board.views.values()] == [("one",), ()]
+    assert board.take(ended()) is not None
+    assert list(board.views) == [other.session_id]
+
+
+def test_a_wait_says_until_when_and_a_proposal_until_its_answers_are_due() -> None:
+    assert fold(proposed("cli1", "cli2")).until == proposed("cli1").expires
+    mine = msgspec.structs.replace(proposed("cli1", "cli2"), until=7)
+    assert fold(mine).until == 7
+    assert fold(mine, status.Progress(SESSION, "sharing", ("cli2",), until=9)).until == 9
+    assert fold(mine, status.Progress(SESSION, "sharing", ("cli2",))).until is None
+
+
+def test_a_step_says_what_is_known_of_a_participant_and_no_more() -> None:
+    asked = msgspec.structs.replace(proposed("cli1", "cli2", "cli3"), proposer="cli2")
+    answering = fold(asked, status.Progress(SESSION, "negotiating", ("cli2",)))
+    assert [answering.step(name) for name in ("cli1", "cli2", "cli3")] == ["accepted", "chooses", "is asked"]
+    own = fold(proposed("cli1", "cli2", "cli3"), status.Progress(SESSION, "negotiating", ("cli3",)))
+    assert [own.step(name) for name in ("cli1", "cli2", "cli3")] == ["proposes", "accepted", "answers"]
+    comparing = fold(asked, status.Progress(SESSION, "confirming", ("cli1",)))
+    assert {comparing.step(name) for name in ("cli1", "cli2", "cli3")} == {"compares the words"}
+    later = fold(
+        asked, status.Progress(SESSION, "confirming", ("cli1",)), status.Progress(SESSION, "sharing", ("cli3",))
+    )
+    assert [later.step(name) for name in ("cli1", "cli3")] == ["sent its share", "compares the words"]
+    without = fold(asked, status.Progress(SESSION, "sharing", ("cli3",)))
+    assert without.step("cli3") == "sends its share"
 
 
 def test_a_participant_is_marked_by_phase() -> None:
