@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check format bench sessions vectors vectors-js ci-tools clean
+.PHONY: demo test slow check format bench sessions man vectors vectors-js ci-tools clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ format: $(STAMP)
 
 sessions: $(STAMP)  ## every scenario, one table
 	$(BIN)/mpcnode run sessions
+
+man: $(STAMP)  ## the man page, made of the commands as they are; CI fails where it differs from what is committed
+	$(BIN)/mpcnode help man > docs/mpcnode.1
 
 bench: $(STAMP)  ## medians and ratios; the tables of BENCHMARKS.md come from here
 	$(BIN)/python -m tests.bench

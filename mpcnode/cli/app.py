@@ -1,6 +1,7 @@
 """The command ``mpcnode``: its commands, and the one way out of all of them."""
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -9,9 +10,22 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from mpcnode import __version__
 from mpcnode.cli import plain_values
-from mpcnode.cli.commands import audit, create_wallet, peers, refresh, register, run, serve, sign, verify, wallets
+from mpcnode.cli.commands import (
+    audit,
+    contacts,
+    create_wallet,
+    peers,
+    refresh,
+    register,
+    run,
+    serve,
+    settings,
+    sign,
+    verify,
+    wallets,
+)
+from mpcnode.cli.commands import help as help_
 from mpcnode.cli.terminal.text import error_lines
 from mpcnode.errors import Interrupted, MpcError, OutputUnwritable, UsageError
 
@@ -23,39 +37,47 @@ Three terminals and a server make a wallet:
   mpcnode create-wallet --home ~/cli1 --peer-id cli1 --threshold 2 --total 3
 
 \b
-The same on one page, with nothing to type: mpcnode run sessions/quickstart/two-of-three.yaml
+More: mpcnode help environment | exit-codes | trust, and mpcnode COMMAND --help."""
 
-\b
-Exit codes: 0 done, 1 bug, 2 usage, 3 configuration or file, 4 authentication, 5 network or server,
-6 a participant failed, refused or did not answer, 7 a participant cheated, 8 refused by user or policy,
-9 incompatible version, 10 wallet pending, 130 interrupted."""
+_WORDS: Final = (
+    (re.compile(r"\b(?:Value|Assertion) error, "), ""),
+    (re.compile(r"Input should be a valid integer.*"), "it has to be a whole number"),
+    (re.compile(r"Input should be a valid number.*"), "it has to be a number"),
+    (re.compile(r"Input should be less than or equal to (\S+)"), r"it has to be at most \1"),
+    (re.compile(r"Input should be greater than or equal to (\S+)"), r"it has to be at least \1"),
+)
+"""What the libraries that read options say -> how this program says it."""
+_VARIABLE: Final = re.compile(r"for (?P<options>'[^()]*') \(env var: '(?P<name>\w+)'\)")
 
 plain_values.read_here()
 app = typer.Typer(
     name="mpcnode",
     help="A command-line MPC wallet node: a key that never exists in one place.",
     epilog=_EPILOG,
-    add_completion=False,
     rich_markup_mode=None,  # a help page needs no colours, and rich would double the time it takes
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 
-def _show_version(asked: bool) -> None:  # noqa: FBT001 -- typer calls it with the value of --version
-    if asked:
-        typer.echo(f"mpcnode {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     *,
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="With --version: the libraries too, and a self-test of them.")
     ] = False,
 ) -> None:
-    pass
+    if version:
+        from mpcnode.cli.actions.version import show_version  # noqa: PLC0415 -- what is heavy waits for its command
+
+        show_version(verbose=verbose)
+        raise typer.Exit
+    if verbose:
+        raise UsageError("--verbose stands alone", hint="write it after a command, or beside --version")
+    if context.invoked_subcommand is None:
+        raise UsageError("there is no command", hint="see 'mpcnode --help'")
 
 
 app.command("serve", short_help="Run a signaling server.", epilog=serve.EXAMPLES)(serve.serve)
@@ -70,7 +92,14 @@ app.add_typer(wallets.app, name="wallets")
 app.command("sign", short_help="Sign together with others.", epilog=sign.EXAMPLES)(sign.sign)
 app.command("refresh", short_help="Give a wallet new shares of the same key.", epilog=refresh.EXAMPLES)(refresh.refresh)
 app.command("verify", short_help="Check a signature; needs no wallet.", epilog=verify.EXAMPLES)(verify.verify)
+app.add_typer(contacts.app, name="contacts")
 app.add_typer(audit.app, name="audit")
+app.command("settings", short_help="Show or change what this home remembers.", epilog=settings.EXAMPLES)(
+    settings.settings
+)
+app.command("help", short_help="Explain a command, or: environment, exit-codes, trust.", epilog=help_.EXAMPLES)(
+    help_.help_
+)
 app.command("run", short_help="Run scripted scenarios of many nodes.", epilog=run.EXAMPLES)(run.run)
 
 
@@ -90,11 +119,11 @@ def _run(arguments: list[str]) -> int:
     except MpcError as error:
         return _fail(error, arguments)
     except typer.TyperException as error:
-        return _fail(_usage(error), arguments)
+        return _fail(_usage(error, arguments), arguments)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(Interrupted("interrupted"), arguments)
-    except (BrokenPipeError, SystemExit):  # typer's word for a broken pipe, when it is not in charge, is sys.exit
-        return _nobody_reads()
+    except (BrokenPipeError, SystemExit) as ended:
+        return _nobody_reads(ended)
     except Exception:  # noqa: BLE001 -- the outermost boundary: anything that arrives here is a defect, and says so
         return _bug(arguments)
     return code if isinstance(code, int) else 0
@@ -115,9 +144,15 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
     return error.exit_code
 
 
-def _usage(error: typer.TyperException) -> UsageError:
-    """Say what typer found, in the form of our own errors."""
+def _usage(error: typer.TyperException, arguments: list[str]) -> UsageError:
+    """Say what typer found, in the words and the form of our own errors."""
     message = " ".join(error.format_message().split()).rstrip(".")
+    for theirs, ours in _WORDS:
+        message = theirs.sub(ours, message)
+    if found := _VARIABLE.search(message):
+        options = [option.strip("' ") for option in found["options"].split("/")]
+        given = any(one.split("=")[0] in options for one in arguments) or found["name"] not in os.environ
+        message = _VARIABLE.sub(r"for \g<options>" if given else r"in \g<name>", message)
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "mpcnode"
     return UsageError(message[:1].lower() + message[1:], hint=f"see '{command} --help'")
@@ -132,7 +167,10 @@ def _bug(arguments: list[str]) -> int:
     return _fail(bug, [argument for argument in arguments if argument not in {"-v", "--verbose"}])
 
 
-def _nobody_reads() -> int:
+def _nobody_reads(ended: BrokenPipeError | SystemExit) -> int:
+    # A shell that completes is answered by the code, too; else an exit is typer's word for a broken pipe.
+    if isinstance(ended, SystemExit) and "_MPCNODE_COMPLETE" in os.environ:
+        return int(ended.code or 0)
     # The reader of our output has left; a second complaint at interpreter exit would reach nobody either.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

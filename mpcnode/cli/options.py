@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
+from typer import core
 
-from mpcnode.errors import UsageError
+from mpcnode.errors import MpcError, UsageError
 from mpcnode.types import PEER_ID_FORM, PeerId, SuiteId, parse_peer_id
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
@@ -26,9 +27,54 @@ SUITES: Final = {
 }
 """The short names of the ciphersuites."""
 
+
+def wallet_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Give the wallets of the home whose names begin so, for a shell to complete."""
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- a shell asks for it, and nobody else
+    from mpcnode.wallet.store import list_wallets  # noqa: PLC0415 -- same
+
+    def names(home: Path) -> list[str]:
+        return [name for one in list_wallets(Home.open(home, create=False)) if (name := getattr(one, "name", ""))]
+
+    return _completed(context, incomplete, names)
+
+
+def contact_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Give the contacts of the home whose names begin so, for a shell to complete."""
+    from mpcnode.keystore.store import Home  # noqa: PLC0415 -- a shell asks for it, and nobody else
+
+    def names(home: Path) -> list[str]:
+        return [contact.peer_id for contact in Home.open(home, create=False).load_contacts()]
+
+    # Several names stand with commas between: the last of them is completed.
+    done, comma, last = incomplete.rpartition(",")
+    return [f"{done}{comma}{name}" for name in _completed(context, last, names) if name not in done.split(",")]
+
+
+def _completed(context: typer.Context, incomplete: str, names: Callable[[Path], list[str]]) -> list[str]:
+    """Names of a home that begin so; none where it cannot be read: a shell has no place for an error."""
+    try:
+        found = names(home_or_default(context.params.get("home")))
+    except MpcError:
+        return []
+    return sorted({name for name in found if name.startswith(incomplete)})
+
+
 Accept = Literal["ask", "auto", "contacts", "none"]
 Kdf = Literal["default", "interactive"]
 
+WalletArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="WALLET",
+        help="A wallet's name, or the beginning of its id.",
+        show_default=False,
+        autocompletion=wallet_names,
+    ),
+]
+ContactArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A contact's name.", show_default=False, autocompletion=contact_names)
+]
 HomeOption = Annotated[
     Path | None,
     typer.Option(
@@ -47,6 +93,16 @@ ServerOption = Annotated[
         metavar="URL",
         help="The signaling server, ws:// or wss://.",
         show_default=f"that of 'mpcnode settings', else {DEFAULT_SERVER}",
+    ),
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="PEERS",
+        help="The other participants, with commas between.",
+        show_default="those that are there",
+        autocompletion=contact_names,
     ),
 ]
 PeerIdOption = Annotated[
@@ -102,7 +158,9 @@ YesOption = Annotated[
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option("--quiet", "-q", envvar="MPCNODE_QUIET", help="Say nothing but results, warnings, errors and questions."),
+    typer.Option(
+        "--quiet", "-q", envvar="MPCNODE_QUIET", help="Say nothing but results, warnings, errors and questions."
+    ),
 ]
 VerboseOption = Annotated[
     bool,
@@ -259,6 +317,26 @@ def with_node_options(*, without: Iterable[str] = ()) -> Callable[[Callable[...,
     return give
 
 
+class Family(core.TyperGroup):
+    """A command with commands under it: an option that stands before the inner one is the inner one's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 -- typer's inner context
+        """Read the options of the family; those that are given go on to the inner command, where its own come later."""
+        super().parse_args(ctx, args)
+        if ctx._protected_args:  # noqa: SLF001 -- typer has no other name for the inner command
+            given: list[str] = []
+            for parameter in self.params:
+                name = parameter.name or ""
+                source = ctx.get_parameter_source(name)
+                if source is not None and source.name == "COMMANDLINE":
+                    value = ctx.params[name]
+                    option = max(parameter.opts, key=len)
+                    given += [option] if value is True else [option, str(value)]
+            ctx.args = [*given, *ctx.args]
+        rest: list[str] = ctx.args
+        return rest
+
+
 def peer_ids(given: Iterable[str], option: str) -> tuple[PeerId, ...]:
     """Take the values of an option that may be repeated, with commas between names, as peer ids.
 
@@ -290,7 +368,9 @@ def server_url(text: str) -> str:
     host = rest.partition("/")[0]
     if separator and host and scheme.lower() in {"http", "https"}:
         meant = {"http": "ws", "https": "wss"}[scheme.lower()]
-        raise UsageError(f"{text[:200]!a} is a web page's URL, not a signaling server's", hint=f"try --server {meant}://{rest}")
+        raise UsageError(
+            f"{text[:200]!a} is a web page's URL, not a signaling server's", hint=f"try --server {meant}://{rest}"
+        )
     if scheme not in {"ws", "wss"} or not host:
         raise UsageError(f"{text[:200]!a} is not a signaling server's URL", hint=f"--server is like {DEFAULT_SERVER}")
     return text

@@ -296,7 +296,9 @@ def check_is_new(options: NodeOptions, wallet: str, *, others: Collection[str]) 
     """
     path = home_or_default(options.home)
     name = options.peer_id
-    if (path / "wallets").exists() or (others and (path / "settings.json").exists()):  # else nothing that looks is loaded
+    if (path / "wallets").exists() or (
+        others and (path / "settings.json").exists()
+    ):  # else nothing that looks is loaded
         from mpcnode.keystore.store import Home  # noqa: PLC0415 -- see above
         from mpcnode.wallet.store import list_wallets  # noqa: PLC0415 -- same
 

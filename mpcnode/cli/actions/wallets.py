@@ -1,4 +1,4 @@
-"""What ``mpcnode wallets`` does: list and show.
+"""What ``mpcnode wallets`` does: list, show and delete.
 
 Anybody who can write to a home can forge the public part of a wallet file; only the passphrase vouches for it. So what
 others send money to, or verify signatures with, comes from a wallet that was opened.
@@ -12,20 +12,22 @@ from typing import Final, Literal
 import msgspec
 
 from mpcnode import status
-from mpcnode.cli.options import SUITES
+from mpcnode.cli.actions.passphrases import with_passphrase
+from mpcnode.cli.options import SUITES, home_or_default
 from mpcnode.cli.terminal.describe import wallet_lines, wallet_row
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
-from mpcnode.cli.terminal.prompts import has_terminal, passphrase
-from mpcnode.cli.terminal.text import columns, escape
+from mpcnode.cli.terminal.prompts import has_terminal
+from mpcnode.cli.terminal.text import columns, escape, listed
 from mpcnode.control.lines import error_of
-from mpcnode.errors import DecodeError, KeystoreUnreadable, UsageError
+from mpcnode.errors import DecodeError, Interrupted, KeystoreUnreadable, NoTerminal, Refused, UsageError
+from mpcnode.keystore.format import JsonObject
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.protocols.epoch import SuiteKeys
 from mpcnode.types import PeerId, SuiteId, parse_wallet_id
 from mpcnode.wallet.addresses import WHY_NO_ETHEREUM, BitcoinNetwork, wallet_addresses
 from mpcnode.wallet.public_keys import public_key_der, public_key_pem
-from mpcnode.wallet.store import find_wallet, read_header, view
+from mpcnode.wallet.store import delete_wallet, find_wallet, read_header, view
 from mpcnode.wallet.store import list_wallets as all_wallets
 from mpcnode.wallet.wallet import Wallet
 
@@ -114,8 +116,11 @@ def _find(home: Home, wanted: str) -> status.WalletView:
 
 
 def _open(home: Home, found: status.WalletView, show: Show) -> Wallet:
-    with Keyring(passphrase(show.home, file=show.passphrase_file, fd=show.passphrase_fd)) as keyring:
-        header, secret = home.load_wallet(parse_wallet_id(found.wallet_id), PeerId(found.peer_id), keyring)
+    def load(passphrase: bytearray) -> tuple[JsonObject, bytearray]:
+        with Keyring(passphrase) as keyring:
+            return home.load_wallet(parse_wallet_id(found.wallet_id), PeerId(found.peer_id), keyring)
+
+    header, secret = with_passphrase(show.home, show.passphrase_file, show.passphrase_fd, load)
     secret[:] = bytes(len(secret))  # only that it opens was asked; nothing here needs it
     try:
         return Wallet.from_header(header)
@@ -164,14 +169,22 @@ def _chosen(wallet: Wallet, suite: str | None) -> tuple[SuiteKeys, ...]:
 # ---- list ----
 
 
-def list_wallets(home: Path, *, json: bool, verbose: bool) -> None:
+def list_wallets(home: Path | None, *, json: bool, verbose: bool) -> None:
     """Print the wallets of a home; a file that cannot be read is reported on stderr, and fails the command.
 
+    Args:
+        home: None for the usual one, which may not be there yet; one that is named is.
+        json, verbose: as everywhere.
+
     Raises:
+        KeystoreAbsent: the home that is named is not there.
         MpcError: the first file that cannot be read.
     """
     log_to_stderr(verbose=verbose)
-    wallets, unreadable = _wallets(home)
+    path = home_or_default(home)
+    wallets, unreadable = _wallets(path) if home is not None or path.exists() else ([], [])
+    if not wallets and not unreadable:
+        say(f"no wallets yet in {escape(str(path))}")
     if json:
         for one in (*wallets, *unreadable):
             print_json(one)
@@ -188,4 +201,57 @@ def _wallets(home: Path) -> tuple[list[status.WalletView], list[status.ErrorView
     return (
         [one for one in stored if isinstance(one, status.WalletView)],
         [one for one in stored if isinstance(one, status.ErrorView)],
+    )
+
+
+# ---- delete ----
+
+
+def delete_pending(home: Path, wanted: str, *, verbose: bool) -> None:
+    """Move a pending wallet to the trash, once a person typed its name.
+
+    Raises:
+        KeystoreAbsent, KeystoreUnreadable, KeystoreNewer, UsageError: no wallet, or no single one, is called that.
+        NoTerminal: there is no person to type the name.
+        Refused: the wallet is active, or another name was typed; nothing was moved.
+        HomeInUse: a node runs under the home.
+        KeystoreUnwritable: it could not be moved.
+    """
+    log_to_stderr(verbose=verbose)
+    opened = Home.open(home, create=False)
+    stored, wallet = find_wallet(((one, read_header(one)) for one in opened.list_wallets()), wanted)
+    assert stored.kdf is not None  # every file whose header could be read has one
+    if wallet.pending is None or wallet.active is not None:
+        raise Refused(
+            f"wallet {wallet.name} is active, and only a pending one is deleted",
+            saved="this node's share is where it was",
+        )
+    if not has_terminal():
+        raise NoTerminal(
+            "a person has to type the wallet's name, and standard input is not a terminal",
+            hint="run this on a terminal",
+        )
+    missing = wallet.pending.missing
+    given = [member.peer_id for member in wallet.roster if member.peer_id not in missing]
+    say(
+        *wallet_lines(view(wallet, stored.kdf)),
+        "",
+        f"word that its share is stored came from: {listed(given)}",
+        f"no word came from: {listed(missing)}",
+        "The others may have everybody's word: then their wallet is active, and has one share less without this one.",
+        "Ask them before you go on.",
+    )
+    with opened.lock():  # from here on nothing that was shown can change
+        sys.stderr.write(f"type {wallet.name} to move this node's share to the trash: ")
+        sys.stderr.flush()
+        typed = sys.stdin.readline()
+        if not typed:
+            raise Interrupted("the terminal ended before the answer")
+        if typed.strip() != wallet.name:
+            raise Refused("the name that was typed is not the wallet's", saved="the wallet is where it was")
+        place = delete_wallet(opened, wallet)
+    say(
+        f"moved to {escape(str(place))}",
+        f"to have it back, move it to {escape(str(home / 'wallets' / wallet.wallet_id.hex()))}",
+        "to erase the share for ever, remove it there",
     )

@@ -4,15 +4,16 @@ from typing import Annotated, Final
 
 import typer
 
-from mpcnode.cli.options import HomeOption, JsonOption, VerboseOption, home_or_default
+from mpcnode.cli.options import Family, HomeOption, JsonOption, VerboseOption, home_or_default
 
 EXAMPLES: Final = """\b
 Examples:
+  mpcnode audit
   mpcnode audit verify
   mpcnode audit verify --head 5f2b...91cc     # nothing is missing after what you noted then
   mpcnode audit show --json | jq 'select(.outcome == "failed")'"""
 
-app = typer.Typer(help="The log of every session of this home; needs no passphrase.", epilog=EXAMPLES)
+app = typer.Typer(cls=Family, epilog=EXAMPLES, invoke_without_command=True)
 
 HeadOption = Annotated[
     str | None,
@@ -20,6 +21,15 @@ HeadOption = Annotated[
         "--head", metavar="HASH", help="A head noted earlier: it has to be one of the lines.", show_default=""
     ),
 ]
+
+
+@app.callback()
+def audit(
+    context: typer.Context, *, home: HomeOption = None, json: JsonOption = False, verbose: VerboseOption = False
+) -> None:
+    """Show and check the log of every session; alone, show."""
+    if context.invoked_subcommand is None:
+        show(home=home, json=json, verbose=verbose)
 
 
 @app.command("verify", short_help="Check that nothing in it was changed.", epilog=EXAMPLES)

@@ -4,25 +4,18 @@ from typing import Annotated, Final
 
 import typer
 
-from mpcnode.cli.options import NodeOptions, with_node_options
+from mpcnode.cli.options import NodeOptions, WithOption, with_node_options
 
 EXAMPLES: Final = """\b
 Examples:
   mpcnode create-wallet --threshold 2 --total 3
   mpcnode create-wallet --threshold 2 --total 3 --name treasury --with cli2,cli3"""
 
-ThresholdOption = Annotated[int, typer.Option("--threshold", "-t", metavar="T", help="How many participants must sign.")]
+ThresholdOption = Annotated[
+    int, typer.Option("--threshold", "-t", metavar="T", help="How many participants must sign.")
+]
 TotalOption = Annotated[int, typer.Option("--total", "-n", metavar="N", help="Participants, this node included.")]
 NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="What to call the wallet.")]
-WithOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--with",
-        metavar="PEERS",
-        help="The other participants, with commas between.",
-        show_default="the peers that are there",
-    ),
-]
 WaitOption = Annotated[
     float, typer.Option("--wait", metavar="S", min=0, help="Seconds to wait for peers that are not there yet.")
 ]

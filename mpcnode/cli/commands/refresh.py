@@ -1,19 +1,13 @@
 """``mpcnode refresh``: new shares of the same key."""
 
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-
-from mpcnode.cli.options import NodeOptions, with_node_options
+from mpcnode.cli.options import NodeOptions, WalletArgument, with_node_options
 
 EXAMPLES: Final = """\b
 Examples:
   mpcnode refresh treasury
   mpcnode refresh treasury --answer-seconds 3600 --json"""
-
-WalletArgument = Annotated[
-    str, typer.Argument(metavar="WALLET", help="A wallet's name, or the beginning of its id.", show_default=False)
-]
 
 
 @with_node_options(without=("contacts_only", "yes", "confirm_seconds", "warm_seconds", "kdf"))

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from mpcnode.cli.options import NodeOptions, with_node_options
+from mpcnode.cli.options import NodeOptions, WithOption, wallet_names, with_node_options
 
 EXAMPLES: Final = """\b
 Examples:
@@ -13,7 +13,9 @@ Examples:
   mpcnode sign --wallet treasury --file transaction.bin --suite taproot --out transaction.sig
   mpcnode sign --wallet treasury --batch lines.txt --with cli2"""
 
-WalletOption = Annotated[str, typer.Option("--wallet", "-w", metavar="NAME", help="The wallet, by name or id.")]
+WalletOption = Annotated[
+    str, typer.Option("--wallet", "-w", metavar="NAME", help="The wallet, by name or id.", autocompletion=wallet_names)
+]
 MessageOption = Annotated[str | None, typer.Option("--message", "-m", metavar="TEXT", help="Sign this text, as UTF-8.")]
 HexOption = Annotated[str | None, typer.Option("--hex", metavar="HEX", help="Sign these bytes.")]
 FileOption = Annotated[
@@ -27,12 +29,6 @@ SuiteOption = Annotated[
     str | None,
     typer.Option(
         "--suite", metavar="SUITE", help="ed25519, taproot or the ciphersuite's full name.", show_default="ed25519"
-    ),
-]
-WithOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--with", metavar="PEERS", help="The other signers, with commas between.", show_default="the first that accept"
     ),
 ]
 OutOption = Annotated[

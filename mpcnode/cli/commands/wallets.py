@@ -1,15 +1,17 @@
-"""``mpcnode wallets``: list and show."""
+"""``mpcnode wallets``: list, show and delete."""
 
 from typing import Annotated, Final, Literal
 
 import typer
 
 from mpcnode.cli.options import (
+    Family,
     HomeOption,
     JsonOption,
     PassphraseFdOption,
     PassphraseFileOption,
     VerboseOption,
+    WalletArgument,
     home_or_default,
 )
 from mpcnode.errors import UsageError
@@ -21,13 +23,11 @@ Examples:
   mpcnode wallets show treasury
   mpcnode wallets show treasury --network testnet --passphrase-file pass.txt
   mpcnode wallets show treasury --pem --suite ed25519 > treasury.pem
+  mpcnode wallets delete draft     # a pending wallet that the others gave up
   mpcnode wallets list --json | jq -r 'select(.state == "active") | .name'"""
 
-app = typer.Typer(epilog=EXAMPLES, invoke_without_command=True)
+app = typer.Typer(cls=Family, epilog=EXAMPLES, invoke_without_command=True)
 
-WalletArgument = Annotated[
-    str, typer.Argument(metavar="WALLET", help="A wallet's name, or the beginning of its id.", show_default=False)
-]
 AddressesOption = Annotated[
     bool,
     typer.Option(
@@ -53,19 +53,9 @@ SuiteOption = Annotated[
 def wallets(
     context: typer.Context, *, home: HomeOption = None, json: JsonOption = False, verbose: VerboseOption = False
 ) -> None:
-    """List and show wallets; without a subcommand, list them."""
+    """List, show and delete wallets; alone, list."""
     if context.invoked_subcommand is None:
         list_(home=home, json=json, verbose=verbose)
-        return
-    # What stands before the subcommand would be read here and dropped: another home's wallets would be shown.
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if source is not None and source.name == "COMMANDLINE":
-            name = max(parameter.opts, key=len)
-            raise UsageError(
-                f"{name} stands before {context.invoked_subcommand!r}",
-                hint=f"write it after {context.invoked_subcommand!r}",
-            )
 
 
 @app.command("list", epilog=EXAMPLES)
@@ -73,7 +63,7 @@ def list_(*, home: HomeOption = None, json: JsonOption = False, verbose: Verbose
     """List the wallets of this home; needs no passphrase."""
     from mpcnode.cli.actions.wallets import list_wallets  # noqa: PLC0415 -- what is heavy waits for its command
 
-    list_wallets(home_or_default(home), json=json, verbose=verbose)
+    list_wallets(home, json=json, verbose=verbose)
 
 
 @app.command("show", short_help="Show one wallet, with its addresses.", epilog=EXAMPLES)
@@ -119,3 +109,18 @@ def show(
             verbose=verbose,
         )
     )
+
+
+@app.command("delete", short_help="Move a pending wallet to the trash.", epilog=EXAMPLES)
+def delete(wallet: WalletArgument, *, home: HomeOption = None, verbose: VerboseOption = False) -> None:
+    """Move this node's share of a pending wallet to the trash of the home; a person has to type the wallet's name.
+
+    For a wallet that cannot become active because a participant gave up before everybody's share was stored. What is
+    known of the others is shown first: where they have everybody's word, their wallet is active without this share.
+
+    The share stays in HOME/trash until you erase it. A wallet that is active is not deleted.
+    No node may run under this home meanwhile.
+    """
+    from mpcnode.cli.actions.wallets import delete_pending  # noqa: PLC0415 -- what is heavy waits for its command
+
+    delete_pending(home_or_default(home), wallet, verbose=verbose)

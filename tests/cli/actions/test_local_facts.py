@@ -149,7 +149,7 @@ def test_a_wrong_passphrase_of_a_file_is_not_asked_for_again(home: Path, tmp_pat
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
 def test_a_passphrase_file_that_others_can_read_is_warned_of(
-    mode: int, warned: bool, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mode: int, *, warned: bool, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text("correct horse\n")
@@ -166,14 +166,20 @@ def test_a_home_that_is_made_is_said_with_the_name_of_the_node(server: str, pass
     first = mpcnode("peers", "--home", str(tmp_path / "ana"), *common)
     assert first.returncode == 0, first.stderr
     assert first.stderr == "" or "made a new home" not in first.stdout
-    stay = mpcnode("create-wallet", "-t", "2", "-n", "2", "--wait", "0", "--yes", "--home", str(tmp_path / "ben"), *common)
+    stay = mpcnode(
+        "create-wallet", "-t", "2", "-n", "2", "--wait", "0", "--yes", "--home", str(tmp_path / "ben"), *common
+    )
     assert stay.returncode == 6
     assert f"made a new home for this node: {tmp_path / 'ben'}" in stay.stderr
     assert "--peer-id gives it another" in stay.stderr
     assert "without either of them nobody can restore" in stay.stderr
-    again = mpcnode("create-wallet", "-t", "2", "-n", "2", "--wait", "0", "--yes", "--home", str(tmp_path / "ben"), *common)
+    again = mpcnode(
+        "create-wallet", "-t", "2", "-n", "2", "--wait", "0", "--yes", "--home", str(tmp_path / "ben"), *common
+    )
     assert "made a new home" not in again.stderr
-    quiet = mpcnode("create-wallet", "-t", "2", "-n", "2", "--wait", "0", "--yes", "-q", "--home", str(tmp_path / "cleo"), *common)
+    quiet = mpcnode(
+        "create-wallet", "-t", "2", "-n", "2", "--wait", "0", "--yes", "-q", "--home", str(tmp_path / "cleo"), *common
+    )
     assert "made a new home" not in quiet.stderr
     assert "registered" not in quiet.stderr
 

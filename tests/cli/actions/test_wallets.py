@@ -326,14 +326,16 @@ def test_wallets_alone_takes_the_variables(
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
-@pytest.mark.parametrize("option", [("--home", "elsewhere"), ("--json",), ("-v",)])
-def test_an_option_before_the_subcommand_is_not_dropped_in_silence(
-    option: tuple[str, ...], home: Path, capsys: pytest.CaptureFixture[str]
+def test_an_option_before_the_subcommand_holds_for_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli._run(["wallets", *option, "show", "treasury", "--home", str(home)]) == 2
-    captured = capsys.readouterr()
-    assert "treasury" not in captured.out
-    assert "hint: write it after 'show'" in captured.err
+    monkeypatch.setenv("MPCNODE_HOME", str(home.parent / "elsewhere"))
+    assert cli._run(["wallets", "--home", str(home), "--json", "show", "treasury"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "treasury"
+    assert cli._run(["wallets", "--home", "elsewhere", "list", "--home", str(home)]) == 0
+    assert "treasury" in capsys.readouterr().out
+    assert cli._run(["wallets", "--home", str(home), "list"]) == 0
+    assert "treasury" in capsys.readouterr().out
 
 
 def test_the_help_of_wallets_shows_the_subcommands_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
