@@ -91,7 +91,7 @@ class Participant:
     def _mesh(self, *arguments: Any, **named: Any) -> WatchedMesh:
         mesh = LyingMesh(*arguments, **named)
         mesh.participant = self
-        mesh.heard = []
+        mesh.heard, mesh.waiting = [], []
         self.meshes.append(mesh)
         return mesh
 
@@ -146,6 +146,8 @@ class LyingMesh(WatchedMesh):
 
     participant: Participant
     heard: list[tuple[PeerId, PeerMessage]]
+    waiting: list[tuple[PeerId, Callable[[PeerMessage], bool]]]
+    """To whom to repeat what another says, once it says so."""
 
     def send(self, to: PeerId, message: PeerMessage, *, heard: bool = False) -> None:
         said: list[Out] = [message]
@@ -171,6 +173,10 @@ class LyingMesh(WatchedMesh):
     async def receive(self) -> tuple[PeerId, PeerMessage]:
         sender, message = await super().receive()
         self.heard.append((sender, message))
+        for to, fits in tuple(self.waiting):
+            if fits(message):
+                self.waiting.remove((to, fits))
+                self.honestly(to, message)
         return sender, message
 
 
@@ -244,15 +250,25 @@ def _strange_round(liar: Participant) -> None:
 
 
 def _anothers(liar: Participant) -> None:
-    """Repeat what another said, as its own."""
+    """Repeat what another said, as its own, as soon as another said it."""
 
-    def repeat(_to: PeerId, message: Any) -> Iterable[Out]:
-        for _, said in liar.meshes[-1].heard:
-            if isinstance(said, RoundMessage) and (said.round, said.lane) == (message.round, message.lane):
-                return [msgspec.structs.replace(said, session_id=message.session_id)]
-        return [message]
+    def repeat(to: PeerId, message: Any) -> Iterable[Out]:
+        mesh = liar.meshes[-1]
 
-    liar.on_round(liar.round(), repeat, to=liar.some())
+        def fits(said: PeerMessage) -> bool:
+            return isinstance(said, RoundMessage) and (said.round, said.lane, said.session_id) == (
+                message.round,
+                message.lane,
+                message.session_id,
+            )
+
+        for _, said in mesh.heard:
+            if fits(said):
+                return [said]
+        mesh.waiting.append((to, fits))
+        return []
+
+    liar.on_round(liar.round("nonce_list", "wallet_created"), repeat, to=liar.some())
 
 
 def _false_dealer(make: Make) -> Callable[[Participant], None]:

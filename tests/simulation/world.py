@@ -287,7 +287,7 @@ class World:
                 (node_module, "Mesh", self._mesh),
                 (node_module, "check_libraries", lambda: None),
                 (node_module, "load_policy", lambda *_: None),
-                (node_module, "_connector", lambda config: self.network.connector(config.peer_id)),
+                (node_module, "_connector", lambda config, *_: self.network.connector(config.peer_id)),
                 (journal_module, "AuditLog", SimpleNamespace(open=lambda path, **_: _Log(self.homes[path.name]))),
                 (registration, "connect", self.server.dial),
             ):
