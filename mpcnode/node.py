@@ -65,6 +65,7 @@ class NodeConfig:
         interactive_kdf: protect a new home lightly, for throw-away homes; an existing one stays as it is.
         ice_servers: STUN and TURN servers; nothing else is ever contacted.
         loopback: offer the loopback address alone: everybody is on this machine.
+        addresses: the addresses of this machine to offer, and no others; where there are none, those that can matter.
         ca_file: authorities to trust for ``wss``, in place of the system's.
         warm: seconds that a mesh stays open after a session, for the next one; 0 keeps none.
         timeouts, mesh_timeouts: see there.
@@ -78,6 +79,7 @@ class NodeConfig:
     interactive_kdf: bool = False
     ice_servers: tuple[IceServer, ...] = ()
     loopback: bool = False
+    addresses: tuple[str, ...] = ()
     ca_file: Path | None = None
     warm: float = 300.0
     timeouts: SessionTimeouts = field(default_factory=SessionTimeouts)
@@ -232,11 +234,14 @@ class Node:
             await asyncio.shield(self._unlocking)  # what is wrong with the home is certain, and is said first
             raise
 
+    def _signaling_address(self) -> str | None:
+        return None if self._client is None else self._client.local_address
+
     async def _unlock(self, keyring: Keyring, settings: Settings, room: Room) -> "_Parts":
         """Open the home. Argon2id is most of a start: aiortc is loaded and the server dialled beside it."""
         opening = asyncio.ensure_future(asyncio.to_thread(self._open_identity, keyring, settings))
         try:
-            connector = await asyncio.to_thread(_connector, self.config)
+            connector = await asyncio.to_thread(_connector, self.config, self._signaling_address)
         finally:
             # The thread may be writing, under the home's lock and with the keyring: a node that is told to stop waits.
             try:
@@ -405,10 +410,15 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _connector(config: NodeConfig) -> Connector:
+def _connector(config: NodeConfig, signaling: Callable[[], str | None]) -> Connector:
     from mpcnode.mesh.webrtc import WebRtcConnector  # noqa: PLC0415 -- aiortc takes a third of a second to load
 
-    return WebRtcConnector(policy="loopback" if config.loopback else "auto", ice_servers=config.ice_servers)
+    return WebRtcConnector(
+        policy="loopback" if config.loopback else "auto",
+        ice_servers=config.ice_servers,
+        named=config.addresses,
+        signaling=signaling,
+    )
 
 
 def _host_name() -> PeerId:

@@ -5,8 +5,9 @@ The four transports it is made of are public; here they are started in one task 
 """
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +35,8 @@ from mpcnode.mesh.transport import Fingerprints, IceCandidate, LinkEvents
 from mpcnode.wire.framing import FRAME_SIZE
 from mpcnode.wire.signaling import IceServer
 
+_log = logging.getLogger(__name__)
+
 LABEL: Final = "mpcnode"
 _CANCEL_AGAIN: Final = 0.02
 _KEEP_ADDRESSES: Final = 5.0
@@ -46,32 +49,70 @@ class WebRtcConnector:
     Args:
         policy: which addresses are offered.
         ice_servers: those configured and no others, none by default: a stranger's STUN server learns which nodes meet.
+        named: the addresses that the user named; where there are any, no others are offered.
+        signaling: gives the address that the connection to the signaling server starts from.
     """
 
-    def __init__(self, *, policy: addresses.AddressPolicy = "auto", ice_servers: Sequence[IceServer] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        policy: addresses.AddressPolicy = "auto",
+        ice_servers: Sequence[IceServer] = (),
+        named: Sequence[str] = (),
+        signaling: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self.servers = [RTCIceServer(list(one.urls), one.username, one.credential) for one in ice_servers]
         self.certificate = tuning.certificate()
         self.fingerprint = _sha256(self.certificate.getFingerprints())
+        self.local = policy == "loopback"
+        """Whether every node is on this machine."""
         self._policy: addresses.AddressPolicy = policy
-        self._addresses: list[str] = []
+        self._named = tuple(named)
+        self._signaling = signaling
+        self._default: list[str] = []
+        self._others: list[addresses.Own] = []
         self._looked_at: float | None = None
+        self._reaching: dict[str, None] = {}
+        """Where ways to addresses of peers start, as their descriptions said; the latest last."""
+        self._chosen = addresses.Choice(())
 
     def link(self, events: LinkEvents) -> "WebRtcLink":
         """Make the link of one try."""
         return WebRtcLink(self, events)
 
-    def addresses(self) -> list[str]:
+    def addresses(self) -> addresses.Choice:
         """Give the addresses to offer now."""
         now = asyncio.get_running_loop().time()
-        if self._looked_at is None or now - self._looked_at > _KEEP_ADDRESSES:
+        if self._policy == "auto" and (self._looked_at is None or now - self._looked_at > _KEEP_ADDRESSES):
             self._looked_at = now
-            looking = self._policy == "auto"
-            self._addresses = addresses.choose(
-                self._policy,
-                default=addresses.default_addresses() if looking else (),
-                others=tuning.machine_addresses() if looking else (),
-            )
-        return self._addresses
+            self._default = addresses.default_addresses()
+            self._others = addresses.machine_addresses()
+        chosen = addresses.choose(
+            self._policy,
+            signaling=self._signaling(),
+            reaching=reversed(self._reaching),
+            default=self._default,
+            others=self._others,
+            named=self._named,
+        )
+        if chosen != self._chosen:
+            self._chosen = chosen
+            offered, left_out = ", ".join(chosen.offered), ", ".join(chosen.left_out) or "none"
+            _log.info("addresses offered: %s; left out: %s", offered or "none", left_out)
+        return chosen
+
+    def heard_of(self, hosts: Iterable[str]) -> None:
+        """Learn where ways to a peer's addresses start: a link to it offers those before others.
+
+        The side that offers knows no address of the peer before its first answer; the next try is made with it.
+        """
+        if self._policy != "auto":
+            return
+        for source in addresses.sources_towards(hosts):
+            self._reaching.pop(source, None)
+            self._reaching[source] = None
+        while len(self._reaching) > addresses.MAX_ADDRESSES:
+            del self._reaching[next(iter(self._reaching))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +134,7 @@ class WebRtcLink:
         self._events: LinkEvents | None = events
         self._stack: _Stack | None = None
         self._remote: sdp.Description | None = None
+        self._left_out: tuple[str, ...] = ()
         self._gathering: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
 
@@ -108,9 +150,16 @@ class WebRtcLink:
             return ""
         mine = Counter(candidate.type for candidate in self._stack.gatherer.getLocalCandidates())
         theirs = Counter(candidate.kind for candidate in self._remote.candidates) if self._remote else Counter()
-        useless = self._connector.servers and not mine["srflx"] + mine["relay"]
-        silent = "; the configured STUN or TURN server gave no address" if useless else ""
-        return f"addresses offered here: {_count(mine)}, there: {_count(theirs)}{silent}"
+        said = [f"addresses offered here: {_count(mine)}, there: {_count(theirs)}"]
+        if self._left_out:
+            said.append(f"left out here: {', '.join(self._left_out)} (--address names the one to use)")
+        if self._connector.servers and not mine["srflx"] + mine["relay"]:
+            said.append("the configured STUN or TURN server gave no address")
+        elif not self._connector.servers and not self._connector.local:
+            said.append("nodes in different networks need a STUN or TURN server: give both --ice-server")
+        elif self._connector.servers and not mine["relay"] + theirs["relay"]:
+            said.append("where STUN is not enough, a TURN server relays: --ice-server turn:... on one side")
+        return "; ".join(said)
 
     async def offer(self) -> str:
         """Gather addresses and make the offer."""
@@ -120,6 +169,7 @@ class WebRtcLink:
     async def answer(self, offer: str) -> str:
         """Take the offer, gather addresses, make the answer and begin to connect."""
         remote = sdp.read(offer, setup="actpass")
+        self._connector.heard_of(candidate.host for candidate in remote.candidates)
         stack = await self._gather(controlling=False)
         self._begin(stack, remote)
         return self._describe(stack, "active", remote.mid)
@@ -127,6 +177,7 @@ class WebRtcLink:
     async def accept(self, answer: str) -> None:
         """Take the answer and begin to connect."""
         remote = sdp.read(answer, setup="active")
+        self._connector.heard_of(candidate.host for candidate in remote.candidates)
         if self._stack is None:
             raise RuntimeError("an answer is taken after the offer was made")
         self._begin(self._stack, remote)
@@ -170,7 +221,11 @@ class WebRtcLink:
         await stack.ice.stop()
 
     async def _gather(self, *, controlling: bool) -> _Stack:
-        gatherer = tuning.gatherer(self._connector.servers, self._connector.addresses(), controlling=controlling)
+        chosen = self._connector.addresses()
+        if not chosen.offered:
+            raise ConnectionError("none of the addresses named by --address is one of this machine's")
+        self._left_out = chosen.left_out
+        gatherer = tuning.gatherer(self._connector.servers, list(chosen.offered), controlling=controlling)
         ice = RTCIceTransport(gatherer)
         dtls = tuning.dtls_transport(ice, self._connector.certificate)
         sctp = tuning.sctp_transport(dtls, self._received, self._violated, self._lost)

@@ -115,6 +115,12 @@ class SignalingClient:
         finally:
             self._ended.set()
 
+    @property
+    def local_address(self) -> str | None:
+        """The address of this machine that the connection starts from; None while there is none."""
+        address = self._socket.local_address if self._socket is not None else None
+        return str(address[0]) if isinstance(address, tuple) else None
+
     def relay(self, to: PeerId, data: bytes, standing: Standing = Standing.KNOWN) -> None:
         """Queue ``data`` for a peer; while there is no connection it waits. Where there is no place: ``Dropped``.
 

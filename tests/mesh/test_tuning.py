@@ -39,7 +39,16 @@ async def test_a_connection_offers_the_addresses_it_is_told_to() -> None:
 
 
 async def test_stock_aioice_still_drops_the_loopback() -> None:
-    assert "127.0.0.1" not in tuning.machine_addresses()
+    assert "127.0.0.1" not in aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
+
+
+async def test_an_address_that_is_offered_first_is_preferred_by_the_side_that_takes_only_some() -> None:
+    gatherer = tuning.gatherer([], ["127.0.0.3", "127.0.0.1", "127.0.0.2"], controlling=True)
+    await gatherer.gather()
+    found = sorted(gatherer.getLocalCandidates(), key=lambda candidate: -candidate.priority)
+    assert [candidate.ip for candidate in found] == ["127.0.0.3", "127.0.0.1", "127.0.0.2"]
+    assert len({candidate.priority for candidate in found}) == 3
+    await gatherer._connection.close()
 
 
 def test_what_a_gatherer_is_made_of_is_where_we_put_it() -> None:

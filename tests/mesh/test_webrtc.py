@@ -19,7 +19,7 @@ from aiortc import (
 )
 
 from mpcnode.errors import DecodeError, MpcError, ParticipantCheated, ParticipantSilent
-from mpcnode.mesh import tuning, webrtc
+from mpcnode.mesh import addresses, tuning, webrtc
 from mpcnode.mesh.transport import IceCandidate, MeshTimeouts, Offer, Signal
 from mpcnode.mesh.webrtc import WebRtcConnector, WebRtcLink
 from mpcnode.types import PeerId
@@ -387,6 +387,33 @@ async def test_a_machine_whose_sockets_cannot_be_had_says_so(monkeypatch: pytest
     monkeypatch.setattr(asyncio.get_running_loop(), "create_datagram_endpoint", none_left)
     ours = WebRtcConnector(policy="loopback").link(Recorder())
     with pytest.raises(ConnectionError, match="no address"):
+        await ours.offer()
+    await ours.close()
+
+
+async def test_a_link_without_ice_servers_names_the_option_that_links_different_networks() -> None:
+    ours = WebRtcConnector().link(Recorder())
+    await ours.offer()
+    assert "--ice-server" in ours.route
+    assert "TURN" in ours.route
+    await ours.close()
+
+
+async def test_addresses_that_were_left_out_are_named_in_the_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [addresses.Own(f"127.0.0.{number}", "lo") for number in range(2, 12)]
+    monkeypatch.setattr(addresses, "machine_addresses", lambda: many)
+    monkeypatch.setattr(addresses, "default_addresses", lambda: [])
+    monkeypatch.setattr(addresses, "_usable", lambda _text: True)
+    ours = WebRtcConnector().link(Recorder())
+    await ours.offer()
+    assert "left out here: 127.0.0.8, " in ours.route
+    assert "--address" in ours.route
+    await ours.close()
+
+
+async def test_an_address_that_is_not_this_machines_is_said() -> None:
+    ours = WebRtcConnector(named=["192.0.2.77"]).link(Recorder())
+    with pytest.raises(ConnectionError, match="--address"):
         await ours.offer()
     await ours.close()
 
