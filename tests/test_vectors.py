@@ -13,7 +13,7 @@ from mpcnode.consent import limits as consent
 from mpcnode.crypto import tags
 from mpcnode.mesh import delivery, negotiation, pool, sdp
 from mpcnode.mesh.transport import MeshTimeouts
-from mpcnode.peers import conversation, hello, room
+from mpcnode.peers import conversation, hello, kept, room
 from mpcnode.server.limits import Limits
 from mpcnode.session import attempt, catch_up
 from mpcnode.session.kinds import sign as kind
@@ -78,7 +78,7 @@ LIMITS = {
     "what waits for the server: in all, for strangers": f"{outbox.MAX_BYTES:,}, {outbox.MAX_STRANGERS_BYTES:,} bytes",
     "clocks may differ": f"{hello.CLOCK_SKEW // 1000} s",
     "relayed message: reorder window, kept for resending, remembered": f"{conversation.REORDER_WINDOW}, "
-    f"{conversation.KEPT_FOR_RESENDING}, {conversation.TAKEN_REMEMBERED}",
+    f"{kept.KEPT_FOR_RESENDING}, {conversation.TAKEN_REMEMBERED}",
     "conversations": f"{conversation.MAX_CONVERSATIONS}",
     "answers to a proposal": f"`answer_within`, {TIMEOUTS.negotiate:.0f} s where nobody says otherwise, at most a day; "
     f"then {attempt.GRACE:.0f} s for the start",

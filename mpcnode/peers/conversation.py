@@ -13,7 +13,7 @@ No I/O: ``send`` hands bytes to the signaling client, ``receive`` takes what cam
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -25,13 +25,12 @@ from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity
 from mpcnode.peers.budget import Budget
 from mpcnode.peers.hello import CLOCK_SKEW, Lives, Pair, Step, check_hello, make_hello
+from mpcnode.peers.kept import KEPT_FOR_RESENDING, UNSUPPORTED, Kept, Said
 from mpcnode.signaling.outbox import Standing
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import relay as wire
 
 PURPOSE: Final = "relay"
-UNSUPPORTED: Final = "unsupported"
-"""The code of the cancel that answers a message which this node does not understand."""
 
 GREETINGS: Final = (4, 2.0)
 """Hellos that answer nothing, to one peer: so many at once, and one more every so many seconds."""
@@ -44,7 +43,6 @@ STRANGERS_ANSWERS: Final = (128, 1 / 16)
 """Hellos that answer all peers together that this node neither pinned nor has anything to say to."""
 STRANGERS_GREETINGS: Final = (32, 0.25)
 """Hellos to such peers for what they need no key for: seals that do not open, hellos of other versions."""
-KEPT_FOR_RESENDING: Final = 64
 TAKEN_REMEMBERED: Final = 4 * KEPT_FOR_RESENDING
 REORDER_WINDOW: Final = 1024
 MAX_CONVERSATIONS: Final = 4096
@@ -89,42 +87,10 @@ class Opened:
     by_mesh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What was said to a peer.
-
-    Args:
-        expires: Unix milliseconds.
-        message, encoded: what.
-        key: the only key it is ever sealed to.
-        sequence: its number in the present pair; 0 where it was not sealed for it.
-        told: whether it was sealed at all.
-    """
-
-    expires: int
-    message: wire.RelayMessage
-    encoded: bytes
-    key: IdentityKey
-    sequence: int = 0
-    told: bool = False
-
-    @property
-    def once(self) -> bool:
-        """Whether it is said once: who asks again is answered again."""
-        match self.message:
-            case wire.SessionResponse(accepted=accepted):
-                return not accepted
-            case wire.SessionCancel(code=code):
-                return code == UNSUPPORTED
-            case _:
-                return isinstance(self.message, wire.CertificateRequest | wire.CertificateReply)
-
-
 @dataclass(slots=True)
 class Window:
-    """The sequence numbers of one pair, those that were sent and those that were taken."""
+    """The sequence numbers that were taken over one pair."""
 
-    sent: int = 0
     seen: set[int] = field(default_factory=set)
     highest: int = 0
 
@@ -146,9 +112,7 @@ class _Conversation:
 
     lives: Lives
     window: Window = field(default_factory=Window)
-    kept: deque[_Said] = field(default_factory=lambda: deque(maxlen=KEPT_FOR_RESENDING))
-    spoken: set[tuple[IdentityKey, bytes]] = field(default_factory=set)
-    """The topics of ``kept`` about which the holder of a key said something in its present life."""
+    kept: Kept = field(default_factory=Kept)
     taken: deque[tuple[bytes, bytes]] = field(default_factory=lambda: deque(maxlen=TAKEN_REMEMBERED))
     """The hashes of what was taken, each with our nonce of the pair: its sender seals it again for another pair."""
     greeting_due: bool = False
@@ -157,31 +121,6 @@ class _Conversation:
     answers: Budget = field(default_factory=lambda: Budget(*ANSWERS))
     resendings: Budget = field(default_factory=lambda: Budget(*RESENDINGS))
     unsupported: Budget = field(default_factory=lambda: Budget(*UNSUPPORTED_ANSWERS))
-
-    def waits(self, now: int) -> bool:
-        """Whether something is to be said that nobody who holds its key is here for."""
-        return any(said.expires > now and not said.sequence for said in self.kept)
-
-    def keep(self, said: _Said, now: int) -> None:
-        """Keep a message for a peer that may miss it; said anew, it is kept as it was said last."""
-        same = said.key, said.encoded
-        left = [one for one in self.kept if one.expires > now and (one.key, one.encoded) != same]
-        self.kept.clear()
-        self.kept.extend([*left, said])
-
-    def begin(self, key: IdentityKey) -> None:
-        """Begin a life of the peer: what is kept is numbered anew.
-
-        A life that has begun a session cannot go on with it in the next: told of it again, it would begin it anew.
-        """
-        over = {topic for one, topic in self.spoken if one == key}
-        kept = [one for one in self.kept if one.key != key or wire.topic_of(one.message) not in over]
-        self.window = Window()
-        self.kept.clear()
-        for said in kept:
-            self.window.sent += said.key == key
-            self.kept.append(replace(said, sequence=self.window.sent if said.key == key else 0))
-        self.spoken = {(one, topic) for one, topic in self.spoken if one != key}
 
 
 class Conversations:
@@ -228,10 +167,15 @@ class Conversations:
         conversation = self._conversations.get(peer)
         return conversation.lives.pair.key if conversation and conversation.lives.pair else None
 
-    def introduce(self, peer: PeerId) -> None:
-        """Say hello to ``peer``; ``receive`` gives ``Introduced`` when it answers."""
-        if self.key_of(peer) is None:
-            self._greet(peer)
+    def introduce(self, peer: PeerId, *, anew: bool = False) -> None:
+        """Say hello to ``peer``; ``receive`` gives ``Introduced`` when it answers.
+
+        Args:
+            peer: to whom.
+            anew: find out which key it holds, even where it showed one in this process.
+        """
+        if anew or self.key_of(peer) is None:
+            self._greet(peer, asked=anew, anew=anew)
 
     def send(self, to: PeerId, message: wire.RelayMessage, *, key: IdentityKey, expires: int) -> None:
         """Seal ``message`` for ``to``; kept until introductions are made, and most until they expire.
@@ -246,17 +190,13 @@ class Conversations:
             ValueError: it is too long for a seal; a mistake of the caller.
         """
         conversation = self._conversation(to)
-        said = _Said(expires, message, wire.encode_message(message), key)
         pair = conversation.lives.pair
-        if pair is None or pair.key != key:
-            conversation.keep(said, self._now())
+        said = Said(expires, message, wire.encode_message(message), key)
+        said = conversation.kept.add(said, pair.key if pair else None, self._now())
+        if pair is not None and said.sequence:
+            self._seal(to, pair, said)
+        else:
             self._greet(to)
-            return
-        conversation.window.sent += 1
-        said = replace(said, sequence=conversation.window.sent, told=True)
-        if not said.once:
-            conversation.keep(said, self._now())
-        self._seal(to, pair, said)
 
     def receive(self, sender: PeerId, data: bytes) -> Introduced | Opened | Doubted | None:
         """Take what the server says comes from ``sender``.
@@ -282,7 +222,7 @@ class Conversations:
     def rejoined(self, peer: PeerId) -> None:
         """The peer lost its connection and is back: where something may be lost, find out which life this is."""
         conversation = self._conversations.get(peer)
-        if conversation and any(said.expires > self._now() for said in conversation.kept):
+        if conversation and (conversation.kept.is_live(self._now()) or conversation.kept.waits(self._now())):
             self._greet(peer)
 
     def say_again(self, present: Iterable[PeerId]) -> None:
@@ -296,7 +236,7 @@ class Conversations:
             conversation = self._conversations.get(peer)
             if conversation is None:
                 continue
-            waits = conversation.waits(now)
+            waits = conversation.kept.waits(now)
             if waits or conversation.greeting_due:
                 self._greet(peer, asked=not waits)
             if conversation.resending_due and conversation.lives.pair:
@@ -317,12 +257,11 @@ class Conversations:
     def _is_known(self, peer: PeerId) -> bool:
         """Whether this node pinned the name, or has something to say to it."""
         conversation = self._conversations.get(peer)
-        return self._contacts().get(peer) is not None or bool(conversation and conversation.kept)
+        return self._contacts().get(peer) is not None or bool(conversation and conversation.kept.has_for())
 
     def _standing(self, peer: PeerId, *, own: bool) -> Standing:
         """How urgent is what goes to this peer: what is kept is of a session that goes on."""
-        now = self._now()
-        if any(said.expires > now and not said.once for said in self._conversation(peer).kept):
+        if self._conversation(peer).kept.is_live(self._now()):
             return Standing.LIVE
         return Standing.KNOWN if own or self._is_known(peer) else Standing.STRANGER
 
@@ -369,7 +308,8 @@ class Conversations:
             self._say_hello(sender, step.answer, answering=hello.nonce, own=step.asked)
             lives.answered(step.answer, told=hello.nonce)
         if step.adopted:
-            conversation.begin(key)
+            conversation.window = Window()
+            conversation.kept.begin(key)
         if step.again and lives.pair is not None:
             self._resend(sender, conversation, lives.pair)
         return Introduced(sender, key, hello.capabilities, lives.apart) if step.adopted else None
@@ -379,7 +319,7 @@ class Conversations:
         if step.asked:
             return True
         contact = self._contacts().get(sender)
-        known = contact is not None or any(said.key == key for said in conversation.kept)
+        known = contact is not None or conversation.kept.has_for(key)
         now = self._clock()
         return conversation.answers.take(now) and (known or self._strangers_answers.take(now))
 
@@ -387,19 +327,16 @@ class Conversations:
 
     def _resend(self, peer: PeerId, conversation: _Conversation, pair: Pair) -> None:
         """Seal again what is kept, each message under its number: a peer that has it drops the copy unread."""
-        now = self._now()
-        mine = [said for said in conversation.kept if said.key == pair.key and said.expires > now]
-        again = bool(mine) and all(said.told for said in mine)
-        conversation.resending_due = again and not conversation.resendings.take(self._clock())
-        if conversation.resending_due:
-            return
-        left = [replace(said, told=said.told or said in mine) for said in conversation.kept]
-        conversation.kept.clear()
-        conversation.kept.extend(said for said in left if not (said.told and said.once))
-        for said in mine:
-            self._seal(peer, pair, said)
+        kept, now = conversation.kept, self._now()
+        again = kept.missed(pair.key, now)
+        # What nobody was told yet is this node's own need.
+        charged = bool(again) and all(said.told for said in again)
+        conversation.resending_due = charged and not conversation.resendings.take(self._clock())
+        if not conversation.resending_due:
+            for said in kept.tell(pair.key, now):
+                self._seal(peer, pair, said)
 
-    def _seal(self, to: PeerId, pair: Pair, said: _Said) -> None:
+    def _seal(self, to: PeerId, pair: Pair, said: Said) -> None:
         plaintext = wire.encode_envelope(wire.topic_of(said.message), said.expires, said.sequence, said.encoded)
         topic = _topic(self._peer_id, to, pair.ours, pair.theirs)
         body = self._identity.seal(pair.key, plaintext, purpose=PURPOSE, topic=topic, aad=b"", rng=self._rng)
@@ -438,8 +375,7 @@ class Conversations:
         if _is_copy(conversation, pair, envelope):
             return None
         message = self._understand(sender, conversation, pair.key, envelope)
-        conversation.spoken &= {(said.key, wire.topic_of(said.message)) for said in conversation.kept}
-        conversation.spoken.add((pair.key, envelope.topic))
+        conversation.kept.heard(pair.key, envelope.topic)
         return Opened(sender, pair.key, message)
 
     def _understand(

@@ -28,12 +28,12 @@ from mpcnode.peers.conversation import (
     GREETINGS,
     REORDER_WINDOW,
     RESENDINGS,
-    UNSUPPORTED,
     UNSUPPORTED_ANSWERS,
     Doubted,
     Introduced,
 )
 from mpcnode.peers.hello import CLOCK_SKEW, hello_fields
+from mpcnode.peers.kept import UNSUPPORTED
 from mpcnode.signaling.outbox import Standing
 from mpcnode.types import EpochId, IdentityKey, PeerId, SessionId, WalletId
 from mpcnode.wire import relay as wire

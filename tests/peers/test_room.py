@@ -98,7 +98,7 @@ async def test_one_that_says_no_hello_is_suspected() -> None:
     started.carry()
     with pytest.raises(ParticipantSilent) as caught:
         await soon(task)
-    assert (caught.value.culprits, caught.value.suspects) == ((), {CLEO})
+    assert (caught.value.culprits, caught.value.suspects) == ((), frozenset({CLEO}))
 
 
 async def test_a_hello_that_got_lost_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,7 @@ async def test_those_that_do_not_come_are_named_where_they_have_names() -> None:
     gathering.room.set([BEN])
     with pytest.raises(ParticipantSilent, match="waited 0 s for cleo") as caught:
         await gathering.run(3, BEN, CLEO, wait=50)
-    assert (caught.value.culprits, caught.value.suspects) == ((), {CLEO})
+    assert (caught.value.culprits, caught.value.suspects) == ((), frozenset({CLEO}))
     with pytest.raises(ParticipantSilent, match="for 2 more peers") as nameless:
         await gathering.run(4, wait=50)
     assert (nameless.value.culprits, nameless.value.suspects) == ((), frozenset())
