@@ -42,7 +42,7 @@ def with_passphrase(
         except WrongPassphrase:
             if not left or not again():
                 raise
-            say(f"this is not the passphrase of {escape(str(home))}; {left} more {'try' if left == 1 else 'tries'}")
+            say(f"wrong passphrase; {left} more {'try' if left == 1 else 'tries'}")
             left -= 1
 
 

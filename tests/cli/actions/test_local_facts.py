@@ -102,7 +102,7 @@ def test_a_passphrase_typed_wrong_is_asked_for_three_times(home: Path) -> None:
     with terminal("peers", "--home", str(home), *NOWHERE) as opened:
         opened.expect("passphrase for")
         opened.type("wrong\n")
-        opened.expect("this is not the passphrase of")
+        opened.expect("wrong passphrase")
         opened.expect("2 more tries")
         opened.expect("passphrase for")
         opened.type("wrong as well\n")
