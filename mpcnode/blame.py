@@ -255,6 +255,8 @@ def heard(came: Came, sender: PeerId, *, code: str, reason: str, named: Collecti
         said = f"the user of {sender} says that the safety words differ: somebody may stand between the participants"
         return judge(came, Event.WORDS_DIFFER, said, hint=COMPARE)
     said = f"{sender} {why(code, reason)}"
+    if code == Disagreement.code:
+        return judge(came, Event.VIEWS_DIFFER, said)
     if code == Refused.code or code in ENDINGS:
         return judge(came, Event.STOP, said, [sender], hint=ENDINGS[code].hint if code in ENDINGS else None)
     if code in {ParticipantCheated.code, InconsistentBroadcast.code}:

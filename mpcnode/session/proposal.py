@@ -106,6 +106,8 @@ def check_proposal(proposal: SessionProposal, *, proposer: PeerId, key: Identity
             raise Refused(f"the identity key of {one.peer_id}: {error}") from None
         known = services.trusts.known_key(one.peer_id)
         if known is not None and known != one.public_key and not _is_of_a_wallet(one, services):
+            # One of the two keys may be an impostor's: the next proposal meets the one that answers then.
+            services.conversations.introduce(one.peer_id, anew=True)
             raise judge(
                 Came.RELAY,
                 Event.WRONG_KEY,
