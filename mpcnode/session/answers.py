@@ -212,8 +212,7 @@ def check_start(
     if not is_start_of(proposer, begun, proposal):
         raise _doubtful(Event.MISPLACED, f"the choice of participants is not signed by {proposer}", proposer)
     honest = (
-        begun.proposal == hashed
-        and identifiers == sorted(set(identifiers))
+        identifiers == sorted(set(identifiers))
         and members.keys() >= set(identifiers)
         and {me, proposer} <= {members[identifier].peer_id for identifier in identifiers}
         and len(identifiers) >= needed
@@ -230,14 +229,21 @@ def check_start(
 
 
 def two_faced(proposer: PeerId, one: SessionStart, other: SessionStart, proposal: SessionProposal) -> bool:
-    """Say whether these are two different choices that the proposer signed; an honest one signs one."""
-    return one != other and all(is_start_of(proposer, begun, proposal) for begun in (one, other))
+    """Say whether these are two different choices that the proposer signed; an honest one signs one.
+
+    Only what is signed is compared: the rest of what somebody shows it may have written itself.
+    """
+    different = (one.mesh, one.chosen) != (other.mesh, other.chosen)
+    return different and all(is_start_of(proposer, begun, proposal) for begun in (one, other))
 
 
 def is_start_of(proposer: PeerId, begun: SessionStart, proposal: SessionProposal) -> bool:
     """Say whether a start is signed by the proposer of ``proposal``."""
     key = next(one.public_key for one in proposal.participants if one.peer_id == proposer)
-    fields = agreement.start_fields(agreement.proposal_hash(proposal), begun.mesh, begun.chosen)
+    hashed = agreement.proposal_hash(proposal)
+    if (begun.session_id, begun.proposal) != (proposal.session_id, hashed):
+        return False
+    fields = agreement.start_fields(hashed, begun.mesh, begun.chosen)
     return verify(key, begun.signature, tags.START, *fields)
 
 
