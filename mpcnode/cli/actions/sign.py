@@ -62,7 +62,7 @@ class Asked:
         return from_hex(self.merkle_root, "--merkle-root")
 
 
-def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> None:
+def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None, raw: bool) -> None:
     """Sign, by the running node or by one of our own.
 
     What was signed is printed even if a later session of the batch fails.
@@ -73,6 +73,8 @@ def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> 
         MpcError: why there is no signature, or not every one.
     """
     log_to_stderr(verbose=options.verbose)
+    if raw and options.json:
+        raise UsageError("--raw and --json exclude each other", hint="leave one of them out")
     command = asked.command(milliseconds(options.answer_seconds))
     signed: list[status.SignatureView] = []
 
@@ -94,9 +96,9 @@ def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None) -> 
         )
     except MpcError as error:
         if signed:
-            error.saved = _keep(_together(signed), len(command.contents), out, options)
+            error.saved = _keep(_together(signed), len(command.contents), out, options, raw=raw)
         raise
-    _print(signature, options)
+    _print(signature, options, raw=raw)
     if out is not None:
         write_out(out, signature)
 
@@ -115,16 +117,18 @@ def _together(signed: list[status.SignatureView]) -> status.SignatureView:
     )
 
 
-def _print(signature: status.SignatureView, options: NodeOptions) -> None:
-    if options.json:
+def _print(signature: status.SignatureView, options: NodeOptions, *, raw: bool) -> None:
+    if raw:
+        print_data(*signature.signatures)
+    elif options.json:
         print_line(Result(signature=signature))
     else:
         print_data(*signature_lines(signature))
 
 
-def _keep(signature: status.SignatureView, wanted: int, out: Path | None, options: NodeOptions) -> str:
+def _keep(signature: status.SignatureView, wanted: int, out: Path | None, options: NodeOptions, *, raw: bool) -> str:
     """Hand over the signatures of a batch that ends early; give what to say about them."""
-    _print(signature, options)
+    _print(signature, options, raw=raw)
     where = "above"
     if out is not None:
         try:
