@@ -1,8 +1,14 @@
 """Token buckets, and what one address has used of what it may use."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from mpcnode.server.limits import Limits
+
+_BURSTS: Final = 16
+"""How many whole bursts an address has for its connections together."""
+_PORTION: Final = 1 / 8
+"""What one connection gets at most of what its address has left, so that the last of many still gets something."""
 
 
 class Bucket:
@@ -65,6 +71,7 @@ class Address:
     Args:
         arrivals: the connections it may make.
         refusals: how many of those above are told so.
+        prompt: its joins that the watchers of a large room are told at once; the others wait to be told together.
         messages: what its next connections may send at once. A connection takes its burst from here and gives back what
             it did not use, so that connecting again does not bring a new burst.
         connections: how many it has now.
@@ -72,6 +79,7 @@ class Address:
 
     arrivals: Bucket
     refusals: Bucket
+    prompt: Bucket
     messages: Bucket
     connections: int = 0
 
@@ -85,8 +93,14 @@ class Address:
         return cls(
             arrivals=full(limits.arrivals_per_second, limits.arrivals),
             refusals=full(min(limits.arrivals_per_second, 5), min(limits.arrivals, 20)),
-            messages=full(limits.messages_per_second, limits.burst * limits.connections_per_address),
+            prompt=full(1, 10),
+            messages=full(limits.messages_per_second, limits.burst * _BURSTS),
         )
+
+    def burst(self, limits: Limits, now: float) -> float:
+        """Take what a new connection may send at once: a whole burst, mostly, and at least what a second brings."""
+        least = min(limits.burst, limits.messages_per_second)
+        return max(least, self.messages.draw(min(limits.burst, self.messages.level(now) * _PORTION), now))
 
     def is_unused(self, now: float) -> bool:
         """Say whether it can be forgotten: counting from the beginning would give the same."""
@@ -94,5 +108,6 @@ class Address:
             not self.connections
             and self.arrivals.is_full(now)
             and self.refusals.is_full(now)
+            and self.prompt.is_full(now)
             and self.messages.is_full(now)
         )

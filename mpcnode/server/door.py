@@ -13,6 +13,8 @@ from uvicorn.server import ServerState
 from mpcnode.server.websocket import Connection
 
 _LINGER_SECONDS: Final = 0.5
+_HELD_SECONDS: Final = 1.0
+_HELD: Final = 1024
 
 
 class Gate(Protocol):
@@ -30,22 +32,25 @@ class Door(asyncio.Protocol):
 
     Args:
         gate: decides whether the connection is welcome.
+        held: the connections that are kept waiting for their end; every door of a server has the same.
         state: uvicorn's set of connections.
         websocket: makes a connection of it.
         page: makes a request for a page of it.
     """
 
-    __slots__ = ("_born", "_gate", "_loop", "_page", "_state", "_wait", "_websocket", "transport")
+    __slots__ = ("_born", "_gate", "_held", "_loop", "_page", "_state", "_wait", "_websocket", "transport")
 
     def __init__(
         self,
         gate: Gate,
+        held: set[object],
         state: ServerState,
         websocket: Callable[[], Connection],
         page: Callable[[], "Page"],
     ) -> None:
         self.transport: asyncio.Transport
         self._gate = gate
+        self._held = held
         self._state = state
         self._websocket = websocket
         self._page = page
@@ -58,14 +63,19 @@ class Door(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
         wait = self._gate.admit(str(name[0]) if isinstance(name, tuple) else "")
-        if wait is None:
-            self.transport.abort()
-            return
-        self._wait = wait
         self._state.connections.add(self)  # type: ignore[arg-type] # uvicorn names its own
+        if wait is not None:
+            self._wait = wait
+        elif len(self._held) < _HELD:
+            # A client that connects again as soon as it is sent away has to wait for that.
+            self._held.add(self)
+            self._loop.call_later(_HELD_SECONDS, self.transport.abort)
+        else:
+            self.transport.abort()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget everything."""
+        self._held.discard(self)
         self._state.connections.discard(self)
 
     def shutdown(self) -> None:
@@ -80,6 +90,9 @@ class Door(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take the first bytes, and step aside."""
         if self.transport.is_closing():
+            return
+        if self in self._held:
+            self.transport.pause_reading()
             return
         if _is_upgrade(data):
             connection = self._websocket()

@@ -38,7 +38,7 @@ class Limits:
     excess: int = 100
     register_seconds: float = 10
     connections_per_address: int = 64
-    arrivals: int = 128
+    arrivals: int = 64
     arrivals_per_second: float = 10
     connections: int = 10_000
     outbox_bytes: int = 256 * 1024

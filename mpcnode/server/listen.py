@@ -148,6 +148,8 @@ class _Server(uvicorn.Server):
 
 
 def _uvicorn_config(config: ServerConfig, switchboard: Switchboard) -> uvicorn.Config:
+    held: set[object] = set()
+
     def connection(*, server_state: ServerState, **_unused: object) -> Connection:
         return Connection(switchboard, server_state)
 
@@ -156,6 +158,7 @@ def _uvicorn_config(config: ServerConfig, switchboard: Switchboard) -> uvicorn.C
     ) -> Door:
         return Door(
             switchboard,
+            held,
             server_state,
             websocket=lambda: Connection(switchboard, server_state),
             page=lambda: Page(config=config, server_state=server_state, app_state=app_state),

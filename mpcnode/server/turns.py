@@ -1,11 +1,14 @@
 """Taking turns: how connections that have much to say share the loop with those that have little."""
 
 import asyncio
+import time
 from collections import deque
 from typing import Final, Protocol
 
-TURN: Final = 64
+TURN: Final = 32
 """What is done of the waiting work before the loop turns to everything else, in units of ``Worker.work``."""
+_PAUSES: Final = 3
+"""How long a turn is followed by none, in units of what it took: work that waits never takes more than a quarter."""
 
 
 class Worker(Protocol):
@@ -16,27 +19,33 @@ class Worker(Protocol):
 
 
 class Turns:
-    """Gives each waiting worker a small part of each turn of the loop, one after the other."""
+    """Gives each waiting worker a small part of a turn, one after the other, and everything else most of the time.
 
-    __slots__ = ("_due", "_loop", "_waiting")
+    A process that is busy without a break is also made to wait by the operating system, for longer than any turn.
+    """
+
+    __slots__ = ("_due", "_free", "_loop", "_waiting")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Worker] = deque()
         self._due = False
+        self._free = 0.0
 
     def wait(self, worker: Worker) -> None:
         """Have ``worker`` work once, in one of the next turns of the loop."""
         self._waiting.append(worker)
         if not self._due:
             self._due = True
-            self._loop.call_soon(self._turn)
+            self._loop.call_later(self._free - time.perf_counter(), self._turn)
 
     def _turn(self) -> None:
-        left = TURN
+        began, left = time.perf_counter(), TURN
         while self._waiting and left > 0:
             left -= self._waiting.popleft().work()
+        ended = time.perf_counter()
+        pause = (ended - began) * _PAUSES
+        self._free = ended + pause
         self._due = bool(self._waiting)
         if self._due:
-            # The loop looks at every socket before it comes here again.
-            self._loop.call_soon(self._turn)
+            self._loop.call_later(pause, self._turn)

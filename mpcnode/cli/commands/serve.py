@@ -20,7 +20,7 @@ DEFAULTS: Final = {
     "excess": 100,
     "register_seconds": 10,
     "connections_per_address": 64,
-    "arrivals": 128,
+    "arrivals": 64,
     "arrivals_per_second": 10,
     "connections": 10_000,
     "outbox_bytes": 256 * 1024,

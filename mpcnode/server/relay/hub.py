@@ -71,7 +71,9 @@ BYTES_A_MESSAGE: Final = 16 * 1024
 ANNOUNCED_AT_ONCE: Final = 100
 """Watchers that are told in one go; more would hold everybody else up for milliseconds."""
 ANNOUNCE_SECONDS: Final = 0.00005
-"""What one watcher adds to the pause between two tellings: about ten times what it costs to tell it."""
+"""What one watcher adds to the pause between two tellings, which is some times what it costs to tell it."""
+LATE_SECONDS: Final = 0.5
+"""How long a change that hastens nothing waits for others to be told with."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +89,8 @@ class _Room:
         first: the number of the first of them.
         untold: the watchers that the telling under way has not come to.
         upto: the number of the first change that it does not tell of.
-        began: when it began.
+        began: when it began, or the last one did.
+        wanted: when the next one is to begin.
         batch: the changes from one number to another that were told last; the next watcher mostly needs the same.
     """
 
@@ -99,7 +102,8 @@ class _Room:
     first: int = 0
     untold: list[int] = field(default_factory=list)
     upto: int = 0
-    began: float = 0.0
+    began: float = -math.inf
+    wanted: float = math.inf
     batch: tuple[int, int, tuple[bytes, ...]] = (0, 0, ())
 
     @property
@@ -152,6 +156,7 @@ class Hub:
         self._rooms: dict[str, _Room] = {}
         self._addresses: dict[str, Address] = {}
         self._due: dict[_Room, float] = {}
+        self._now = 0.0
         # Those without a connection, which are forgotten when they have everything back.
         self._idle: dict[str, None] = {}
         # In the order of their deadlines, because all have the same time to register.
@@ -169,6 +174,7 @@ class Hub:
             How many seconds too early it comes, to be passed to ``connect``: 0 where it is welcome. None where the
             address was told often enough: the connection is not worth an answer.
         """
+        self._now = now
         used = self._address(address_group(address), now)
         if used.arrivals.spend(now):
             return 0.0
@@ -187,6 +193,7 @@ class Hub:
             now: the time.
             wait: what ``admit`` said; a connection that comes too early is told so and closed.
         """
+        self._now = now
         group = address_group(address)
         used = self._address(group, now)
         if wait:
@@ -194,7 +201,7 @@ class Hub:
         limits = self._limits
         if used.connections >= limits.connections_per_address or len(self._clients) >= limits.connections:
             return [self._last_words(connection, "too_many_connections")]
-        burst = max(used.messages.draw(limits.burst, now), min(limits.burst, limits.messages_per_second))
+        burst = used.burst(limits, now)
         bucket = Bucket(rate=limits.messages_per_second, size=limits.burst, tokens=burst, now=now)
         self._clients[connection] = client = _Client(connection, group, extended, tuple(origins), bucket)
         used.connections += 1
@@ -212,6 +219,7 @@ class Hub:
         client = self._clients.get(connection)
         if client is None:
             return []
+        self._now = now
         bucket = client.bucket
         if not bucket.spend(now):
             return self._refuse_rate(client)
@@ -266,6 +274,7 @@ class Hub:
 
     def tick(self, now: float) -> list[Action]:
         """Close the connections that did not register in time; call it about once a second."""
+        self._now = now
         actions: list[Action] = []
         for connection, deadline in list(self._unregistered.items()):
             if deadline > now:
@@ -363,7 +372,8 @@ class Hub:
                 return self._error(client, "already_registered")
             actions += self._close(holder, "replaced")
             frame_bytes = room.frame_bytes + len(peer_id) + 3
-        actions += self._changed(room, PeerJoined(peer_id))
+        prompt = self._addresses[client.address].prompt.spend(self._now)
+        actions += self._changed(room, PeerJoined(peer_id), prompt=prompt)
         self._rooms[message.room] = room
         room.members[peer_id] = client.connection
         room.frame_bytes, room.frame = frame_bytes, None
@@ -383,11 +393,11 @@ class Hub:
         if not room.members:
             del self._rooms[client.room_name]
             return []
-        return self._changed(room, PeerLeft(client.peer_id))
+        return self._changed(room, PeerLeft(client.peer_id), prompt=False)
 
     # Who comes and goes.
 
-    def _changed(self, room: _Room, message: PeerJoined | PeerLeft) -> list[Action]:
+    def _changed(self, room: _Room, message: PeerJoined | PeerLeft, *, prompt: bool) -> list[Action]:
         """Tell a few watchers at once, and many in parts: see ``announce``."""
         if not room.watchers:
             return []
@@ -395,29 +405,32 @@ class Hub:
         if len(room.watchers) <= ANNOUNCED_AT_ONCE and room not in self._due:
             return [Send(watcher, frame) for watcher in room.watchers]
         room.changes.append(frame)
-        self._due.setdefault(room, -math.inf)
+        at = max(self._now + (0 if prompt else LATE_SECONDS), room.began + len(room.watchers) * ANNOUNCE_SECONDS)
+        room.wanted = min(room.wanted, at)
+        if not room.untold:
+            self._due[room] = room.wanted
         return []
 
     @property
     def due(self) -> float | None:
-        """When ``announce`` is to be called next: the past for at once, None for not before something changes."""
+        """When ``announce`` is to be called next; None where nothing waits to be told."""
         return min(self._due.values()) if self._due else None
 
     def announce(self, now: float) -> list[Action]:
         """Tell some watchers of one room who came and went since they were told last.
 
-        A change in a quiet room is told at once, in parts small enough that nobody waits for the whole of it. Further
-        changes wait until telling has taken no more than a small share of the time, and are then told together: what
-        the watchers of a room cost does not grow with the number of changes.
+        A join in a quiet room is told at once, in parts small enough that nobody else waits for the whole of it.
+        Further changes wait until telling takes a small share of the time, and are then told together: what the
+        watchers of a room cost does not grow with the number of changes. Leaves, and joins of an address that joins
+        all the time, hasten nothing.
         """
+        self._now = now
         room = next((room for room, due in self._due.items() if due <= now), None)
         if room is None:
             return []
         del self._due[room]
         if not room.untold:
-            if not room.changes:
-                return []
-            room.untold, room.upto, room.began = list(room.watchers), room.end, now
+            room.untold, room.upto, room.began, room.wanted = list(room.watchers), room.end, now, math.inf
         actions: list[Action] = []
         for _ in range(min(ANNOUNCED_AT_ONCE, len(room.untold))):
             actions += self._catch_up(room, room.untold.pop())
@@ -427,7 +440,8 @@ class Hub:
         # Every watcher has heard of everything up to here: this part of the list, or what was there when it began.
         del room.changes[: room.upto - room.first]
         room.first = room.upto
-        self._due[room] = room.began + len(room.watchers) * ANNOUNCE_SECONDS
+        if room.changes:
+            self._due[room] = room.wanted
         return actions
 
     def _catch_up(self, room: _Room, watcher: int) -> list[Action]:

@@ -83,7 +83,7 @@ def test_one_address_joins_and_leaves_no_more_often_than_it_may() -> None:
                 said += action.frames
     heard = [json.loads(frame) for frame in said]
     joins = [message for message in heard if message["type"] == "peer_joined"]
-    assert 0 < len(joins) <= 128 + 10 * 10 + 1
+    assert 0 < len(joins) <= 64 + 10 * 10 + 1
     assert len(heard) - len(joins) == len(joins)
 
 
@@ -94,14 +94,13 @@ def test_a_join_amid_a_flood_of_others_is_told_soon() -> None:
         desk.now += 0.001
         desk.hub.announce(desk.now)
     desk.registered("late")
-    began = desk.now
     waiting = set(numbers)
-    while waiting:
+    for _ in range(80):
         for action in desk.hub.announce(desk.now):
             if isinstance(action, SendAll) and b'"late"' in b"".join(action.frames):
                 waiting.remove(action.connection)
         desk.now += 0.001
-    assert desk.now - began < 0.08
+    assert waiting == set()
 
 
 def test_a_watcher_hears_of_a_peer_before_it_hears_from_it() -> None:
@@ -186,13 +185,16 @@ class Crowd:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_watcher_can_tell_who_is_here_and_is_told_nothing_twice(seed: int) -> None:
+def test_every_watcher_can_tell_who_is_here_and_is_told_nothing_twice(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In any order of coming, going, watching, and telling by parts: what was heard adds up to who is there."""
+    monkeypatch.setattr("mpcnode.server.relay.hub.ANNOUNCED_AT_ONCE", 20)
     crowd = Crowd(seed)
     for _ in range(1000):
         crowd.step()
     desk = crowd.desk
-    assert max(len(room.watchers) for room in desk.hub._rooms.values()) > ANNOUNCED_AT_ONCE
+    assert max(len(room.watchers) for room in desk.hub._rooms.values()) > 40
     for _ in range(10):
         desk.now += 1
         desk.tell()
