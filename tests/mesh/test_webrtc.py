@@ -403,7 +403,7 @@ async def test_a_link_without_ice_servers_names_the_option_that_links_different_
 async def test_addresses_that_were_left_out_are_named_in_the_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     many = [addresses.Own(f"127.0.0.{number}", "lo") for number in range(2, 12)]
     monkeypatch.setattr(addresses, "machine_addresses", lambda: many)
-    monkeypatch.setattr(addresses, "default_addresses", lambda: [])
+    monkeypatch.setattr(addresses, "default_addresses", list)
     monkeypatch.setattr(addresses, "_usable", lambda _text: True)
     ours = WebRtcConnector().link(Recorder())
     await ours.offer()

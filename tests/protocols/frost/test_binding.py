@@ -80,4 +80,4 @@ def test_commitments_that_cancel_each_other_sign_nothing(
     }
     with pytest.raises(Fault, match="cancel") as caught:
         bind(SigningPackage(suite, commitments, b"hello"), G)
-    assert caught.value.culprits == frozenset()
+    assert caught.value.senders == frozenset()

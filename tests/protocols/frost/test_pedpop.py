@@ -168,7 +168,7 @@ def test_dealers_of_wrong_shares_are_named_and_nobody_else(suite: AnyCiphersuite
         shares[Identifier(liar)] += suite.group.scalar(k)
     with pytest.raises(Fault, match="does not fit its commitment") as caught:
         pedpop.finish(suite, ME, packages_of(dealt), shares)
-    assert caught.value.culprits == set(liars)
+    assert caught.value.senders == set(liars)
 
 
 @every_suite
@@ -189,7 +189,7 @@ def test_a_key_that_cancels_is_no_key(suite: AnyCiphersuite) -> None:
     packages = {i: Round1Package(suite, f.commit(), _any_proof(suite)) for i, f in polynomials.items()}
     with pytest.raises(Fault, match="cancel") as caught:
         pedpop.finish(suite, ME, packages, {i: f.evaluate(ME) for i, f in polynomials.items()})
-    assert caught.value.culprits == set()
+    assert caught.value.senders == set()
 
 
 @every_suite

@@ -17,7 +17,7 @@ from mpcnode.crypto.polynomial import Polynomial
 from mpcnode.crypto.signature import verify as verify_identity
 from mpcnode.crypto.suites import verify
 from mpcnode.crypto.transcript import tagged_hash
-from mpcnode.errors import InconsistentBroadcast, ParticipantCheated
+from mpcnode.errors import Disagreement, ParticipantCheated
 from mpcnode.protocols.checkpoints import KeyResult, StoreActive, StorePending
 from mpcnode.protocols.descriptor import KEYGEN, Descriptor
 from mpcnode.protocols.execution import Execution
@@ -116,8 +116,9 @@ def test_signers_of_two_epochs_stop_before_any_share_leaves_and_nobody_is_named(
     errors = simulation.run_all()
     assert errors.keys() == {1, 2}
     for error in errors.values():
-        assert isinstance(error, InconsistentBroadcast)
+        assert isinstance(error, Disagreement)
         assert error.culprits == ()
+        assert error.suspects == frozenset()
     assert set(sent) == {"nonces"}
 
 
@@ -452,7 +453,7 @@ def test_dealers_of_wrong_shares_are_named_and_nobody_else(suite: SuiteId, liars
         shares[Identifier(liar)] += CIPHERSUITES[suite].group.scalar(k)
     with pytest.raises(Fault, match="does not fit its commitment") as caught:
         finish(suite, dealt, shares)
-    assert caught.value.culprits == set(liars)
+    assert caught.value.senders == set(liars)
 
 
 @every_suite
@@ -480,7 +481,7 @@ def test_a_share_that_cancels_is_not_one(suite: SuiteId) -> None:
         dealt[i] = (g, RefreshPackage(CIPHERSUITES[suite], g.commit()[1:]))
     with pytest.raises(Fault, match="cancel") as caught:
         finish(suite, dealt)
-    assert caught.value.culprits == set()
+    assert caught.value.senders == set()
 
 
 @every_suite
