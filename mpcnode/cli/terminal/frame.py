@@ -52,7 +52,7 @@ def session_rows(view: SessionView, size: Size, *, others: Sequence[SessionView]
         others: sessions that run beside it, a row each at most.
     """
     width = size.columns - 1  # in the last column, some terminals break the row
-    head = [*head_rows(view.proposal, view.until, width), ""]
+    head = [*head_rows(view.proposal, None if view.ended is not None else view.until, width), ""]
     foot = _trouble(view, width) + _words(view, width) + _beside(others, width)
     room = max(size.rows - 1 - len(head) - len(foot), 1)
     return [*head, *_people(view, width, room, ascii_only=size.ascii_only), *foot]

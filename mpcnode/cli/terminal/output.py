@@ -34,9 +34,12 @@ class Output:
         talk: takes what is said.
     """
 
+    _names = True
+    """Whether a sentence about a proposal names everybody."""
+
     def __init__(self, talk: Writer) -> None:
         self._talk = talk
-        self._narrator = Narrator()
+        self._narrator = Narrator(names=self._names)
         self._board = Board()
         self._seen: set[str] = set()
         """Sessions whose messages were shown."""
@@ -110,9 +113,13 @@ class Output:
 class Live(Output):
     """Keeps one frame at the foot of the terminal and puts sentences above it."""
 
+    _names = False  # the frame and the question do
+
     def _show(self, event: status.Event, view: SessionView | None) -> None:
-        if view is None or not isinstance(event, _IN_FRAME):
+        refusal = isinstance(event, status.Answered) and not event.accepted  # its reason has no place in the frame
+        if view is None or refusal or not isinstance(event, _IN_FRAME):
             if view is not None and view.ended is not None and view.phase is not None:
+                self._talk.frame([])
                 self.say(*session_rows(view, self.size()))
             super()._show(event, view)
         else:

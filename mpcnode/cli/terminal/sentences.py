@@ -6,6 +6,7 @@ from collections.abc import Callable
 from mpcnode import status
 from mpcnode.cli.terminal.describe import clock, names_of, pending_line, proposal_line, until
 from mpcnode.cli.terminal.text import counted, escape, listed, quoted
+from mpcnode.errors import Refused
 
 _PEOPLE_ANSWER = frozenset({"negotiating", "confirming"})
 
@@ -15,11 +16,15 @@ class Narrator:
 
     Args:
         now: gives Unix time in seconds.
+        names: whether a sentence about a proposal names everybody.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, *, names: bool = True) -> None:
         self._now = now
+        self._names = names
         self._phase: tuple[str, str] | None = None
+        self._own: set[str] = set()
+        """Sessions that this node proposed: their errors are the command's own, which says what to do at its end."""
         self._waiting: list[str] = []
         self._here: frozenset[str] | None = None
         """Everybody in the room, where that was told."""
@@ -47,7 +52,9 @@ class Narrator:
     def _of_session(self, event: status.Event) -> list[str]:  # noqa: PLR0911 -- same
         match event:
             case status.Proposed():
-                among = f", among {names_of(event.participants)}"
+                if any(peer.trust == "self" and peer.peer_id == event.proposer for peer in event.participants):
+                    self._own.add(event.session_id)
+                among = f", among {names_of(event.participants)}" if self._names else ""
                 return [f"{clock(int(self._now() * 1000))} {proposal_line(event)}{among}"]
             case status.Answered():
                 if event.accepted:
@@ -62,7 +69,7 @@ class Narrator:
             case status.SafetyWords():
                 return [f"safety words: {' '.join(map(escape, event.words))}"]
             case status.SessionEnded():
-                return _ended(event)
+                return self._ended(event)
             case _:
                 return []
 
@@ -86,6 +93,15 @@ class Narrator:
                 said.append(f"not in the room: {listed(away)}")
         return said
 
+    def _ended(self, event: status.SessionEnded) -> list[str]:
+        error, own = event.error, event.session_id in self._own
+        self._own.discard(event.session_id)
+        if error is None:
+            return [f"done in {sum(event.seconds.values()):.1f} s"]
+        what = "this node does not take part" if error.code == Refused.code and not own else "the session failed"
+        lines = [f"{what}: {escape(error.message, 1000)}"]
+        return lines + ([f"hint: {escape(error.hint, 1000)}"] if error.hint and not own else [])
+
 
 def _soon(seconds: float) -> str:
     return "at once" if seconds < 0.5 else f"in {seconds:.0f} s"
@@ -101,10 +117,3 @@ def _wallet(wallet: status.WalletView) -> str:
         return f"wallet {escape(wallet.name)}: {pending_line(wallet)}"
     epoch = f", epoch {wallet.epoch}" if wallet.epoch else ""
     return f"wallet {escape(wallet.name)} is {wallet.state}{epoch}"
-
-
-def _ended(event: status.SessionEnded) -> list[str]:
-    if event.error is not None:
-        lines = [f"the session failed: {escape(event.error.message, 1000)}"]
-        return lines + ([f"hint: {escape(event.error.hint, 1000)}"] if event.error.hint else [])
-    return [f"done in {sum(event.seconds.values()):.1f} s"]

@@ -178,6 +178,32 @@ def test_a_choice_of_peers_is_asked_again_until_it_is_one() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_live_view_leaves_the_last_state_and_every_sentence_once(columns: int) -> None:
+    body = """
+    from tests.helpers.statuses import ended
+    output.event(status.Warned("first"))
+    output.event(proposed("alice", "bob", "carol"))
+    for phase in ("negotiating", "connecting", "sharing", "storing"):
+        for waiting in (("bob", "carol"), ("carol",)):
+            output.event(status.Progress(SESSION, phase, waiting))
+            await asyncio.sleep(0.02)
+    output.event(status.Answered(SESSION, "carol", accepted=False, reason="no" + " " * 90 + "error: none"))
+    output.event(ended())
+    output.event(status.Warned("last"))
+    """
+    with asking(textwrap.dedent(body), (columns, 24)) as screen:
+        assert screen.end()[0] == 0
+        rows = screen.emulator.all_rows()
+        assert rows[0] == "warning: first"
+        assert rows[-1] == "warning: last"
+        assert [sum(name in row and "done" in row for row in rows) for name in ("alice", "bob")] == [1, 1]
+        assert not any("waiting for" in row for row in rows)  # no frame was left behind
+        assert sum(row.startswith(("error", "hint")) for row in rows) == 0
+        assert any("90 spaces" in row for row in rows)
+
+
+@pytest.mark.process
 def test_a_long_message_is_shown_in_pages_and_what_is_not_shown_is_counted() -> None:
     body = """
     import hashlib, msgspec
@@ -284,8 +310,9 @@ def test_a_new_homes_passphrase_is_asked_twice_and_never_shown(tmp_path: Path) -
         assert code == 5  # there is no server, and that is another matter
         assert "horse" not in screen.shown
     with terminal("peers", "--home", str(tmp_path / "home"), *NOWHERE) as screen:
-        screen.expect("passphrase for ")
-        screen.type("wrong horse\n")
+        for _ in range(3):
+            screen.expect("passphrase for ")
+            screen.type("wrong horse\n")
         code, _ = screen.end()
         assert code == 4
         assert "the same again" not in screen.shown

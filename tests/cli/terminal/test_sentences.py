@@ -104,3 +104,15 @@ def test_where_people_answer_every_change_is_said() -> None:
 
 def test_a_link_that_opens_as_it_should_is_not_news() -> None:
     assert Narrator().lines(status.Link(SESSION, "a", "b", "open")) == []
+
+
+def test_who_declined_is_told_no_failure_and_a_commands_own_error_has_its_hint_once() -> None:
+    error = status.ErrorView("refused", "its user said no", 8, "us", hint="a hint")
+    asked = msgspec.structs.replace(proposed("cli1", "cli2"), proposer="cli2")
+    for proposal, said in [
+        (asked, ["this node does not take part: its user said no", "hint: a hint"]),
+        (proposed("cli1", "cli2"), ["the session failed: its user said no"]),
+    ]:
+        narrator = Narrator()
+        narrator.lines(proposal)
+        assert narrator.lines(ended(error)) == said
