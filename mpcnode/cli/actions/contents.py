@@ -1,6 +1,11 @@
-"""What is to be signed or verified: the one of ``--message``, ``--hex``, ``--file`` and ``--batch`` that was given."""
+"""What is to be signed or verified: the one of ``--message``, ``--hex``, ``--file`` and ``--batch`` that was given.
+
+``-`` in place of a text or a path is standard input, byte for byte.
+"""
 
 import hashlib
+import io
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -12,6 +17,8 @@ from mpcnode.readings.file import MAX_NAME_SIZE, FileContent
 from mpcnode.types import Reading
 
 MAX_BATCH_FILE: Final = 4 * 1024 * 1024
+STDIN: Final = Path("-")
+_PART: Final = 1024 * 1024
 
 
 def contents(given: Mapping[str, str | Path | None], *, to: str) -> tuple[Reading, tuple[bytes, ...]]:
@@ -29,6 +36,8 @@ def contents(given: Mapping[str, str | Path | None], *, to: str) -> tuple[Readin
     if len(said) != 1:
         raise UsageError(f"{' and '.join(said) or 'nothing'} given to {to}", hint=f"give one of {', '.join(given)}")
     match next(iter(said.items())):
+        case "--message", "-":
+            return "text", (read_path(STDIN, limit=MAX_CONTENT_BYTES),)
         case "--message", str(text):
             return "text", (text.encode("utf-8", errors="surrogateescape"),)  # an argument's own bytes, as they are
         case "--hex", str(text):
@@ -60,18 +69,24 @@ def file_content(path: Path) -> bytes:
         ConfigurationError: it cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").digest()
-            size = stream.tell()
+        with _open(path) as stream:
+            digest, size = hashlib.sha256(), 0
+            while part := stream.read(_PART):
+                digest.update(part)
+                size += len(part)
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
-    name = path.name.encode(errors="replace")[:MAX_NAME_SIZE].decode(errors="ignore")
-    return FileContent(digest, size, name).encode()
+        raise _unreadable(path, error) from error
+    name = (
+        "standard input"
+        if path == STDIN
+        else path.name.encode(errors="replace")[:MAX_NAME_SIZE].decode(errors="ignore")
+    )
+    return FileContent(digest.digest(), size, name).encode()
 
 
 def _lines(path: Path) -> tuple[bytes, ...]:
     """The messages of a batch: the lines of a text file, each of which can be shown to a person."""
-    data = _read(path, limit=MAX_BATCH_FILE)
+    data = read_path(path, limit=MAX_BATCH_FILE)
     # Lines end at line feeds alone: a carriage return inside a line, or another mark of a line's end, is signed.
     lines = tuple(line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n"))
     if not data:
@@ -93,12 +108,35 @@ def _lines(path: Path) -> tuple[bytes, ...]:
     return lines
 
 
-def _read(path: Path, *, limit: int) -> bytes:
+def read_path(path: Path, *, limit: int) -> bytes:
+    """Read a file, or standard input for ``-``.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+        UsageError: it is longer than ``limit`` bytes.
+    """
     try:
-        with path.open("rb") as stream:
+        with _open(path) as stream:
             data = stream.read(limit + 1)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
     if len(data) > limit:
-        raise UsageError(f"{path} is longer than {limit} bytes", hint="sign it in parts")
+        raise UsageError(f"{_named(path)} is longer than {limit} bytes", hint="give it in parts, or as --file")
     return data
+
+
+def _open(path: Path) -> io.BufferedIOBase:
+    if path != STDIN:
+        return path.expanduser().open("rb")
+    if sys.stdin.isatty():
+        raise UsageError("standard input is a terminal", hint="give it with < FILE or a pipe")
+    return open(sys.stdin.fileno(), "rb", closefd=False)
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigurationError:
+    reason = error.strerror if isinstance(error, OSError) else "not a path"
+    return ConfigurationError(f"cannot read {_named(path)}: {reason}", hint="check the path")
+
+
+def _named(path: Path) -> str:
+    return "standard input" if path == STDIN else repr(str(path))

@@ -6,11 +6,13 @@ from typing import Final
 
 import msgspec
 
-from mpcnode.cli.actions.contents import contents, from_hex
+from mpcnode.cli.actions.contents import STDIN, contents, read_path
+from mpcnode.cli.actions.encodings import read_ssh_key, read_text, why_no_ed25519_key
 from mpcnode.cli.options import SUITES
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json
+from mpcnode.cli.terminal.text import counted
 from mpcnode.crypto import suites
-from mpcnode.errors import ConfigurationError, DecodeError, SignatureInvalid, UsageError
+from mpcnode.errors import DecodeError, SignatureInvalid, UsageError
 from mpcnode.readings import registry as readings
 from mpcnode.types import SuiteId
 from mpcnode.wallet.public_keys import MAX_ENCODED, read_public_key
@@ -20,6 +22,7 @@ TAPROOT: Final = SuiteId(SUITES["taproot"])
 SECP256K1: Final = SuiteId(SUITES["secp256k1"])
 
 _KEY_SIZES: Final = {ED25519: {32}, TAPROOT: {32, 33}, SECP256K1: {33}}
+_KEY_BYTES: Final = {32, 33}
 _SIGNATURE_SIZES: Final = {suite: suites.SUITES[suite].scheme.signature_size for suite in _KEY_SIZES}
 
 
@@ -50,20 +53,24 @@ def verify_signature(
         ConfigurationError: a file cannot be read.
     """
     log_to_stderr(verbose=verbose)
+    if [pubkey, signature, text, None if file is None else str(file)].count("-") > 1:
+        raise UsageError("standard input is one thing only", hint="give - once")
     message = _signed_bytes({"--message": text, "--hex": hex_text, "--file": file})
     key, candidates = _key(pubkey)
-    candidates = _narrowed(candidates, suite)
+    candidates = _narrowed(candidates, suite, key)
     given = _signature(signature)
     if len(given) not in {_SIGNATURE_SIZES[candidate] for candidate in candidates}:
         sizes = " or ".join(str(size) for size in sorted({_SIGNATURE_SIZES[candidate] for candidate in candidates}))
-        raise SignatureInvalid(f"the signature is not valid: it has {len(given)} bytes, not {sizes}")
+        raise SignatureInvalid(
+            f"the signature is not valid: it has {counted(len(given), 'byte')}, not {sizes}", hint=_hint_of(given)
+        )
     # Trying both kinds of a 32-byte key is safe: a signature of the kind that the key's owner does not use would need
     # the discrete logarithm of a point nobody chose.
     found = next((candidate for candidate in candidates if suites.verify(candidate, key, message, given)), None)
     if found is None:
         raise SignatureInvalid(
             "the signature is not valid for this message and this public key",
-            hint=f"checked as {' and as '.join(candidates)}",
+            hint=_why_no_ed25519(key, "; ") + f"checked as {' and as '.join(candidates)}",
         )
     if json:
         print_json(Valid(True, found, key.hex()))
@@ -82,23 +89,47 @@ def _signed_bytes(given: Mapping[str, str | Path | None]) -> bytes:
 
 def _key(text: str) -> tuple[bytes, tuple[SuiteId, ...]]:
     """Give the key and the suites it can be of, the likelier one first."""
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        return _key_file(text)
+    if not text.startswith("@") and text != "-":
+        if text.startswith(("bc1", "tb1", "bcrt1")):
+            raise UsageError("--pubkey is a Bitcoin address", hint="give the key that `mpcnode wallets show` prints")
+        if (key := read_ssh_key(text) or read_text(text, _KEY_BYTES)) is not None:
+            return _checked(key)
+    return _key_file(text)
+
+
+def _checked(key: bytes) -> tuple[bytes, tuple[SuiteId, ...]]:
     candidates = tuple(suite for suite, sizes in _KEY_SIZES.items() if len(key) in sizes)
     if not candidates:
-        raise UsageError(f"--pubkey has {len(key)} bytes", hint="a public key is 32 bytes, or 33 of secp256k1")
+        raise UsageError(
+            f"--pubkey has {counted(len(key), 'byte')}", hint="a public key is 32 bytes, or 33 of secp256k1"
+        )
     usable = tuple(suite for suite in candidates if _is_element(suite, key))
     if not usable:
-        raise UsageError("--pubkey is not a public key: there is no such point", hint="check it for typing errors")
+        reason = _why_no_ed25519(key, "; ") + "as secp256k1, there is no such point"
+        raise UsageError(f"--pubkey is not a public key: {reason}", hint="check it for typing errors")
     return key, usable
 
 
 def _key_file(text: str) -> tuple[bytes, tuple[SuiteId, ...]]:
     path = Path(text.removeprefix("@"))
+    if not text.startswith("@") and path != STDIN and "/" not in text and not path.exists():
+        raise UsageError(
+            f"{text[:100]!a} is neither a public key nor a file",
+            hint="a key is hexadecimal, base 58, base 64, an OpenSSH key, or a PEM, DER or .pub file",
+        )
+    data = read_path(path, limit=MAX_ENCODED)
+    if b"PRIVATE KEY" in data:
+        raise UsageError(f"{str(path)!a} is a private key", hint="keep it to yourself; --pubkey takes the public one")
     try:
-        found = read_public_key(_read(path))
+        words = data.decode("ascii").strip()
+    except UnicodeDecodeError:
+        words = ""
+    if words and "-----BEGIN" not in words and (key := read_ssh_key(words) or read_text(words, _KEY_BYTES)) is not None:
+        return _checked(key)
+    if len(data) in _KEY_BYTES:
+        return _checked(data)
+    try:
+        found = read_public_key(data)
     except DecodeError as error:
         raise UsageError(
             f"{str(path)!a} is not a public key: {error}", hint="give --pubkey hexadecimal, or a PEM or DER file"
@@ -115,34 +146,55 @@ def _is_element(suite: SuiteId, key: bytes) -> bool:
     return True
 
 
-def _narrowed(candidates: tuple[SuiteId, ...], suite: str | None) -> tuple[SuiteId, ...]:
+def _narrowed(candidates: tuple[SuiteId, ...], suite: str | None, key: bytes) -> tuple[SuiteId, ...]:
     if suite is None:
         return candidates
     wanted = SuiteId(SUITES.get(suite, suite))
     if wanted not in _KEY_SIZES:
         raise UsageError(f"{suite!a} is not a ciphersuite", hint=f"--suite is one of {', '.join(SUITES)}")
     if wanted not in candidates:
-        raise UsageError(f"--pubkey is not a key of {wanted}", hint=f"it can be one of {' or '.join(candidates)}")
+        why = f": {why_no_ed25519_key(key)}" if wanted == ED25519 and len(key) == 32 else ""
+        raise UsageError(f"--pubkey is not a key of {wanted}{why}", hint=f"it can be one of {' or '.join(candidates)}")
     return (wanted,)
 
 
+def _why_no_ed25519(key: bytes, end: str) -> str:
+    """Say why a key that has the size of an Ed25519 key is not tried as one; empty where it is one, or another size."""
+    reason = why_no_ed25519_key(key) if len(key) == 32 else None
+    return "" if reason is None else f"as Ed25519, {reason}{end}"
+
+
 def _signature(text: str) -> bytes:
-    if not text.startswith("@"):
-        return from_hex(text, "--signature")
-    data = _read(Path(text[1:]))
+    sizes = {*_SIGNATURE_SIZES.values(), 65}
+    if not text.startswith("@") and text != "-":
+        if (data := read_text(text, sizes)) is None:
+            raise UsageError(
+                "--signature is not hexadecimal, base 58 or base 64", hint="of a file, give its name behind an @"
+            )
+        return data
+    data = read_path(Path(text.removeprefix("@")), limit=MAX_ENCODED)
+    if data.startswith(b"-----BEGIN SSH SIGNATURE-----"):
+        raise UsageError(
+            f"{text[:100]!a} is an OpenSSH signature, which covers a name and a hash of its own",
+            hint="check it with ssh-keygen -Y verify",
+        )
+    if len(data) in sizes:
+        return data
     try:
         lines = data.decode("ascii").split()
     except UnicodeDecodeError:
         return data
     if len(lines) != 1:
-        raise UsageError(f"{text[1:]!a} has {len(lines)} signatures in it", hint="give a file with one")
-    return from_hex(lines[0], "--signature")
+        raise UsageError(
+            f"{text[:100]!a} has {counted(len(lines), 'signature')} in it", hint="give a file with one signature"
+        )
+    return _signature(lines[0]) if not lines[0].startswith(("@", "-")) else data
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.expanduser().open("rb") as file:
-            return file.read(MAX_ENCODED + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ConfigurationError(f"cannot read {str(path)!a}: {reason}", hint="check the path") from error
+def _hint_of(given: bytes) -> str | None:
+    """Say what a signature of another length may be."""
+    if len(given) == 65:
+        return "the 65th byte of a Taproot witness is its sighash type: leave it out"
+    if given[:1] == b"\x30" and 68 <= len(given) <= 72:
+        return "this looks like an ECDSA signature; those of mpcnode are Ed25519 and Schnorr signatures"
+    return None

@@ -11,15 +11,19 @@ EXAMPLES: Final = """\b
 Examples:
   mpcnode sign --wallet treasury --message "hello"
   mpcnode sign --wallet treasury --file transaction.bin --suite taproot --out transaction.sig
-  mpcnode sign --wallet treasury --batch lines.txt --with cli2"""
+  mpcnode sign --wallet treasury --batch lines.txt --with cli2
+  git rev-parse HEAD | mpcnode sign --wallet treasury --message - --raw"""
 
 WalletOption = Annotated[
     str, typer.Option("--wallet", "-w", metavar="NAME", help="The wallet, by name or id.", autocompletion=wallet_names)
 ]
-MessageOption = Annotated[str | None, typer.Option("--message", "-m", metavar="TEXT", help="Sign this text, as UTF-8.")]
-HexOption = Annotated[str | None, typer.Option("--hex", metavar="HEX", help="Sign these bytes.")]
+MessageOption = Annotated[
+    str | None,
+    typer.Option("--message", "-m", metavar="TEXT", help="Sign this text, as UTF-8; - reads it from standard input."),
+]
+HexOption = Annotated[str | None, typer.Option("--hex", metavar="HEX", help="Sign these bytes as they are.")]
 FileOption = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="Sign the SHA-256 of this file, 32 bytes.")
+    Path | None, typer.Option("--file", metavar="FILE", help="Sign the SHA-256 of this file; - is standard input.")
 ]
 BatchOption = Annotated[
     Path | None,
@@ -33,6 +37,9 @@ SuiteOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the signatures there too, one a line.")
+]
+RawOption = Annotated[
+    bool, typer.Option("--raw", help="Print the signatures alone, one a line in hexadecimal, and nothing else.")
 ]
 MerkleRootOption = Annotated[
     str | None,
@@ -52,6 +59,7 @@ def sign(
     with_peers: WithOption = None,
     merkle_root: MerkleRootOption = None,
     out: OutOption = None,
+    raw: RawOption = False,
     options: NodeOptions,
 ) -> None:
     """Sign with a wallet, together with as many others as it needs.
@@ -73,4 +81,5 @@ def sign(
             merkle_root=merkle_root,
         ),
         out=out,
+        raw=raw,
     )

@@ -18,11 +18,18 @@ Exit codes: 0 the signature is valid, 4 it is not, 2 an option is malformed."""
 PubkeyOption = Annotated[
     str,
     typer.Option(
-        "--pubkey", metavar="HEX|FILE", help="The public key: 32 or 33 bytes in hexadecimal, or a PEM or DER file."
+        "--pubkey",
+        metavar="KEY|FILE",
+        help="The public key: hexadecimal, base 58, base 64, OpenSSH, or a file of one, PEM, DER; - is standard input.",
     ),
 ]
 SignatureOption = Annotated[
-    str, typer.Option("--signature", metavar="HEX|@FILE", help="The signature, or after @ the file it stands in.")
+    str,
+    typer.Option(
+        "--signature",
+        metavar="SIGNATURE|@FILE",
+        help="The signature: hexadecimal, base 58, base 64, or after @ the file it stands in; - is standard input.",
+    ),
 ]
 MessageOption = Annotated[
     str | None, typer.Option("--message", "-m", metavar="TEXT", help="What was signed: this text, as UTF-8.")

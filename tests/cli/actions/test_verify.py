@@ -1,9 +1,12 @@
 """``mpcnode verify``: published signatures, what is no signature, and what cannot be meant."""
 
+import base64
 import csv
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,15 +113,15 @@ def test_the_signature_of_one_curve_is_none_of_the_other() -> None:
         ((*HELLO, "--hex", "0"), "--hex is not hexadecimal"),
         ((*HELLO, "--message", "hello", "--suite", "rsa"), "'rsa' is not a ciphersuite"),
         ((*HELLO, "--message", "hello", "--suite", "secp256k1"), f"not a key of {PLAIN}"),
-        (("--pubkey", "00", "--signature", "00", "--message", ""), "--pubkey has 1 bytes"),
-        (("--pubkey", "", "--signature", "00", "--message", ""), "--pubkey has 0 bytes"),
-        (("--pubkey", "ff" * 32, "--signature", "00", "--message", ""), "no such point"),
+        (("--pubkey", "00", "--signature", "00", "--message", ""), "--pubkey has 1 byte\n"),
+        (("--pubkey", "", "--signature", "00", "--message", ""), "--pubkey has 0 bytes\n"),
+        (("--pubkey", "ff" * 32, "--signature", "00", "--message", ""), "not below the field's prime"),
         (("--pubkey", "05" + "00" * 32, "--signature", "00" * 64, "--message", ""), "no such point"),
         (
             ("--pubkey", "01" + "00" * 31, "--signature", "00" * 64, "--message", "", "--suite", "ed25519"),
             "--pubkey is not",
         ),
-        (("--pubkey", KEY, "--signature", "signature", "--message", ""), "--signature is not hexadecimal"),
+        (("--pubkey", KEY, "--signature", "signature", "--message", ""), "--signature is not hexadecimal, base 58 or base 64"),
         (("--signature", "00", "--message", ""), "missing option '--pubkey'"),
         (("--pubkey", KEY, "--message", ""), "missing option '--signature'"),
     ],
@@ -246,3 +249,132 @@ def test_bytes_that_are_not_text_are_for_hex() -> None:
     assert run.returncode == 2
     assert "hint: give bytes that are not text with --hex" in run.stderr
     assert mpcnode("verify", "--pubkey", KEY, "--signature", signed(raw, "hex"), "--hex", raw.hex()).returncode == 0
+
+
+# --- keys and signatures as people have them ---
+
+B58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def base58(data: bytes) -> str:
+    number, digits = int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        digits = B58[digit] + digits
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + digits
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def colons(data: bytes) -> str:
+    return data.hex(":")
+
+
+def ssh(key: bytes) -> str:
+    blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + key
+    return f"ssh-ed25519 {base64_of(blob)} ana@laptop"
+
+
+FORMS = {"0x": lambda data: "0x" + data.hex(), "upper": lambda data: data.hex().upper(), "colons": colons}
+TEXTS = FORMS | {"base 58": base58, "base 64": base64_of}
+
+
+@pytest.mark.parametrize("form", [*TEXTS, "ssh"])
+def test_a_key_is_taken_as_people_have_it(form: str, tmp_path: Path) -> None:
+    key = ssh(bytes.fromhex(KEY)) if form == "ssh" else TEXTS[form](bytes.fromhex(KEY))
+    rest = ("--signature", signed(b"hello"), "--message", "hello")
+    assert verify("--pubkey", key, *rest) == 0
+    (tmp_path / "key.pub").write_text(key + "\n")
+    assert verify("--pubkey", str(tmp_path / "key.pub"), *rest) == 0
+    assert verify("--pubkey", f"@{tmp_path / 'key.pub'}", *rest) == 0
+
+
+@pytest.mark.parametrize("form", TEXTS)
+def test_a_signature_is_taken_as_people_have_it(form: str, tmp_path: Path) -> None:
+    signature = TEXTS[form](bytes.fromhex(signed(b"hello")))
+    assert verify("--pubkey", KEY, "--signature", signature, "--message", "hello") == 0
+    (tmp_path / "sig").write_text(signature + "\n")
+    assert verify("--pubkey", KEY, "--signature", f"@{tmp_path / 'sig'}", "--message", "hello") == 0
+
+
+def test_raw_files_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(bytes.fromhex(KEY))
+    (tmp_path / "sig").write_bytes(bytes.fromhex(signed(b"hello")))
+    raw = ("--pubkey", str(tmp_path / "key"), "--signature", f"@{tmp_path / 'sig'}")
+    assert verify(*raw, "--message", "hello") == 0
+    assert verify(*raw, "--message", "hullo") == 4
+
+
+@pytest.mark.parametrize("option", ["--pubkey", "--signature", "--message", "--file"])
+def test_each_of_them_may_come_from_standard_input(option: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"hello")
+    given = {"--pubkey": KEY, "--signature": signed(b"hello"), "--message": "hello"}
+    data = given.get(option, "hello")
+    if option == "--file":
+        del given["--message"]
+        given["--signature"] = signed(FileContent(hashlib.sha256(b"hello").digest(), 5, "x").encode(), "file")
+    command = [word for pair in (given | {option: "-"}).items() for word in pair]
+    done = subprocess.run(
+        [sys.executable, "-m", "mpcnode", "verify", *command], input=data.encode(), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_standard_input_is_one_thing_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify("--pubkey", "-", "--signature", "-", "--message", "hello") == 2
+    assert "give - once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (("--pubkey", KEY, "--signature", "00" * 65), 4, "sighash type"),
+        (("--pubkey", KEY, "--signature", "30" + "00" * 69), 4, "ECDSA"),
+        (("--pubkey", "bc1p" + "q" * 58, "--signature", "00" * 64), 2, "mpcnode wallets show"),
+        (("--pubkey", "ssh-rsa AAAA x", "--signature", "00" * 64), 2, "ssh-ed25519"),
+        (("--pubkey", "ssh-ed25519 AAAA x", "--signature", "00" * 64), 2, "whole line"),
+        (("--pubkey", "zz", "--signature", "00" * 64), 2, "a key is hexadecimal"),
+    ],
+)
+def test_what_cannot_be_taken_is_said_with_what_it_is(
+    arguments: tuple[str, ...], code: int, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(*arguments, "--message", "") == code
+    assert hint in capsys.readouterr().err.partition("hint: ")[2]
+
+
+def test_files_that_are_something_else_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sig").write_text("-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n")
+    assert verify("--pubkey", KEY, "--signature", f"@{tmp_path / 'sig'}", "--message", "") == 2
+    assert "ssh-keygen -Y verify" in capsys.readouterr().err
+    (tmp_path / "key").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    assert verify("--pubkey", str(tmp_path / "key"), "--signature", "00" * 64, "--message", "") == 2
+    assert "is a private key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "rule"),
+    [
+        ("01" + "00" * 31, "small order"),
+        ("00" * 32, "small order"),
+        ("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", "small order"),
+        ("cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d", "mixed order"),
+        ("02" + "00" * 31, "no point of the curve"),
+        ("ed" + "ff" * 30 + "7f", "not below the field's prime"),
+        ("01" + "00" * 30 + "80", "other encoding"),
+    ],
+)
+def test_a_key_that_is_refused_is_refused_by_a_rule_that_is_named(
+    key: str, rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify("--pubkey", key, "--signature", "00" * 64, "--message", "", "--suite", "ed25519") == 2
+    assert rule in capsys.readouterr().err
+
+
+def test_a_good_key_has_no_rule_against_it() -> None:
+    from mpcnode.cli.actions.encodings import why_no_ed25519_key
+
+    assert why_no_ed25519_key(bytes.fromhex(KEY)) is None
+    assert why_no_ed25519_key(bytes.fromhex(RFC8032_KEY)) is None
