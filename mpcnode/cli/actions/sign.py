@@ -98,9 +98,11 @@ def make_signatures(options: NodeOptions, asked: Asked, *, out: Path | None, raw
         if signed:
             error.saved = _keep(_together(signed), len(command.contents), out, options, raw=raw)
         raise
-    _print(signature, options, raw=raw)
-    if out is not None:
-        write_out(out, signature)
+    try:
+        _print(signature, options, raw=raw)
+    finally:  # also where standard output takes nothing
+        if out is not None:
+            write_out(out, signature)
 
 
 def _together(signed: list[status.SignatureView]) -> status.SignatureView:
