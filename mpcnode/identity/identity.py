@@ -34,6 +34,16 @@ _PERSONAL: Final = EPHEMERAL_LABEL.ljust(16, b"\x00")
 _NO_SALT: Final = bytes(16)
 
 
+def new_seed() -> bytearray:
+    """Draw the seed of a new identity from libsodium, into a buffer of the caller's to wipe.
+
+    Not from an argument: what Python's generators give is immutable, and stays in memory.
+    """
+    seed = bytearray(SEED_SIZE)
+    lib.randombytes(ffi.from_buffer(seed), SEED_SIZE)
+    return seed
+
+
 class Identity:
     """The secret half of a node's identity.
 

@@ -24,7 +24,7 @@ from mpcnode.errors import (
     KeystoreUnwritable,
 )
 from mpcnode.identity.contacts import Contacts
-from mpcnode.identity.identity import SEED_SIZE, Identity, check_identity_key
+from mpcnode.identity.identity import Identity, check_identity_key, new_seed
 from mpcnode.keystore.files import (
     check_directory,
     make_directory,
@@ -63,7 +63,7 @@ class Home:
     Args:
         path: an existing directory, checked; use ``Home.open``.
         files: the file system.
-        rng: gives that many uniformly random bytes.
+        rng: gives that many uniformly random bytes, of which no secret is made.
     """
 
     def __init__(self, path: Path, *, files: FileSystem, rng: Callable[[int], bytes]) -> None:
@@ -156,7 +156,7 @@ class Home:
             KeystoreAbsent: there was an identity, see ``is_new``.
             HomeInUse, KeystoreUnwritable: as ``lock``, or the file could not be made durable and is not there.
         """
-        seed = bytearray(self._rng(SEED_SIZE))
+        seed = new_seed()
         try:
             identity = Identity.from_seed(seed)
             header: JsonObject = {"public_key": identity.public_key.hex()}
