@@ -17,7 +17,7 @@ class Limits:
         messages_per_second: of one connection, lasting.
         burst: of one connection, at once. A node that joins a mesh of 64 sends every peer about 15. Connections that
             follow each other from one address share it.
-        excess: messages refused in a row before the connection is closed.
+        excess: messages refused before the connection is closed; each one that is taken makes up for one refused.
         register_seconds: from connecting to the end of the registration.
         connections_per_address: at once; an IPv6 address counts with its /64.
         arrivals: new connections of one address, at once. Every join and leave of a room is one of these.

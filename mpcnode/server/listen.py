@@ -107,6 +107,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self.server_state.default_headers = self.config.encoded_headers
         self.on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

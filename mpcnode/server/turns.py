@@ -37,15 +37,15 @@ class Turns:
         self._waiting.append(worker)
         if not self._due:
             self._due = True
-            self._loop.call_later(self._free - time.perf_counter(), self._turn)
+            self._loop.call_at(self._free, self._turn)
 
     def _turn(self) -> None:
-        began, left = time.perf_counter(), TURN
+        began, left = time.thread_time(), TURN
         while self._waiting and left > 0:
             left -= self._waiting.popleft().work()
-        ended = time.perf_counter()
-        pause = (ended - began) * _PAUSES
-        self._free = ended + pause
+        # Processor time: a turn that another process interrupted was not longer for it.
+        pause = (time.thread_time() - began) * _PAUSES
+        self._free = self._loop.time() + pause
         self._due = bool(self._waiting)
         if self._due:
             self._loop.call_later(pause, self._turn)

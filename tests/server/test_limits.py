@@ -7,6 +7,7 @@ from nacl.signing import SigningKey
 
 from mpcnode.errors import ConfigurationError
 from mpcnode.server.limits import Limits, address_group
+from mpcnode.server.relay.hub import Send
 from tests.helpers.desk import Desk
 
 
@@ -95,6 +96,7 @@ def test_a_room_is_full_when_its_list_would_not_fit_a_frame() -> None:
     refused = [number for number in numbers if "room_full" in desk.errors(number)]
     assert refused == numbers[len(numbers) - len(refused) :] != []
     actions = desk.hub.receive(numbers[0], b'{"type":"list_peers"}', desk.now)
+    assert isinstance(actions[0], Send)
     assert 1024 - 67 < len(actions[0].frame) <= 1024
     desk.do(desk.hub.disconnect(numbers[0]))
     desk.send(refused[0], type="register", peer_id="z")
@@ -176,6 +178,7 @@ def test_an_address_that_comes_too_often_is_told_when_to_come_again() -> None:
     desk = Desk(arrivals=5, arrivals_per_second=2)
     assert [desk.hub.admit("192.0.2.1", desk.now) for _ in range(5)] == [0.0] * 5
     wait = desk.hub.admit("192.0.2.1", desk.now)
+    assert wait is not None
     assert wait == pytest.approx(0.5)
     assert desk.hub.admit("192.0.2.2", desk.now) == 0.0
     refused = desk.connect(wait=wait)
@@ -286,3 +289,17 @@ def test_no_signature_is_checked_for_a_room_that_is_full(monkeypatch: pytest.Mon
     monkeypatch.setattr("mpcnode.server.relay.hub.verify", verify)
     number = desk.register_with(SigningKey(b"\x01" * 32), "l" * 64)
     assert desk.errors(number) == ["room_full"]
+
+
+def test_a_flood_that_is_read_slowly_ends_all_the_same() -> None:
+    """Some messages of it are allowed again and again; most are refused."""
+    desk = Desk(burst=5, messages_per_second=50, excess=20)
+    one, steady = desk.registered("cli1"), desk.registered("cli2")
+    for step in range(1000):
+        desk.now += 0.002
+        if one not in desk.closed:
+            desk.send(one, type="list_peers")
+        if step % 7 == 0:  # seventy a second: a fifth of it too much
+            desk.send(steady, type="list_peers")
+    assert desk.closed == {one: 1008}
+    assert "rate_limited" in desk.errors(steady)

@@ -223,7 +223,7 @@ class Hub:
         bucket = client.bucket
         if not bucket.spend(now):
             return self._refuse_rate(client)
-        client.refused = 0
+        client.refused = max(0, client.refused - 1)
         bucket.tokens -= len(frame) // BYTES_A_MESSAGE
         try:
             message = decode_from_client(frame, extended=client.extended)
@@ -248,7 +248,7 @@ class Hub:
             return []
         if not client.bucket.spend(now):
             return self._refuse_rate(client)
-        client.refused = 0
+        client.refused = max(0, client.refused - 1)
         return []
 
     def too_big(self, connection: int) -> list[Action]:

@@ -119,6 +119,7 @@ def test_welcome_comes_first_and_only_with_the_subprotocol() -> None:
     ice = IceServer(("turn:turn.example",), "u", "c")
     hub = Hub(Limits(), version="1.2.3", rng=lambda n: b"\x07" * n, ice_servers=(ice,))
     (action,) = hub.connect(1, address="::1", extended=True, origins=[], now=0)
+    assert isinstance(action, Send)
     assert json.loads(action.frame) == {
         "type": "welcome",
         "version": "1.2.3",

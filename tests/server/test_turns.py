@@ -1,0 +1,66 @@
+"""Work that waits is done in turns: a little of each, and most of the time for everything else."""
+
+import asyncio
+import time
+
+from mpcnode.server.turns import TURN, Turns
+from tests.helpers.server import DEADLINE
+
+
+class Digger:
+    """Has some work to do, a unit at a time."""
+
+    def __init__(self, turns: Turns, log: list["Digger"], units: int, *, seconds: float = 0.0) -> None:
+        self.turns = turns
+        self.log = log
+        self.units = units
+        self.seconds = seconds
+
+    def work(self) -> int:
+        self.log.append(self)
+        self.units -= 1
+        end = time.thread_time() + self.seconds
+        while time.thread_time() < end:
+            pass
+        if self.units:
+            self.turns.wait(self)
+        return 1
+
+
+async def test_who_has_little_to_do_does_not_wait_for_who_has_much() -> None:
+    turns = Turns()
+    log: list[Digger] = []
+    much, little = Digger(turns, log, 10 * TURN), Digger(turns, log, 2)
+    turns.wait(much)
+    turns.wait(little)
+    async with asyncio.timeout(DEADLINE):
+        while little.units or much.units:
+            await asyncio.sleep(0)
+    assert [index for index, one in enumerate(log) if one is little] == [1, 3]
+    assert len(log) == 10 * TURN + 2
+
+
+async def test_the_loop_does_everything_else_between_two_turns() -> None:
+    turns = Turns()
+    log: list[Digger] = []
+    digger = Digger(turns, log, 10 * TURN)
+    turns.wait(digger)
+    most = done = 0
+    async with asyncio.timeout(DEADLINE):
+        while digger.units:
+            await asyncio.sleep(0)
+            most, done = max(most, len(log) - done), len(log)
+    assert most <= TURN
+
+
+async def test_work_that_waits_takes_a_share_of_the_time() -> None:
+    """Measured in processor time against the clock of the same process: a busy machine only lowers it."""
+    turns = Turns()
+    log: list[Digger] = []
+    digger = Digger(turns, log, 10 * TURN, seconds=0.0002)
+    turns.wait(digger)
+    began = time.monotonic()
+    async with asyncio.timeout(DEADLINE):
+        while digger.units:
+            await asyncio.sleep(0.001)
+    assert 0.4 * (time.monotonic() - began) > 10 * TURN * 0.0002
