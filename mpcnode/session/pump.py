@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from mpcnode.blame import Came, Event, heard, judge, last_words
@@ -70,6 +71,19 @@ class Host(Protocol):
         """Note that the result stands: nothing that comes from now on can undo it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """Somebody stopped because others, for which this node waits as well, are silent: they may be.
+
+    Args:
+        error: what it comes to where it turns out that they are not.
+        accused: those others; never the one that says so, whose word is missing because it stopped.
+    """
+
+    error: PeerError
+    accused: frozenset[PeerId]
+
+
 class Pump(Generic[T]):
     """One execution over one open mesh.
 
@@ -104,8 +118,7 @@ class Pump(Generic[T]):
         self._rounds = -1
         """How many rounds there were before this one."""
         self._stopped: set[PeerId] = set()
-        self._report: PeerError | None = None
-        """Somebody stopped because another one, for which this node waits as well, is silent: it may be."""
+        self._report: _Report | None = None
         self._receiving: asyncio.Future[tuple[PeerId, wire.PeerMessage]] | None = None
         """The next message: no phase of the session may end the wait for it, or it would be lost."""
 
@@ -126,7 +139,7 @@ class Pump(Generic[T]):
             raise
         except MpcError as raised:
             # A mesh that closes because somebody stopped says less than its last words did.
-            error = self._report if self._report and not isinstance(raised, ProtocolAbort) else raised
+            error = self._report.error if self._report and not isinstance(raised, ProtocolAbort) else raised
             self._tell_abort(error)
             await self._look_for_proof(error)
         else:
@@ -171,7 +184,7 @@ class Pump(Generic[T]):
         if not done:
             missing, planned = self._missing(), self._execution.round
             if self._report is not None:
-                missing = tuple(name for name in missing if name in self._report.suspects)
+                missing = tuple(name for name in missing if name in self._report.accused)
             what = planned.kind if planned else "message"
             said = f"no {what} from {', '.join(missing)} within {self._patience():.0f} s"
             hint = "see whether their nodes still run, then start again"
@@ -239,8 +252,8 @@ class Pump(Generic[T]):
             case _:
                 said = f"{sender} sent a {wire.type_name(message)} that has no place in the protocol"
                 raise judge(Came.LINK, Event.MISPLACED, said, [sender])
-        if self._report is not None and not self._report.suspects.intersection(self._missing()):
-            raise self._report  # it was not silent, so one of the two is wrong
+        if self._report is not None and not self._report.accused.intersection(self._missing()):
+            raise self._report.error  # it was not silent, so one of the two is wrong
 
     def _take_abort(self, sender: PeerId, abort: wire.Abort) -> None:
         """Turn somebody's last words into this node's error.
@@ -254,10 +267,12 @@ class Pump(Generic[T]):
             raise judge(Came.SIGNED, Event.TWO_VALUES, said, proved)
         named = [name for name in self._others if name in abort.culprits and name != sender]
         error = heard(Came.LINK, sender, code=abort.code, reason=abort.reason, named=named)
-        if abort.code == ParticipantSilent.code and self._report is None and set(named) & set(self._missing()):
-            self._report = error
-        else:
+        accused = frozenset(named).intersection(self._missing() if abort.code == ParticipantSilent.code else ())
+        if not accused:
             raise error
+        # Of several reports the first one is the error; whoever sends them, they count no sooner than one.
+        first = self._report or _Report(error, accused)
+        self._report = _Report(first.error, first.accused | accused)
 
     async def _look_for_proof(self, error: MpcError) -> NoReturn:
         """Go on listening a moment where somebody lies and it is not known which: proof may be under way.

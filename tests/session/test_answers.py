@@ -193,7 +193,9 @@ def test_an_answer_to_something_else_or_not_signed_is_not_counted_and_makes_a_su
 @pytest.mark.parametrize(
     "first", [yes(number=1), yes(number=2, terms=(b"other",))], ids=["another-nonce", "other-terms"]
 )
-def test_two_different_answers_make_a_suspect_of_one_that_may_have_been_started_again(answers: Answers, first: SessionResponse) -> None:
+def test_two_different_answers_make_a_suspect_of_one_that_may_have_begun_anew(
+    answers: Answers, first: SessionResponse
+) -> None:
     answers.take(BEN, first)
     with pytest.raises(ParticipantCheated, match="answered twice, differently") as caught:
         answers.take(BEN, yes(number=2))
