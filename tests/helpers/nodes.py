@@ -210,7 +210,7 @@ async def nodes(path: Path, url: str) -> AsyncIterator[Nodes]:
     before = asyncio.all_tasks()
     made = Nodes(path, url)
 
-    def connector(config: NodeConfig) -> MemoryConnector:
+    def connector(config: NodeConfig, _signaling: object) -> MemoryConnector:
         return made.network.connector(config.peer_id or PeerId(config.home.name))
 
     with mock.patch.object(node_module, "_connector", connector):

@@ -37,7 +37,12 @@ def be_a_command(request: dict[str, Any]) -> NoReturn:
         os.dup2(os.open(path, flags, 0o600), target)
     os.umask(request["umask"])
     os.environ.update(request["environment"])
-    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+    # As Python's own: the command puts others in their place, and the descriptors stay.
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(0, closefd=False),
+        os.fdopen(1, "w", closefd=False),
+        os.fdopen(2, "w", closefd=False),
+    )
     sys.argv = ["mpcnode", *request["arguments"]]
     code = 70
     try:
