@@ -11,23 +11,27 @@ import pytest
 from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.crypto.signature import SIGNATURE_SIZE
 from mpcnode.errors import (
+    Disagreement,
     IdentityCheckFailed,
+    InconsistentBroadcast,
     LinkFailed,
     MpcError,
     ParticipantAborted,
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
+    PeerError,
     ServerUnreachable,
 )
 from mpcnode.mesh.transport import MeshTimeouts
 from mpcnode.protocols.frost.broadcast import BOUND_SIZE, digest_of, promise
 from mpcnode.protocols.frost.sign import HEAD_SIZE
 from mpcnode.session import quorum
-from mpcnode.status import Proposed, SessionEnded
+from mpcnode.status import Proposed, SessionEnded, SignatureView
 from mpcnode.types import Identifier, PeerId
 from mpcnode.wire.peer import RoundMessage
 from mpcnode.wire.relay import RelayMessage, SessionResponse, SessionStart
+from tests.helpers.blamed import blamed
 from tests.helpers.cheat import Rule, Said, drop, on
 from tests.helpers.identities import identity
 from tests.helpers.table import ED25519, NAMES, PATIENT, Table, hello, table
@@ -109,8 +113,8 @@ async def test_a_cheat_is_replaced_and_named_by_everybody(about: str, lie: Any) 
         _prefer(people, BEN, CLEO)
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO, DORA)
-        assert [(failure.code, failure.culprits) for failure in view.failures] == [("participant_cheated", (BEN,))]
-        assert (await people[CLEO].failure()).culprits == (BEN,)
+        assert failures(view) == [("participant_cheated", (BEN,), set())]
+        assert blamed(await people[CLEO].failure()) == ((BEN,), set())
 
 
 @pytest.mark.parametrize("to", [None, ANA, CLEO])
@@ -126,6 +130,8 @@ async def test_however_many_are_lied_to_a_signature_comes_and_no_honest_signer_i
         assert not {BEN, to or BEN} <= {*view.signers}  # who is not there is not lied to
         assert view.attempts > 1
         assert {culprit for failure in view.failures for culprit in failure.culprits} <= {BEN}
+        # Where nothing shows the lie, its teller is among the suspects, if anybody is: never an honest one alone.
+        assert all(BEN in failure.named for failure in view.failures if failure.named)
 
 
 async def test_a_long_batch_names_every_signer_of_any_of_its_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +162,7 @@ async def test_a_wrong_share_for_one_victim_spoils_the_victim_s_session_alone(li
         _prefer(people, BEN, CLEO)
         view = await people.sign(ANA)
         assert view.signers == (ANA, BEN, CLEO)
-        assert (await people[CLEO].failure()).culprits == (BEN,)
+        assert blamed(await people[CLEO].failure()) == ((BEN,), set())
         assert not people[CLEO].of(SessionEnded)[0].signature
 
 
@@ -169,7 +175,7 @@ async def test_between_two_the_other_one_is_the_liar_where_it_said_what_no_hones
         _prefer(people, BEN)
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO)
-        assert [failure.culprits for failure in view.failures] == [(BEN,)]
+        assert [blamed(failure) for failure in view.failures] == [((BEN,), set())]
 
 
 @pytest.mark.parametrize(("about", "lie"), STORIES, ids=named)
@@ -181,9 +187,12 @@ async def test_between_two_a_difference_convicts_nobody_and_the_next_attempt_is_
         _prefer(people, BEN)
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO)
-        assert [(failure.code, failure.culprits) for failure in view.failures] == [("inconsistent_broadcast", ())]
-        assert (await people[BEN].failure()).culprits in [(), (ANA,)]  # ana stopped; that is not cheating
+        # What differs may be the server's doing where it is the session; of a list that differs ben is a suspect.
+        expected = ("disagreement", (), set()) if about == NONCES else ("inconsistent_broadcast", (), {BEN})
+        assert failures(view) == [expected]
+        assert (await people[BEN].failure()).culprits == ()  # ana stopped; that is not cheating
         assert (await people[BEN].failure()).code in {
+            "disagreement",
             "inconsistent_broadcast",
             "participant_aborted",
             "participant_cheated",
@@ -197,8 +206,8 @@ async def test_one_that_commits_to_two_lists_is_convicted_by_both_that_heard_one
         _prefer(people, BEN, CLEO)
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO, DORA)
-        assert [(failure.code, failure.culprits) for failure in view.failures] == [("participant_cheated", (BEN,))]
-        assert (await people[CLEO].failure()).culprits == (BEN,)
+        assert failures(view) == [("participant_cheated", (BEN,), set())]
+        assert blamed(await people[CLEO].failure()) == ((BEN,), set())
         assert SIGNATURE_SHARE not in {
             message.round for _, message in people[BEN].made[0].heard if isinstance(message, RoundMessage)
         }
@@ -211,7 +220,7 @@ async def test_one_that_stalls_is_replaced_and_named_and_nobody_else_is(about: s
         _prefer(people, BEN, CLEO)
         view = await people.sign(ANA)
         assert BEN not in view.signers
-        assert [(failure.code, failure.culprits) for failure in view.failures] == [("participant_silent", (BEN,))]
+        assert failures(view) == [("participant_silent", (), {BEN})]
 
 
 async def test_a_share_kept_from_one_signer_only_is_not_the_others_fault() -> None:
@@ -221,7 +230,7 @@ async def test_a_share_kept_from_one_signer_only_is_not_the_others_fault() -> No
         _prefer(people, BEN, CLEO)
         view = await people.sign(ANA)
         assert BEN not in view.signers
-        assert [failure.culprits for failure in view.failures] == [(BEN,)]
+        assert [blamed(failure) for failure in view.failures] == [((), {BEN})]
 
 
 async def test_with_all_here_and_one_cheating_every_signature_still_comes() -> None:
@@ -237,7 +246,7 @@ async def test_no_replacement_is_found_where_the_user_chose_the_signers() -> Non
         people[BEN].rules.append(Rule((SIGNATURE_SHARE,), wrong_share))
         with pytest.raises(ParticipantCheated) as caught:
             await people.sign(ANA, hello(BEN))
-        assert (caught.value.exit_code, caught.value.culprits) == (7, (BEN,))
+        assert (caught.value.exit_code, *blamed(caught.value)) == (7, (BEN,), set())
         assert len(people[ANA].of(SessionEnded)) == 1
 
 
@@ -247,7 +256,7 @@ async def test_where_no_quorum_is_left_every_culprit_is_named() -> None:
             people[name].rules.append(Rule((SIGNATURE_SHARE,), wrong_share))
         with pytest.raises(ParticipantCheated, match="0 other signers are left") as caught:
             await people.sign(ANA)
-        assert (caught.value.exit_code, caught.value.culprits) == (7, (BEN, CLEO))
+        assert (caught.value.exit_code, *blamed(caught.value)) == (7, (BEN, CLEO), set())
 
 
 async def test_after_a_cheat_a_refusal_is_the_reason_and_the_cheat_is_not_forgotten() -> None:
@@ -256,7 +265,7 @@ async def test_after_a_cheat_a_refusal_is_the_reason_and_the_cheat_is_not_forgot
         people[CLEO].asks(says=False)
         with pytest.raises(ParticipantRefused) as caught:
             await people.sign(ANA)
-        assert set(caught.value.culprits) == {BEN, CLEO}
+        assert blamed(caught.value) == ((BEN,), {CLEO})
         assert "share" in caught.value.message
 
 
@@ -272,7 +281,7 @@ async def test_one_that_answers_wrongly_is_left_out_without_another_attempt() ->
         view = await people.sign(ANA)
         assert (view.signers, view.attempts) == ((ANA, CLEO), 1)
         # Whether ben was heard before enough accepted is chance; where it was, it is named.
-        assert {failure.culprits for failure in view.failures} <= {(BEN,)}
+        assert {blamed(failure) for failure in view.failures} <= {((), frozenset({BEN}))}
 
 
 async def test_a_signer_that_dies_between_commitment_and_share_is_replaced() -> None:
@@ -287,7 +296,7 @@ async def test_a_signer_that_dies_between_commitment_and_share_is_replaced() -> 
         _prefer(people, BEN, CLEO)
         view = await people.sign(ANA)
         assert BEN not in view.signers
-        assert [failure.culprits for failure in view.failures] == [(BEN,)]
+        assert [blamed(failure) for failure in view.failures] == [((), {BEN})]
 
 
 async def test_a_proposer_that_dies_after_the_shares_leaves_no_session_open() -> None:
@@ -303,7 +312,7 @@ async def test_a_proposer_that_dies_after_the_shares_leaves_no_session_open() ->
         signing.cancel()
         await asyncio.gather(signing, return_exceptions=True)
         # It had every share: the signature is valid, even if nobody is left that wanted it.
-        assert ended.error is None or ended.error.culprits == (ANA,)
+        assert ended.error is None or blamed(ended.error) == ((), {ANA})
         assert not people[BEN].agenda.busy
 
 
@@ -320,7 +329,7 @@ async def test_with_too_few_here_those_that_are_away_are_named_at_once() -> None
         people.leave(BEN, CLEO)
         with pytest.raises(ParticipantSilent, match="1 other signers are left of the 2") as caught:
             await people.sign(ANA)
-        assert caught.value.culprits == (BEN, CLEO)
+        assert blamed(caught.value) == ((), {BEN, CLEO})
         assert not people.relayed
 
 
@@ -385,7 +394,7 @@ def test_a_link_between_two_others_is_nobody_s_fault_and_makes_both_less_welcome
     trouble.note(LinkFailed("again", suspects=[BEN, CLEO]), [BEN, CLEO, DORA])
     assert trouble.suspicion == {BEN: 2, CLEO: 2}
     assert not trouble.excluded
-    assert [failure.culprits for failure in trouble.failures] == [(), ()]
+    assert [blamed(failure) for failure in trouble.failures] == [((), {BEN, CLEO})] * 2
 
 
 def test_an_error_that_names_nobody_makes_every_signer_less_welcome() -> None:
@@ -396,28 +405,68 @@ def test_an_error_that_names_nobody_makes_every_signer_less_welcome() -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "kind", "culprits"),
+    ("error", "out"),
+    [
+        (ParticipantCheated("x", culprits=[BEN]), {BEN}),
+        (ParticipantCheated("x", suspects=[BEN, CLEO]), set()),
+        (ParticipantSilent("x", suspects=[BEN, CLEO]), {BEN, CLEO}),
+        (ParticipantAborted("x", suspects=[BEN]), set()),
+        (ParticipantAborted("x", suspects=[BEN, CLEO]), set()),
+        (ParticipantRefused("x", suspects=[BEN]), {BEN}),
+        (IdentityCheckFailed("x", suspects=[BEN]), {BEN}),
+        (InconsistentBroadcast("x", suspects=[BEN]), {BEN}),
+        (Disagreement("x"), set()),
+    ],
+    ids=lambda part: f"{part.code} {sorted(part.suspects)}" if isinstance(part, MpcError) else "",
+)
+def test_those_are_not_asked_again_with_whom_this_node_itself_got_nowhere(error: PeerError, out: set[PeerId]) -> None:
+    """What others report excludes nobody: else a liar could have honest signers excluded."""
+    trouble = quorum._Trouble()
+    trouble.note(error, [BEN, CLEO])
+    assert trouble.excluded == out
+    assert trouble.suspicion.keys() == ({*error.suspects, *error.culprits} or {BEN, CLEO})
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "culprits", "suspects"),
     [
         (
             [ParticipantSilent("x", suspects=[BEN]), ParticipantCheated("y", culprits=[CLEO])],
             ParticipantCheated,
-            (BEN, CLEO),
+            (CLEO,),
+            {BEN},
         ),
-        ([IdentityCheckFailed("x", suspects=[BEN]), ParticipantSilent("y", suspects=[CLEO])], IdentityCheckFailed, (BEN,)),
-        ([ParticipantSilent("x", suspects=[BEN]), LinkFailed("y", suspects=[CLEO])], LinkFailed, (CLEO,)),
-        ([ParticipantAborted("x", culprits=[BEN], suspects=[BEN, CLEO])], ParticipantSilent, ()),
+        (
+            [IdentityCheckFailed("x", suspects=[BEN]), ParticipantSilent("y", suspects=[CLEO])],
+            IdentityCheckFailed,
+            (),
+            {BEN, CLEO},
+        ),
+        ([ParticipantSilent("x", suspects=[BEN]), LinkFailed("y", suspects=[CLEO])], LinkFailed, (), {BEN, CLEO}),
+        ([ParticipantAborted("x", suspects=[BEN, CLEO])], ParticipantAborted, (), {BEN, CLEO}),
+        (
+            [ParticipantSilent("x", suspects=[BEN]), ParticipantCheated("y", culprits=[BEN])],
+            ParticipantCheated,
+            (BEN,),
+            set(),
+        ),
     ],
 )
-def test_no_quorum_is_as_grave_as_the_gravest(
-    errors: list[MpcError], kind: type[MpcError], culprits: tuple[PeerId, ...]
+def test_no_quorum_is_as_grave_as_the_gravest_and_names_everybody_that_any_failure_named(
+    errors: list[PeerError], kind: type[MpcError], culprits: tuple[PeerId, ...], suspects: set[PeerId]
 ) -> None:
     trouble = quorum._Trouble()
     for error in errors:
         trouble.note(error)
     said = trouble.no_quorum("nobody is left")
     assert type(said) is kind
-    assert said.culprits == culprits
+    assert blamed(said) == (culprits, suspects)
     assert said.message.startswith("nobody is left; x")
+
+
+def failures(view: SignatureView) -> list[tuple[str, tuple[str, ...], set[str]]]:
+    """The code, the convicted and the suspects of each attempt that failed."""
+    return [(failure.code, failure.culprits, set(failure.suspects)) for failure in view.failures]
 
 
 def _prefer(people: Table, *first: PeerId) -> None:
