@@ -16,6 +16,7 @@ from nacl.exceptions import CryptoError
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.ed25519 import ffi, lib
+from mpcnode.crypto.ed25519_rules import why_refused
 from mpcnode.crypto.signature import SIGNATURE_SIZE
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import DecodeError
@@ -229,7 +230,7 @@ def _to_x25519(public_key: bytes) -> bytes:
     try:
         return sodium.crypto_sign_ed25519_pk_to_curve25519(public_key)
     except (CryptoError, RuntimeError):
-        raise DecodeError("an identity key is not a usable point") from None
+        raise DecodeError(f"an identity key is not a usable point: {why_refused(public_key)}") from None
 
 
 def _info(purpose: str, sender: IdentityKey, recipient: IdentityKey, topic: bytes) -> bytes:

@@ -9,6 +9,7 @@ from nacl import bindings as sodium
 from nacl.signing import SigningKey
 
 from mpcnode.crypto import tags
+from mpcnode.crypto.selftest import NOT_ELEMENTS
 from mpcnode.crypto.signature import verify
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import DecodeError
@@ -253,3 +254,22 @@ def test_a_wiped_identity_does_nothing_and_shows_nothing() -> None:
         seal(made, ANA)
     with pytest.raises(ValueError, match="wiped"):
         open_(made, ANA, sealed)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rule"),
+    [
+        ("T2", "small order"),
+        ("B + T8", "mixed order"),
+        ("T4, y written as p", "not below the field's prime"),
+        ("T2, x written as -0", "other encoding"),
+    ],
+)
+def test_a_refused_key_is_refused_by_a_rule_that_is_named(encoding: str, rule: str) -> None:
+    with pytest.raises(DecodeError, match=rule):
+        check_identity_key(bytes.fromhex(NOT_ELEMENTS[encoding]))
+
+
+def test_a_key_without_a_point_is_refused_by_that_rule() -> None:
+    with pytest.raises(DecodeError, match="no point of the curve"):
+        check_identity_key(bytes([2]) + bytes(31))

@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from mpcnode.cli.actions.contents import STDIN, contents, read_path
-from mpcnode.cli.actions.encodings import read_ssh_key, read_text, why_no_ed25519_key
+from mpcnode.cli.actions.encodings import read_ssh_key, read_text
 from mpcnode.cli.options import SUITES
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json
 from mpcnode.cli.terminal.text import counted
 from mpcnode.crypto import suites
+from mpcnode.crypto.ed25519_rules import why_refused
 from mpcnode.errors import DecodeError, SignatureInvalid, UsageError
 from mpcnode.readings import registry as readings
 from mpcnode.types import SuiteId
@@ -153,14 +154,14 @@ def _narrowed(candidates: tuple[SuiteId, ...], suite: str | None, key: bytes) ->
     if wanted not in _KEY_SIZES:
         raise UsageError(f"{suite!a} is not a ciphersuite", hint=f"--suite is one of {', '.join(SUITES)}")
     if wanted not in candidates:
-        why = f": {why_no_ed25519_key(key)}" if wanted == ED25519 and len(key) == 32 else ""
+        why = f": {why_refused(key)}" if wanted == ED25519 and len(key) == 32 else ""
         raise UsageError(f"--pubkey is not a key of {wanted}{why}", hint=f"it can be one of {' or '.join(candidates)}")
     return (wanted,)
 
 
 def _why_no_ed25519(key: bytes, end: str) -> str:
     """Say why a key that has the size of an Ed25519 key is not tried as one; empty where it is one, or another size."""
-    reason = why_no_ed25519_key(key) if len(key) == 32 else None
+    reason = why_refused(key) if len(key) == 32 else None
     return "" if reason is None else f"as Ed25519, {reason}{end}"
 
 
