@@ -210,7 +210,7 @@ async def test_an_address_has_a_limit_and_the_rest_is_told_so() -> None:
 
 @pytest.mark.slow
 async def test_three_thousand_connections() -> None:
-    async with running_server(limited(connections_per_address=100)) as server:
+    async with running_server(limited(connections_per_address=100, arrivals=10_000)) as server:
 
         async def visit() -> str:
             async with PlainClient.connected(server.url, open_timeout=60) as client:
