@@ -123,19 +123,19 @@ class Ended:
 class SignCommand:
     """``mpcnode sign --wallet treasury`` under a home, in this process."""
 
-    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.home = home
-        self._capsys = capsys
+        self._capfd = capfd
 
     def __call__(self, *arguments: str, wallet: str = "treasury") -> Ended:
-        return run_command(self._capsys, "sign", "--wallet", wallet, "--home", str(self.home), *arguments)
+        return run_command(self._capfd, "sign", "--wallet", wallet, "--home", str(self.home), *arguments)
 
 
-def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
+def run_command(capfd: pytest.CaptureFixture[str], *arguments: str) -> Ended:
     """Run a command in this process; nothing that it prints controls a terminal."""
-    capsys.readouterr()
+    capfd.readouterr()
     code = cli._run(list(arguments))
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     for text in (captured.out, captured.err):
         assert "\x1b" not in text
         assert "\u202e" not in text

@@ -34,10 +34,10 @@ def audit(command: str, log: Path, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("command", ["verify", "show"])
-def test_a_home_without_a_log_is_exit_3(command: str, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_home_without_a_log_is_exit_3(command: str, log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log.unlink()
     assert audit(command, log) == 3
-    assert "somebody took it away" in capsys.readouterr().err
+    assert "somebody took it away" in capfd.readouterr().err
     assert not log.exists()
 
 
@@ -47,44 +47,44 @@ def test_no_home_is_exit_3_and_makes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", range(1, 6))
-def test_an_altered_line_is_named(line: int, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_altered_line_is_named(line: int, log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = list(LINES)
     lines[line - 1] = lines[line - 1].replace(b"treasury", b"treasure")
     log.write_bytes(b"".join(lines))
     assert audit("verify", log) == 3
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert captured.out == ""
     assert f"line {line}: " in captured.err
 
 
-def test_a_broken_log_is_shown_as_far_as_it_holds(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_log_is_shown_as_far_as_it_holds(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log.write_bytes(b"".join([*LINES[:2], *LINES[3:]]))
     assert audit("show", log) == 3
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert len(captured.out.splitlines()) == 2
     assert "line 3: " in captured.err
     assert audit("show", log, "--json") == 3
-    *shown, error = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    *shown, error = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [line["number"] for line in shown] == [1, 2]
     assert error["error"]["code"] == "unreadable"
 
 
-def test_a_torn_line_is_said_to_be_one_and_stays(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_torn_line_is_said_to_be_one_and_stays(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log.write_bytes(WHOLE[:-9])
     assert audit("verify", log) == 3
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert "line 5: half-written" in captured.err
     assert "moves it aside" in captured.err
     assert log.read_bytes() == WHOLE[:-9]
 
 
 def test_a_line_that_is_being_written_just_now_is_waited_for(
-    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    log: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log.write_bytes(WHOLE[:-9])
     monkeypatch.setattr("mpcnode.cli.actions.audit.time.sleep", lambda _: log.write_bytes(WHOLE))
     assert audit("show", log, "--json") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(capfd.readouterr().out.splitlines()) == 5
 
 
 @pytest.mark.parametrize("command", ["verify", "show"])
@@ -97,17 +97,17 @@ def test_a_log_others_may_write_to_is_exit_3(command: str, log: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["", "abc", HEAD.upper(), HEAD + "0", "\x1b[2J"])
-def test_what_is_no_head_is_exit_2(head: str, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_head_is_exit_2(head: str, log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert audit("verify", log, "--head", head) == 2
-    assert "\x1b" not in capsys.readouterr().err
+    assert "\x1b" not in capfd.readouterr().err
 
 
-def test_a_head_shows_that_the_log_was_cut_short_or_written_anew(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_head_shows_that_the_log_was_cut_short_or_written_anew(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert audit("verify", log, "--head", HEAD) == 0
     log.write_bytes(b"".join(LINES[:4]))
     assert audit("verify", log) == 0
     assert audit("verify", log, "--head", HEAD) == 3
-    assert "missing at its end" in capsys.readouterr().err
+    assert "missing at its end" in capfd.readouterr().err
     log.write_bytes(b"".join(chained(*(entry(number, outcome="failed") for number in range(1, 6)))))
     assert audit("verify", log) == 0
     assert audit("verify", log, "--head", HEAD) == 3
@@ -121,19 +121,19 @@ def test_an_older_head_and_that_of_an_empty_log_are_in_the_chain(log: Path) -> N
 # --- what is shown ---
 
 
-def test_a_chain_that_holds_is_said_to_with_its_head(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_chain_that_holds_is_said_to_with_its_head(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert audit("verify", log) == 0
-    assert capsys.readouterr().out == f"chain  holds, 5 lines\nhead   {HEAD}\n"
+    assert capfd.readouterr().out == f"chain  holds, 5 lines\nhead   {HEAD}\n"
     assert audit("verify", log, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"lines": 5, "head": HEAD, "unended": 0}
+    assert json.loads(capfd.readouterr().out) == {"lines": 5, "head": HEAD, "unended": 0}
 
 
-def test_an_empty_log_holds_and_shows_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_log_holds_and_shows_nothing(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log.write_bytes(b"")
     assert audit("show", log) == 0
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
     assert audit("verify", log) == 0
-    assert GENESIS in capsys.readouterr().out
+    assert GENESIS in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -151,40 +151,40 @@ def test_an_empty_log_holds_and_shows_nothing(log: Path, capsys: pytest.CaptureF
     ],
 )
 def test_a_session_is_one_row(
-    changes: dict[str, Any], shown: str, log: Path, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any], shown: str, log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log.write_bytes(b"".join(chained(entry(**changes))))
     assert audit("show", log) == 0
-    (row,) = capsys.readouterr().out.splitlines()
+    (row,) = capfd.readouterr().out.splitlines()
     assert shown in row
 
 
 def test_a_session_that_was_accepted_is_one_row_and_what_has_no_end_says_so(
-    log: Path, capsys: pytest.CaptureFixture[str]
+    log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ended, killed = entry(1, outcome="accepted"), entry(2, outcome="accepted", approved_by="policy")
     log.write_bytes(b"".join(chained(ended, killed, entry(1), entry(2, outcome="refused", approved_by=None))))
     assert audit("show", log) == 0
-    rows = capsys.readouterr().out.splitlines()
+    rows = capfd.readouterr().out.splitlines()
     assert ["no end: it runs, or the node was killed" in row for row in rows] == [True, False, False]
     assert "accepted, no end" in rows[0]
     assert audit("show", log, "--json") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capfd.readouterr().out.splitlines()) == 4
     assert audit("verify", log) == 0
-    assert "open   1 session accepted, no end: it runs, or the node was killed" in capsys.readouterr().out
+    assert "open   1 session accepted, no end: it runs, or the node was killed" in capfd.readouterr().out
     assert audit("verify", log, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["unended"] == 1
+    assert json.loads(capfd.readouterr().out)["unended"] == 1
 
 
 def test_an_id_that_is_used_again_gives_no_end_to_the_session_that_was_killed(
-    log: Path, capsys: pytest.CaptureFixture[str]
+    log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     accepted = entry(outcome="accepted")
     log.write_bytes(b"".join(chained(accepted, accepted, entry())))
     assert audit("show", log) == 0
-    assert ["accepted, no end" in row for row in capsys.readouterr().out.splitlines()] == [True, False]
+    assert ["accepted, no end" in row for row in capfd.readouterr().out.splitlines()] == [True, False]
 
 
-def test_json_is_the_lines_as_they_stand(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_the_lines_as_they_stand(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert audit("show", log, "--json") == 0
-    assert capsys.readouterr().out.encode() == WHOLE
+    assert capfd.readouterr().out.encode() == WHOLE

@@ -51,9 +51,9 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("verb", [[], ["list"]])
 def test_contacts_are_listed_with_how_they_are_known(
-    verb: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+    verb: list[str], home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    ended = run_command(capsys, "contacts", *verb, "--home", str(home))
+    ended = run_command(capfd, "contacts", *verb, "--home", str(home))
     assert ended.code == 0
     ben, cleo = ended.out.splitlines()
     assert ben.startswith("ben   verified by safety words")
@@ -61,24 +61,24 @@ def test_contacts_are_listed_with_how_they_are_known(
     assert ben.endswith(fingerprint(identity("ben").public_key))
 
 
-def test_one_contact_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "contacts", "show", "cleo", "--home", str(home))
+def test_one_contact_is_shown(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "contacts", "show", "cleo", "--home", str(home))
     assert identity("cleo").public_key.hex() in ended.out
     assert "1970-01-01" in ended.out
-    (shown,) = run_command(capsys, "contacts", "show", "ben", "--json", "--home", str(home)).lines
+    (shown,) = run_command(capfd, "contacts", "show", "ben", "--json", "--home", str(home)).lines
     assert (shown["peer_id"], shown["verified"], shown["how"]) == ("ben", True, "words")
 
 
-def test_a_contact_that_is_removed_is_gone_and_the_others_stay(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "contacts", "remove", "ben", "--home", str(home))
+def test_a_contact_that_is_removed_is_gone_and_the_others_stay(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "contacts", "remove", "ben", "--home", str(home))
     assert ended.code == 0
     assert "removed ben" in ended.talk
     assert [one.peer_id for one in Home.open(home, create=False).load_contacts()] == ["cleo"]
 
 
 @pytest.mark.parametrize("verb", ["show", "remove"])
-def test_a_contact_that_is_not_there_is_3(verb: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "contacts", verb, "dora", "--home", str(home))
+def test_a_contact_that_is_not_there_is_3(verb: str, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "contacts", verb, "dora", "--home", str(home))
     assert ended.code == 3
     assert "hint: see `mpcnode contacts list`" in ended.talk
 
@@ -91,27 +91,27 @@ def test_a_contact_is_not_removed_under_a_node_that_would_write_it_back(home: Pa
 
 
 def test_an_empty_account_has_no_contacts_and_no_wallets_yet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     for verb, said in (("contacts", "no contacts yet"), ("wallets", "no wallets yet")):
-        ended = run_command(capsys, verb)
+        ended = run_command(capfd, verb)
         assert (ended.code, ended.out) == (0, "")
         assert said in ended.talk
     assert list(tmp_path.iterdir()) == []
-    assert run_command(capsys, "wallets", "--home", str(tmp_path / "typo")).code == 3
-    assert run_command(capsys, "contacts", "--home", str(tmp_path / "typo")).code == 3
+    assert run_command(capfd, "wallets", "--home", str(tmp_path / "typo")).code == 3
+    assert run_command(capfd, "contacts", "--home", str(tmp_path / "typo")).code == 3
 
 
 # --- settings ---
 
 
-def test_settings_are_remembered_and_forgotten(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_are_remembered_and_forgotten(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     given = ("--server", "wss://mpc.example", "--room", "treasury")
-    (shown,) = run_command(capsys, "settings", *given, "--json", "--home", str(home)).lines
+    (shown,) = run_command(capfd, "settings", *given, "--json", "--home", str(home)).lines
     assert (shown["server"], shown["room"]) == ("wss://mpc.example", "treasury")
     assert Home.open(home, create=False).load_settings() == Settings(room="treasury", server="wss://mpc.example")
-    (shown,) = run_command(capsys, "settings", "--forget", "room", "--json", "--home", str(home)).lines
+    (shown,) = run_command(capfd, "settings", "--forget", "room", "--json", "--home", str(home)).lines
     assert "room" not in shown
     assert shown["server"] == "wss://mpc.example"
 
@@ -125,9 +125,9 @@ def test_settings_are_remembered_and_forgotten(home: Path, capsys: pytest.Captur
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(
-    arguments: tuple[str, ...], hint: str, home: Path, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], hint: str, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    ended = run_command(capsys, "settings", *arguments, "--home", str(home))
+    ended = run_command(capfd, "settings", *arguments, "--home", str(home))
     assert ended.code == 2
     assert hint in ended.talk
     assert Home.open(home, create=False).load_settings() == Settings()
@@ -175,8 +175,8 @@ def test_any_other_answer_deletes_nothing(typed: str, home: Path) -> None:
     assert len(Home.open(home, create=False).list_wallets()) == 2
 
 
-def test_an_active_wallet_is_not_deleted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "wallets", "delete", "treasury", "--home", str(home))
+def test_an_active_wallet_is_not_deleted(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "wallets", "delete", "treasury", "--home", str(home))
     assert ended.code == 8
     assert "is active" in ended.talk
     assert "saved: this node's share is where it was" in ended.talk
@@ -200,6 +200,6 @@ def test_a_shell_completes_names_without_a_passphrase(home: Path) -> None:
     assert completed(f"mpcnode wallets show --home {home} d") == ["draft"]
 
 
-def test_json_is_one_object_a_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "contacts", "--json", "--home", str(home))
+def test_json_is_one_object_a_line(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "contacts", "--json", "--home", str(home))
     assert [json.loads(line)["peer_id"] for line in ended.out.splitlines()] == ["ben", "cleo"]

@@ -33,15 +33,15 @@ def _codes(kind: type[MpcError] = MpcError) -> set[int]:
     return {kind.exit_code}.union(*(_codes(child) for child in kind.__subclasses__()))
 
 
-def test_every_exit_code_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "help", "exit-codes")
+def test_every_exit_code_is_explained(capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "help", "exit-codes")
     assert ended.code == 0
     assert {int(line.split()[0]) for line in ended.out.splitlines()} == _codes() | {0}
     assert len(EXIT_CODES) == len(_codes()) + 1
 
 
-def test_every_variable_that_an_option_reads_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "help", "environment")
+def test_every_variable_that_an_option_reads_is_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "help", "environment")
     read = {one.envvar for _, command in commands_of(root()) for _, one in options_of(command) if one.envvar}
     assert len(read) > 20
     assert read <= {line.split()[0] for line in ended.out.splitlines() if line}
@@ -49,21 +49,21 @@ def test_every_variable_that_an_option_reads_is_listed(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("topic", ["trust", "environment", "exit-codes", "man"])
-def test_every_topic_is_explained(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "help", topic)
+def test_every_topic_is_explained(topic: str, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "help", topic)
     assert (ended.code, ended.talk) == (0, "")
     assert len(ended.out.splitlines()) > 5
 
 
-def test_help_of_a_command_is_its_help_page(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_a_command_is_its_help_page(capfd: pytest.CaptureFixture[str]) -> None:
     for path in (["sign"], ["wallets", "show"], ["contacts"]):
-        asked = run_command(capsys, "help", *path)
+        asked = run_command(capfd, "help", *path)
         assert asked.code == 0
-        assert asked.out.split() == run_command(capsys, *path, "--help").out.split()
+        assert asked.out.split() == run_command(capfd, *path, "--help").out.split()
 
 
-def test_help_about_nothing_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capsys, "help", "weather")
+def test_help_about_nothing_says_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "help", "weather")
     assert ended.code == 2
     assert "environment" in ended.talk
     assert "sign" in ended.talk
@@ -93,8 +93,8 @@ def test_groff_has_nothing_to_complain_about() -> None:
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])
-def test_the_version_has_a_short_flag(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(capsys, flag).out.startswith("mpcnode ")
+def test_the_version_has_a_short_flag(flag: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(capfd, flag).out.startswith("mpcnode ")
 
 
 # --- completion ---

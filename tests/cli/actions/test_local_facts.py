@@ -39,8 +39,8 @@ def home(tmp_path: Path) -> Path:
     return home.path
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
-    return run_command(capsys, *arguments)
+def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> Ended:
+    return run_command(capfd, *arguments)
 
 
 MADE = ("create-wallet", "-t", "2", "-n", "3", "--yes")
@@ -70,17 +70,17 @@ SIGNED = ("sign", "--wallet", "treasury", "-m", "hi")
     ],
 )
 def test_a_local_fact_is_said_first(
-    arguments: tuple[str, ...], message: str, hint: str, home: Path, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], message: str, hint: str, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    ended = run(capsys, *arguments, "--home", str(home))
+    ended = run(capfd, *arguments, "--home", str(home))
     assert ended.code == 2
     assert message in ended.talk
     assert hint in ended.talk.partition("hint: ")[2]
     assert "passphrase" not in ended.talk
 
 
-def test_a_ca_file_that_is_not_there_is_said_first(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run(capsys, "peers", "--home", str(home), "--ca-file", "/nowhere/ca.pem")
+def test_a_ca_file_that_is_not_there_is_said_first(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run(capfd, "peers", "--home", str(home), "--ca-file", "/nowhere/ca.pem")
     assert ended.code == 3
     assert "--ca-file" in ended.talk
 
@@ -149,12 +149,12 @@ def test_a_wrong_passphrase_of_a_file_is_not_asked_for_again(home: Path, tmp_pat
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
 def test_a_passphrase_file_that_others_can_read_is_warned_of(
-    mode: int, *, warned: bool, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mode: int, *, warned: bool, home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text("correct horse\n")
     secret.chmod(mode)
-    ended = run(capsys, "wallets", "show", "treasury", "--home", str(home), "--passphrase-file", str(secret))
+    ended = run(capfd, "wallets", "show", "treasury", "--home", str(home), "--passphrase-file", str(secret))
     assert ended.code == 0
     assert ("other users of this machine may read" in ended.talk) == warned
     assert ("chmod 600" in ended.talk) == warned

@@ -98,17 +98,17 @@ def node(home: Path) -> Iterator[Answering]:
 class RefreshCommand:
     """``mpcnode refresh`` under a home, in this process."""
 
-    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.home = home
-        self._capsys = capsys
+        self._capfd = capfd
 
     def __call__(self, *arguments: str) -> Ended:
-        return run_command(self._capsys, "refresh", "--home", str(self.home), *arguments)
+        return run_command(self._capfd, "refresh", "--home", str(self.home), *arguments)
 
 
 @pytest.fixture
-def refresh(home: Path, capsys: pytest.CaptureFixture[str]) -> RefreshCommand:
-    return RefreshCommand(home, capsys)
+def refresh(home: Path, capfd: pytest.CaptureFixture[str]) -> RefreshCommand:
+    return RefreshCommand(home, capfd)
 
 
 # --- what it takes ---
@@ -269,8 +269,8 @@ def test_a_wallet_that_is_not_there_is_said_before_anything_is_asked(wallet: str
     assert sorted(refresh.home.rglob("*")) == before
 
 
-def test_a_home_that_is_not_there_is_not_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    ended = RefreshCommand(tmp_path / "absent", capsys)("treasury")
+def test_a_home_that_is_not_there_is_not_made(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ended = RefreshCommand(tmp_path / "absent", capfd)("treasury")
     assert ended.code == 3
     assert "there is no home at" in ended.talk
     assert not (tmp_path / "absent").exists()

@@ -56,8 +56,8 @@ def node(home: Path) -> Iterator[Answering]:
 
 
 @pytest.fixture
-def sign(home: Path, capsys: pytest.CaptureFixture[str]) -> SignCommand:
-    return SignCommand(home, capsys)
+def sign(home: Path, capfd: pytest.CaptureFixture[str]) -> SignCommand:
+    return SignCommand(home, capfd)
 
 
 def written(path: Path, data: bytes) -> str:

@@ -57,8 +57,8 @@ def node(home: Path) -> Iterator[Answering]:
 
 
 @pytest.fixture
-def sign(home: Path, capsys: pytest.CaptureFixture[str]) -> SignCommand:
-    return SignCommand(home, capsys)
+def sign(home: Path, capfd: pytest.CaptureFixture[str]) -> SignCommand:
+    return SignCommand(home, capfd)
 
 
 def batch(path: Path, count: int, *, of: int = 4) -> tuple[str, list[str]]:
@@ -303,8 +303,8 @@ def test_a_wallet_that_is_not_there_is_said_before_anything_is_asked(wallet: str
     assert sorted(sign.home.rglob("*")) == before
 
 
-def test_a_home_that_is_not_there_is_not_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    ended = SignCommand(tmp_path / "absent", capsys)("-m", "hello")
+def test_a_home_that_is_not_there_is_not_made(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ended = SignCommand(tmp_path / "absent", capfd)("-m", "hello")
     assert ended.code == 3
     assert "there is no home at" in ended.talk
     assert not (tmp_path / "absent").exists()

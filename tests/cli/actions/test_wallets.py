@@ -94,74 +94,74 @@ def write(path: Path, fields: dict[str, Any]) -> None:
 
 
 def test_without_a_passphrase_the_rest_is_shown_and_how_to_get_addresses(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert show(home, "treasury") == 0
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert "wallet        treasury" in captured.out
     assert "address" not in captured.out
     assert "only the passphrase vouches" in captured.err
     assert "--passphrase-file" in captured.err
     assert show(home, "treasury", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capfd.readouterr().out)
     assert "addresses" not in found
     assert "opened" not in found
 
 
-def test_no_addresses_means_none(home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_addresses_means_none(home: Path, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]) -> None:
     assert show(home, "treasury", "--no-addresses", *secret) == 0
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert "address" not in captured.out
     assert "hint" not in captured.err
 
 
-def test_a_wrong_passphrase_shows_nothing(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_passphrase_shows_nothing(home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "wrong").write_text("wrong")
     assert show(home, "treasury", "--passphrase-file", str(tmp_path / "wrong")) == 4
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
 
 
 def test_a_forged_header_gives_no_address(
-    home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     false = make_wallet(4).active
     mine = key_of(false, ED25519).hex()
     forge_header(home, false)
     assert show(home, "treasury") == 0  # the checksum fits: this is why no address is shown here
-    assert mine in capsys.readouterr().out
+    assert mine in capfd.readouterr().out
     for form in ((), ("--pem",), ("--json",)):
         assert show(home, "treasury", *form, *secret) == 3
-        captured = capsys.readouterr()
+        captured = capfd.readouterr()
         assert mine not in captured.out
         assert solana_address(bytes.fromhex(mine)) not in captured.out
 
 
 def test_one_false_key_does_not_fit_its_certificate(
-    home: Path, active: Wallet, capsys: pytest.CaptureFixture[str]
+    home: Path, active: Wallet, capfd: pytest.CaptureFixture[str]
 ) -> None:
     forge(home, key_of(active, ED25519).hex(), key_of(make_wallet(4).wallet, ED25519).hex())
     assert show(home, "treasury") == 3
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
 
 
 def test_a_pending_wallet_has_no_address_and_no_key(
-    home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert show(home, "draft", *secret) == 0
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert "address" not in captured.out
     assert "public key" not in captured.out
     assert "pending wallet has no addresses" in captured.err
     assert show(home, "draft", "--pem", *secret) == 10
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("arguments", [(), ("--pem",), ("--json",)])
 def test_there_is_no_ethereum_address_and_the_error_says_why(
-    arguments: tuple[str, ...], home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], home: Path, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert show(home, "treasury", "--ethereum", *arguments, *secret) == 2
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert "Ethereum verifies ECDSA signatures" in captured.err
     assert "0x" not in captured.out + captured.err
 
@@ -180,35 +180,35 @@ def test_there_is_no_ethereum_address_and_the_error_says_why(
     ],
 )
 def test_options_that_cannot_be_meant_are_exit_2(
-    arguments: tuple[str, ...], message: str, home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], message: str, home: Path, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert show(home, "treasury", *arguments, *secret) == 2
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert message in captured.err
     assert captured.out == "" or "--json" in arguments
 
 
-def test_a_key_without_a_passphrase_names_the_option(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_without_a_passphrase_names_the_option(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert show(home, "treasury", "--pem") == 2
-    assert "--passphrase-file" in capsys.readouterr().err
+    assert "--passphrase-file" in capfd.readouterr().err
 
 
 def test_der_does_not_go_to_a_terminal(
-    home: Path, secret: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert show(home, "treasury", "--der", "--suite", "ed25519", *secret) == 2
-    assert "> key.der" in capsys.readouterr().err
+    assert "> key.der" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["treasure", "../x", "\x1b[2J", "ab"])
-def test_a_wallet_that_is_not_there_is_exit_3(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wallet_that_is_not_there_is_exit_3(name: str, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert show(home, name) == 3
-    assert "\x1b" not in capsys.readouterr().err
+    assert "\x1b" not in capfd.readouterr().err
 
 
 def test_two_wallets_of_one_name_are_told_apart_by_their_ids(
-    home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     made = make_wallet(wallet_id=WalletId(b"\xcd" * 16))
     twin = made.active
@@ -217,7 +217,7 @@ def test_two_wallets_of_one_name_are_told_apart_by_their_ids(
             twin.wallet_id, twin.peer_id, twin.to_header(), made.secret.encode(), keyring
         )
     assert show(home, "treasury", *secret) == 2
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert captured.out == ""
     assert twin.wallet_id.hex() in captured.err
     assert show(home, "cdcd", *secret) == 0
@@ -231,11 +231,11 @@ def damage(home: Path, wallet_id: str) -> Path:
 
 @pytest.mark.parametrize("wanted", ["treasury", "abab", "no such name"])
 def test_a_wallet_that_is_not_found_may_be_the_one_that_cannot_be_read(
-    wanted: str, home: Path, capsys: pytest.CaptureFixture[str]
+    wanted: str, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = damage(home, "ab" * 16)
     assert show(home, wanted, "--json") == 3
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert json.loads(captured.out)["error"]["code"] == "unreadable"
     assert f"no wallet {wanted!r} among those that can be read" in captured.err
     assert str(path) in captured.err
@@ -243,25 +243,25 @@ def test_a_wallet_that_is_not_found_may_be_the_one_that_cannot_be_read(
 
 
 def test_of_several_unreadable_wallets_the_one_whose_id_was_asked_for_is_named(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     damage(home, "ab" * 16)
     path = damage(home, "ef" * 16)
     assert show(home, "efef") == 3
-    assert str(path) in capsys.readouterr().err
+    assert str(path) in capfd.readouterr().err
 
 
-def test_a_wallet_of_a_newer_version_is_exit_9_and_not_absent(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wallet_of_a_newer_version_is_exit_9_and_not_absent(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     forge(home, '"version": 1', '"version": 99')
     assert show(home, "treasury") == 9
-    assert "no wallet 'treasury' among those that can be read" in capsys.readouterr().err
+    assert "no wallet 'treasury' among those that can be read" in capfd.readouterr().err
 
 
 # --- a refresh that is not complete ---
 
 
 def test_a_pending_epoch_beside_the_active_one_is_shown_with_those_that_are_missing(
-    home: Path, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     line = "epoch 1 is pending: no word yet from ben, cleo"
     sharing = make_wallet().sharing
@@ -278,69 +278,69 @@ def test_a_pending_epoch_beside_the_active_one_is_shown_with_those_that_are_miss
             replaces=before.to_header(),
         )
     assert show(home, "treasury", *secret) == 0
-    shown = capsys.readouterr().out
+    shown = capfd.readouterr().out
     assert f"note          {line}\n" in shown
     assert "state         active\n" in shown
     assert f"epoch         0, {sharing.epoch_id.hex()}\n" in shown
     assert "certificate   valid, signed by all 3\n" in shown
     assert "address" in shown  # the keys are the same whatever becomes of it
     assert show(home, "treasury", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capfd.readouterr().out)
     assert (found["state"], found["epoch"], found["pending"], found["missing"]) == ("active", 0, 1, ["ben", "cleo"])
     assert cli._run(["wallets", "list", "--home", str(home)]) == 0
-    treasury, draft = capsys.readouterr().out.splitlines()
+    treasury, draft = capfd.readouterr().out.splitlines()
     assert treasury.endswith(f"  {line}")
     assert draft.endswith("  epoch 0 is pending: no word yet from ana, ben, cleo")
 
 
-def test_a_wallet_without_a_pending_epoch_says_nothing_of_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wallet_without_a_pending_epoch_says_nothing_of_one(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert show(home, "treasury") == 0
-    assert "pending" not in capsys.readouterr().out
+    assert "pending" not in capfd.readouterr().out
     assert show(home, "treasury", "--json") == 0
-    assert not {"pending", "missing"} & json.loads(capsys.readouterr().out).keys()
+    assert not {"pending", "missing"} & json.loads(capfd.readouterr().out).keys()
 
 
 # --- the list ---
 
 
-def test_wallets_alone_lists(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wallets_alone_lists(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli._run(["wallets", "list", "--home", str(home)]) == 0
-    listed = capsys.readouterr().out
+    listed = capfd.readouterr().out
     assert "treasury" in listed
     assert cli._run(["wallets", "--home", str(home)]) == 0
-    assert capsys.readouterr().out == listed
+    assert capfd.readouterr().out == listed
     assert cli._run(["wallets", "--home", str(home), "--json"]) == 0
-    assert [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()] == ["treasury", "draft"]
+    assert [json.loads(line)["name"] for line in capfd.readouterr().out.splitlines()] == ["treasury", "draft"]
     damage(home, "ab" * 16)
     assert cli._run(["wallets", "--home", str(home)]) == 3
-    assert "draft" in capsys.readouterr().out
+    assert "draft" in capfd.readouterr().out
 
 
 def test_wallets_alone_takes_the_variables(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MPCNODE_HOME", str(home))
     monkeypatch.setenv("MPCNODE_JSON", "1")
     assert cli._run(["wallets"]) == 0
     assert cli._run(["wallets", "list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capfd.readouterr().out.splitlines()) == 4
 
 
 def test_an_option_before_the_subcommand_holds_for_it(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MPCNODE_HOME", str(home.parent / "elsewhere"))
     assert cli._run(["wallets", "--home", str(home), "--json", "show", "treasury"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "treasury"
+    assert json.loads(capfd.readouterr().out)["name"] == "treasury"
     assert cli._run(["wallets", "--home", "elsewhere", "list", "--home", str(home)]) == 0
-    assert "treasury" in capsys.readouterr().out
+    assert "treasury" in capfd.readouterr().out
     assert cli._run(["wallets", "--home", str(home), "list"]) == 0
-    assert "treasury" in capsys.readouterr().out
+    assert "treasury" in capfd.readouterr().out
 
 
-def test_the_help_of_wallets_shows_the_subcommands_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_wallets_shows_the_subcommands_with_examples(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli._run(["wallets", "--help"]) == 0
-    page = capsys.readouterr().out
+    page = capfd.readouterr().out
     for part in ("list", "show", "Examples:", "mpcnode wallets show treasury", "--home", "--json", "--verbose"):
         assert part in page
 
@@ -350,36 +350,36 @@ def test_the_help_of_wallets_shows_the_subcommands_with_examples(capsys: pytest.
 
 @pytest.mark.parametrize("network", [None, "mainnet", "testnet", "signet", "regtest"])
 def test_an_opened_wallet_shows_its_addresses(
-    network: str | None, home: Path, active: Wallet, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    network: str | None, home: Path, active: Wallet, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = () if network is None else ("--network", network)
     solana = solana_address(key_of(active, ED25519))
     bitcoin = taproot_address(key_of(active, TAPROOT), BitcoinNetwork[(network or "mainnet").upper()])
     assert show(home, "treasury", *options, *secret) == 0
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert f"address       {bitcoin}  bitcoin\naddress       {solana}  solana\n" in captured.out
     assert captured.err == ""
     assert show(home, "abab", "--json", *options, *secret) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capfd.readouterr().out)
     assert found["addresses"] == {"solana": solana, "bitcoin": bitcoin}
     assert found["opened"] is True
 
 
 def test_the_passphrase_may_come_from_the_variable(
-    home: Path, secret: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, secret: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MPCNODE_PASSPHRASE_FILE", secret[1])
     assert show(home, "treasury") == 0
-    assert "address       bc1p" in capsys.readouterr().out
+    assert "address       bc1p" in capfd.readouterr().out
 
 
 def test_public_keys_are_printed_as_pem(
-    home: Path, active: Wallet, secret: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    home: Path, active: Wallet, secret: tuple[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert show(home, "treasury", "--pem", *secret) == 0
-    assert capsys.readouterr().out == "".join(public_key_pem(k.suite, k.group_public_key) for k in active.suites)
+    assert capfd.readouterr().out == "".join(public_key_pem(k.suite, k.group_public_key) for k in active.suites)
     assert show(home, "treasury", "--pem", "--suite", "ed25519", *secret) == 0
-    assert capsys.readouterr().out == public_key_pem(ED25519, key_of(active, ED25519))
+    assert capfd.readouterr().out == public_key_pem(ED25519, key_of(active, ED25519))
 
 
 def test_a_public_key_is_written_as_der(
