@@ -147,6 +147,7 @@ class Consent:
             proposer=PeerId(proposal.proposer),
             verified=self.known,
             reading=sign.reading if sign else None,
+            merkle_root=sign.merkle_root if sign else None,
             message_count=len(sign.messages) if sign else 0,
             recent=self.journal.recent(sign.wallet_id, me=self._me) if sign else (),
             now=self.journal.now(),

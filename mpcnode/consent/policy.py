@@ -5,6 +5,7 @@
     propose: [cli2, cli3]         # who may propose; without it every participant
     kinds: [sign]                 # what may be proposed: sign, refresh
     readings: [text, hex, file]   # how a message may be meant to be read
+    script-trees: [none]          # which Taproot script trees the key may be tweaked with: none, or roots of 64 digits
     rate-per-hour: 20             # messages in any sixty minutes; without it as many as are proposed
     ask: unverified               # a human: always; never; or unverified, where the proposer is no verified contact
 
@@ -40,9 +41,13 @@ _FORMS: Final = {
     "propose": "propose: [PEER_ID, ...], participants of the wallet",
     "kinds": "kinds: a list of sign, refresh",
     "readings": "readings: a list of text, hex, file",
+    "script-trees": "script-trees: a list of none (no script tree) and of merkle roots, 64 hexadecimal digits each",
     "rate-per-hour": f"rate-per-hour: a number from 1 to {MAX_RATE}",
     "ask": "ask: always, never or unverified",
 }
+NO_TREE: Final = "none"
+"""Stands in ``script-trees`` for a key that is tweaked with no script tree, and for keys that are not tweaked."""
+_ROOT: Final = re.compile(r"[0-9a-f]{64}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,6}")
 _AT: Final = re.compile(r" - at `\$\.([a-z-]+)")
 
@@ -54,7 +59,8 @@ class WalletPolicy:
     Args:
         propose: who may propose; None for every participant.
         kinds: which kinds of session.
-        readings: which readings of a message.
+        readings: which readings of a message; ``hex`` signs bytes as they are, which may be a transaction.
+        script_trees: merkle roots, in hexadecimal, that a Taproot key may be tweaked with; ``NO_TREE`` for none.
         rate_per_hour: how many messages in any sixty minutes, 1 to ``MAX_RATE``; None for no limit.
         ask: when a human is asked: ``always``, ``never``, or where the proposer is no verified contact.
     """
@@ -62,6 +68,7 @@ class WalletPolicy:
     propose: frozenset[PeerId] | None = None
     kinds: frozenset[Kind] = frozenset(get_args(Kind))
     readings: frozenset[Reading] = frozenset(get_args(Reading))
+    script_trees: frozenset[str] = frozenset({NO_TREE})
     rate_per_hour: int | None = None
     ask: Ask = "always"
 
@@ -73,6 +80,7 @@ def decide(
     proposer: PeerId,
     verified: bool,
     reading: Reading | None,
+    merkle_root: str | None,
     message_count: int,
     recent: Iterable[float],
     now: float,
@@ -85,6 +93,7 @@ def decide(
         proposer: who proposes it, another participant.
         verified: whether the proposer is a verified contact.
         reading: how its messages are read; None where nothing is signed.
+        merkle_root: the script tree that the key is tweaked with, in hexadecimal; None where it has none.
         message_count: how many it has.
         recent: when this node accepted to sign with this wallet, Unix milliseconds, one time for *each message*; all of
             the last hour, more do no harm, in any order. Asking the user does not make room.
@@ -99,6 +108,9 @@ def decide(
         raise Refused(f"this node's policy for the wallet lets {proposer!a} propose nothing")
     if reading is not None and reading not in policy.readings:
         raise Refused(f"this node's policy for the wallet allows no messages to be read as {reading!a}")
+    if reading is not None and (merkle_root or NO_TREE) not in policy.script_trees:
+        which = f"with the script tree {merkle_root}" if merkle_root else "without a script tree"
+        raise Refused(f"this node's policy for the wallet allows no signatures of the key {which}")
     if reading is not None and policy.rate_per_hour is not None:
         # A time after now counts too: a clock that was set back must not make room.
         used = sum(1 for when in recent if when > now - HOUR)
@@ -182,6 +194,7 @@ def decode_policy(data: bytes, participants: Iterable[PeerId]) -> WalletPolicy:
         propose=None if said.propose is None else _proposers(said.propose, set(participants)),
         kinds=_each_once("kinds", said.kinds),
         readings=_each_once("readings", said.readings),
+        script_trees=_trees(said.script_trees),
         rate_per_hour=None if said.rate_per_hour is None else _rate(said.rate_per_hour),
         ask=said.ask,
     )
@@ -191,6 +204,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keb
     propose: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_PARTICIPANTS)] | None = None
     kinds: tuple[Kind, ...] = get_args(Kind)
     readings: tuple[Reading, ...] = get_args(Reading)
+    script_trees: tuple[str, ...] = (NO_TREE,)
     rate_per_hour: str | None = None
     ask: Ask = "always"
 
@@ -210,6 +224,13 @@ def _each_once(field: str, values: tuple[T, ...]) -> frozenset[T]:
     if len(set(values)) != len(values):
         _invalid(field, "something stands there twice")
     return frozenset(values)
+
+
+def _trees(names: tuple[str, ...]) -> frozenset[str]:
+    for name in names:
+        if name != NO_TREE and not _ROOT.fullmatch(name):
+            _invalid("script-trees", f"{name[:70]!a} is neither")
+    return _each_once("script-trees", names)
 
 
 def _rate(text: str) -> int:

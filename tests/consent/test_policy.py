@@ -39,9 +39,13 @@ kinds: [sign]
 readings:
   - text
   - hex
+script-trees: [none, abababababababababababababababababababababababababababababababab]
 rate-per-hour: 20
 ask: unverified
 """
+
+
+ROOT = "ab" * 32
 
 
 def decided(policy: WalletPolicy, **changes: Any) -> str:
@@ -50,6 +54,7 @@ def decided(policy: WalletPolicy, **changes: Any) -> str:
         "proposer": BEN,
         "verified": True,
         "reading": "text",
+        "merkle_root": None,
         "message_count": 1,
         "recent": (),
         "now": NOW,
@@ -68,6 +73,10 @@ def decided(policy: WalletPolicy, **changes: Any) -> str:
         (WalletPolicy(propose=frozenset()), {}, "'ben'"),
         (WalletPolicy(readings=frozenset({"text"})), {"reading": "hex"}, "'hex'"),
         (WalletPolicy(readings=frozenset()), {}, "'text'"),
+        (WalletPolicy(), {"merkle_root": ROOT}, "script tree"),
+        (WalletPolicy(script_trees=frozenset({ROOT})), {"merkle_root": "cd" * 32}, "script tree"),
+        (WalletPolicy(script_trees=frozenset({ROOT})), {}, "without a script tree"),
+        (WalletPolicy(script_trees=frozenset()), {}, "without a script tree"),
         (WalletPolicy(), {"kind": "reshare"}, "'reshare'"),
         (WalletPolicy(kinds=frozenset({"sign"})), {"kind": "refresh", "reading": None}, "'refresh'"),
         (WalletPolicy(kinds=frozenset({"refresh"})), {}, "'sign'"),
@@ -150,6 +159,13 @@ def test_a_policy_that_says_nothing_asks_always() -> None:
     assert decided(decode_policy(b"{}", PARTICIPANTS)) == "ask"
 
 
+def test_only_a_script_tree_that_is_listed_may_tweak_the_key() -> None:
+    listed = WalletPolicy(script_trees=frozenset({"none", ROOT}), ask="never")
+    assert decided(listed, merkle_root=ROOT) == decided(listed) == "accept"
+    # A refresh signs nothing, under no key.
+    assert decided(WalletPolicy(script_trees=frozenset(), ask="never"), kind="refresh", reading=None) == "accept"
+
+
 def test_what_signs_nothing_has_neither_reading_nor_messages() -> None:
     policy = WalletPolicy(readings=frozenset(), rate_per_hour=1, ask="never")
     refresh = {"kind": "refresh", "reading": None, "message_count": 0}
@@ -171,6 +187,7 @@ def test_a_whole_policy_is_read() -> None:
         propose=frozenset({BEN, CLEO}),
         kinds=frozenset({"sign"}),
         readings=frozenset({"text", "hex"}),
+        script_trees=frozenset({"none", ROOT}),
         rate_per_hour=20,
         ask="unverified",
     )
@@ -183,7 +200,7 @@ def test_a_whole_policy_is_read() -> None:
         (b"# only a comment\n", "fields and their values", "propose: "),
         (b"[ask, never]", "fields and their values", "propose: "),
         (b"never", "fields and their values", "propose: "),
-        (b"asks: never", "no field 'asks'", "propose, kinds, readings, rate-per-hour, ask"),
+        (b"asks: never", "no field 'asks'", "propose, kinds, readings, script-trees, rate-per-hour, ask"),
         (b"rate_per_hour: 3", "no field 'rate_per_hour'", "rate-per-hour"),
         (b"ask: sometimes", "ask: .*'sometimes'", "ask: always, never or unverified"),
         (b"ask: Never", "ask: .*'Never'", "ask: always, never or unverified"),
@@ -197,6 +214,10 @@ def test_a_whole_policy_is_read() -> None:
         (b"kinds: [keygen]", "kinds: .*'keygen'", "kinds: "),
         (b"readings: [text, binary]", "readings: .*'binary'", "readings: a list of text, hex, file"),
         (b"readings: [text, text]", "readings: .*twice", "readings: "),
+        (b"script-trees: any", "script-trees: ", "script-trees: a list of none"),
+        (b"script-trees: [abab]", "script-trees: 'abab'", "script-trees: a list of none"),
+        (b"script-trees: [" + b"AB" * 32 + b"]", "script-trees: 'ABAB", "script-trees: a list of none"),
+        (b"script-trees: [none, none]", "script-trees: .*twice", "script-trees: a list of none"),
         (b"rate-per-hour: 0", "rate-per-hour: '0'", "a number from 1"),
         (b"rate-per-hour: -1", "rate-per-hour: '-1'", "a number from 1"),
         (b"rate-per-hour: 1.5", "rate-per-hour: '1.5'", "a number from 1"),
