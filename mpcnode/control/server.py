@@ -38,6 +38,8 @@ MAX_UNREAD: Final = 1024 * 1024
 """Bytes a client may leave unread before it counts as gone."""
 COMMAND_DEADLINE: Final = 10.0
 """Seconds a client has to say what it wants."""
+STOPPED: Final = "the user of the command stopped this session; the node runs on"
+"""Why a session ends whose command is gone; the cancellation carries it."""
 CLOSE_DEADLINE: Final = 2.0
 """Seconds a client has to read the end."""
 
@@ -131,7 +133,10 @@ class _Client:
             except MpcError as error:
                 self._send(Failed(status.error_view(error)))
             except asyncio.CancelledError:
-                self._send(Failed(status.error_view(Interrupted("the node under this home was stopped"))))
+                stopped = Interrupted(
+                    "the node under this home was stopped", hint="start it again with `mpcnode register`"
+                )
+                self._send(Failed(status.error_view(stopped)))
                 raise
             await self._hear_out()
         except (_Gone, ConnectionError):
@@ -184,8 +189,10 @@ class _Client:
                 await listen  # raises: it never ends otherwise
             return await work
         finally:
-            for task in (work, listen):
-                task.cancel()
+            # The node runs on: who is told of the end must not think that it stopped.
+            gone = listen.done() and not listen.cancelled() and isinstance(listen.exception(), _Gone)
+            work.cancel(STOPPED if gone else None)
+            listen.cancel()
             await asyncio.gather(work, listen, return_exceptions=True)
 
     async def _listen(self) -> None:

@@ -123,6 +123,52 @@ async def test_an_option_that_the_running_node_cannot_honour_is_an_error(
     assert node.asked == [COMMAND]
 
 
+async def test_a_command_that_goes_away_stops_its_session_and_says_that_the_node_runs_on(home: Path) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+    reasons: list[object] = []
+
+    async def wait(_command: CreateWallet, _user: User, _emit: Emit) -> status.WalletView:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as cancelled:
+            reasons.extend(cancelled.args)
+            ended.set()
+            raise
+        raise AssertionError
+
+    async with running(home, wait):
+        command = asyncio.ensure_future(create(home, Says()))
+        await begun.wait()
+        command.cancel()
+        await ended.wait()
+        async with await connected(home) as client:
+            assert await client.peers() == peers("cli1", "cli2", "cli3")
+    assert reasons == [server.STOPPED]
+
+
+async def test_a_node_that_stops_gives_no_reason_of_a_command(home: Path) -> None:
+    begun = asyncio.Event()
+    reasons: list[object] = []
+
+    async def wait(_command: CreateWallet, _user: User, _emit: Emit) -> status.WalletView:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as cancelled:
+            reasons.extend(cancelled.args)
+            raise
+        raise AssertionError
+
+    async with running(home, wait):
+        command = asyncio.ensure_future(create(home, Says()))
+        await begun.wait()
+    with pytest.raises(Interrupted, match="was stopped") as caught:
+        await command
+    assert "mpcnode register" in (caught.value.hint or "")
+    assert reasons in ([], [None])
+
+
 async def test_an_error_comes_back_as_the_error_it_was(home: Path) -> None:
     async def refused(_command: CreateWallet, _user: User, _emit: Emit) -> status.WalletView:
         raise ParticipantRefused("cli3 said no", culprits=[PeerId("cli3")], hint="ask why")

@@ -25,7 +25,7 @@ from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal
 from mpcnode.cli.terminal.text import escape
 from mpcnode.control import place
 from mpcnode.control.lines import StartedWith
-from mpcnode.errors import ConfigurationError, KeystoreAbsent, MpcError, NoTerminal, UsageError
+from mpcnode.errors import ConfigurationError, Interrupted, KeystoreAbsent, MpcError, NoTerminal, UsageError
 
 if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs, nor the other way round
     from mpcnode.control.client import ControlClient
@@ -75,7 +75,12 @@ def by_a_node(
                 client.expect(_started_with(options))
                 return await ask(client, TerminalUser(output), _emit(output, quiet=quiet or options.quiet))
 
-    return run_orderly(by_the_running_node)
+    try:
+        return run_orderly(by_the_running_node)
+    except Interrupted as error:
+        # Where the node went away, the error says what to do.
+        error.hint = error.hint or "the session was stopped; the node under this home runs on"
+        raise
 
 
 def as_node(
