@@ -117,20 +117,21 @@ class Connection(asyncio.Protocol):
             self._feed(data)
             return
         self._rest = memoryview(data)
-        frames = taken = 0
-        while self._rest and frames < _TURN_FRAMES and taken < _TURN_BYTES:
-            frames += self._feed_slice()
-            taken += _SLICE
+        self._feed_slices(_TURN_FRAMES, _TURN_BYTES)
         if self._rest:
             self.transport.pause_reading()
             self._switchboard.turns.wait(self)
 
     def work(self) -> int:
         """Read some more of what came at once."""
-        frames = self._feed_slice()
+        if self._is_ending():
+            self._end(self._rest)
+            return 1
+        # Few frames or many bytes, so that a long message does not wait its turn for each of its slices.
+        frames = self._feed_slices(1, _TURN_BYTES // 2)
         if self._rest:
             self._switchboard.turns.wait(self)
-        elif self._timer is None and not self.transport.is_closing():
+        elif not self._is_ending() and not self.transport.is_closing():
             self.transport.resume_reading()
         return max(1, frames)
 
@@ -218,9 +219,18 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
-    def _feed_slice(self) -> int:
-        data, self._rest = bytes(self._rest[:_SLICE]), self._rest[_SLICE:]
-        return self._feed(data)
+    def _is_ending(self) -> bool:
+        """Say whether a close was decided."""
+        return self._timer is not None
+
+    def _feed_slices(self, most_frames: int, most_bytes: int) -> int:
+        """Read slices of the rest until there were so many frames, or bytes; give how many frames there were."""
+        frames = taken = 0
+        while self._rest and frames < most_frames and taken < most_bytes:
+            data, self._rest = bytes(self._rest[:_SLICE]), self._rest[_SLICE:]
+            frames += self._feed(data)
+            taken += _SLICE
+        return frames
 
     def _feed(self, data: bytes) -> int:
         """Read the frames in ``data``, which is short; give how many there were."""

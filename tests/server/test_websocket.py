@@ -246,3 +246,25 @@ async def test_a_long_read_of_one_client_does_not_keep_the_others_waiting(monkey
         # Two clients in this very process, and a server that turns to them between parts of 64 frames.
         assert sorted(gaps)[len(gaps) // 2] < 1000
         assert innocents[-1] < 20_000
+
+
+async def test_nothing_is_parsed_after_a_verdict_that_came_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is closed while much of what it sent still waits for its turn."""
+    closing: list[Connection] = []
+    binary = Switchboard.binary
+
+    def closed(switchboard: Switchboard, connection: Connection) -> None:
+        binary(switchboard, connection)
+        closing.append(connection)
+        asyncio.get_running_loop().call_soon(connection.close, 1008, "enough", b"")
+
+    async with running_server(limited(burst=1_000_000)) as server, raw(server) as (stream, writer):
+        monkeypatch.setattr(Switchboard, "binary", closed)
+        reader = Reader(monkeypatch)
+        writer.write(frame(Opcode.BINARY, b"x") + frame(Opcode.TEXT, b"x") * 10_000)
+        async with asyncio.timeout(DEADLINE):
+            await stream.readuntil(b"enough")
+            await asyncio.sleep(0.1)
+        assert len(closing) == 1
+        # The part that is taken at once, and at most one that was waiting.
+        assert reader.frames < 1000
