@@ -162,7 +162,7 @@ class Neighbours:
         apart = _apart(taken) if taken.apart else None
         self._room.stir(taken.peer_id, apart, introduced=True)
         if apart:
-            self._complaints.say(taken.peer_id, f"{apart.message}: {apart.hint}")
+            self._complaints.say(taken.peer_id, f"{apart.message}; {apart.hint}")
         self._listener.introduced(taken.peer_id, taken.public_key)
 
 
@@ -170,13 +170,13 @@ def _apart(taken: Introduced) -> ClocksApart:
     way = "ahead of" if taken.apart > 0 else "behind"
     return ClocksApart(
         f"the clock of {taken.peer_id} is {_span(abs(taken.apart))} {way} this node's",
-        hint="set the clocks of both machines: what one node says may be over before the other hears it",
+        hint="set the clocks of both machines, or what one says is over before the other hears it",
     )
 
 
 def _span(milliseconds: int) -> str:
     """Say how long, in the two largest units."""
-    minutes = milliseconds // 60_000
+    minutes = round(milliseconds / 60_000)
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
         return f"{days} d {hours} h"

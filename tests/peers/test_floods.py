@@ -121,6 +121,37 @@ def test_strangers_without_end_use_up_what_strangers_share_and_nothing_of_a_cont
     assert told(post, BEN) == [word(1)]
 
 
+def test_garbage_from_everywhere_takes_no_hello_that_this_node_or_a_contact_needs() -> None:
+    post = met(ANA, BEN)
+    for number in range(400):
+        post.deliver(Letter(PeerId(f"nobody{number}"), BEN, garbage()))
+    assert len(post.waiting) < 100
+    post.waiting.clear()
+    post.start(EVE)
+    post.say(BEN, EVE, word(1))  # the first thing that ben says to her
+    post.carry()
+    assert told(post, EVE) == [word(1)]
+    post.start(BEN)
+    post.say(ANA, BEN, word(2))  # sealed for ben's earlier life
+    post.carry()
+    assert told(post, BEN) == [word(2)]
+
+
+def test_a_hello_that_was_put_off_for_garbage_is_said_when_there_is_room_for_it() -> None:
+    post = met(ANA, BEN)
+    post.start(BEN)
+    for _ in range(20):
+        post.deliver(Letter(ANA, BEN, garbage()))
+    post.waiting.clear()
+    post.say(ANA, BEN, word(1))  # sealed for ben's earlier life, and the hello that would say so is put off
+    post.carry()
+    assert told(post, BEN) == []
+    for _ in range(4):
+        post.tick()
+        post.carry()
+    assert told(post, BEN) == [word(1)]
+
+
 def test_what_goes_to_strangers_is_not_urgent_and_what_goes_to_a_session_is() -> None:
     post = met(ANA, BEN)
     post.standings.clear()
