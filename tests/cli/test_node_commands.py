@@ -97,7 +97,7 @@ def test_a_wallet_made_by_a_node_of_its_own_is_listed_at_both_ends(
         assert wallet["group_public_keys"] == result["wallet"]["group_public_keys"]  # type: ignore[index]
     shown = mpcnode("wallets", "show", "wallet", "--home", ana)
     assert "certificate   valid, signed by all 2" in shown.stdout
-    assert "nobody compared safety words" in shown.stdout
+    assert "safety words  nobody at this node compared them" in shown.stdout
     assert mpcnode("wallets", "show", "walle", "--home", ana).returncode == 3
 
     (path,) = (tmp_path / "ana" / "wallets").glob("*/*.json")

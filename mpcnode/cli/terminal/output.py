@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
@@ -15,11 +15,13 @@ from mpcnode import status
 from mpcnode.cli import streams
 from mpcnode.cli.terminal.describe import clock, message_rows
 from mpcnode.cli.terminal.frame import Size, session_rows
-from mpcnode.cli.terminal.screen import Writer
 from mpcnode.cli.terminal.sentences import Narrator
 from mpcnode.cli.terminal.text import NARROWEST, counted, escape, wrapped
 from mpcnode.cli.terminal.view import Board, SessionView
 from mpcnode.control.lines import Line, encode_line
+
+if TYPE_CHECKING:  # it loads asyncio, which a passphrase is asked for without
+    from mpcnode.cli.terminal.screen import Writer
 
 SHOWN_UNASKED: Final = 12
 """Rows shown of what is signed where nobody is asked; the audit log has the hash of each message."""
@@ -37,7 +39,7 @@ class Output:
     _names = True
     """Whether a sentence about a proposal names everybody."""
 
-    def __init__(self, talk: Writer) -> None:
+    def __init__(self, talk: "Writer") -> None:
         self._talk = talk
         self._narrator = Narrator(names=self._names)
         self._board = Board()
@@ -137,7 +139,7 @@ class Json(Output):
         data: takes the lines.
     """
 
-    def __init__(self, talk: Writer, data: Writer) -> None:
+    def __init__(self, talk: "Writer", data: "Writer") -> None:
         super().__init__(talk)
         self._data = data
 
@@ -147,7 +149,7 @@ class Json(Output):
         self._data.lines(encode_line(event))
 
 
-_open_talk: Writer | None = None
+_open_talk: "Writer | None" = None
 """What takes what is said while a node runs here: it alone knows what stands at the foot of the terminal."""
 
 
@@ -164,7 +166,7 @@ def open_output(*, json: bool) -> Iterator[Output]:
 
 
 @contextmanager
-def _talking() -> Iterator[Writer]:
+def _talking() -> "Iterator[Writer]":
     global _open_talk  # noqa: PLW0603 -- there is one stderr in a process, and logs come from everywhere
     before = _open_talk
     with _writing(sys.stderr, lost=_talk_lost) as talk:
@@ -179,7 +181,9 @@ def _talking() -> Iterator[Writer]:
 @contextmanager
 def _writing(
     stream: TextIO, *, lost: Callable[[int], bytes], broken: Callable[[], None] = lambda: None
-) -> Iterator[Writer]:
+) -> "Iterator[Writer]":
+    from mpcnode.cli.terminal.screen import Writer  # noqa: PLC0415 -- as above
+
     stream.flush()
     fd = stream.fileno()
     writer = Writer(fd, lost=lost, broken=broken, columns=lambda: size_of(fd).columns)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mpcnode import status
+from mpcnode.cli.options import expanded
 from mpcnode.cli.terminal.frame import Question, Size, approval, choice, comparison
 from mpcnode.cli.terminal.output import Output, say
 from mpcnode.cli.terminal.text import escape, quoted, wrapped
@@ -42,7 +43,7 @@ def passphrase(home: Path, *, file: Path | None, fd: int | None) -> bytearray:
     if file is not None and fd is not None:
         raise UsageError("two passphrases", hint="give --passphrase-file or --passphrase-fd, not both")
     if file is not None:
-        return read_passphrase_file(file.expanduser())
+        return read_passphrase_file(expanded(file))
     if fd is not None:
         return read_passphrase_fd(fd)
     if not has_terminal():
