@@ -47,7 +47,7 @@ class Switchboard:
         self._numbers = itertools.count(1)
         self._waiting: deque[Action] = deque()
         self._acting = False
-        self._announcing: asyncio.Handle | None = None
+        self._announcing: tuple[asyncio.Handle, float] | None = None
         self._batch: tuple[tuple[bytes, ...], bytes] = ((), b"")
         self._time = asyncio.get_running_loop().time
 
@@ -115,7 +115,7 @@ class Switchboard:
     def shutdown(self) -> None:
         """Tell every client that the server goes."""
         if self._announcing is not None:
-            self._announcing.cancel()
+            self._announcing[0].cancel()
         self._act(self._hub.shutdown())
 
     def _act(self, actions: list[Action]) -> None:
@@ -131,8 +131,16 @@ class Switchboard:
                 self._do(self._waiting.popleft())
         finally:
             self._acting = False
-        if self._announcing is None and (due := self._hub.due) is not None:
-            self._announcing = asyncio.get_running_loop().call_at(due, self._announce)
+        if (due := self._hub.due) is not None:
+            self._announce_at(due)
+
+    def _announce_at(self, due: float) -> None:
+        if self._announcing is not None:
+            handle, earlier = self._announcing
+            if earlier <= due:
+                return
+            handle.cancel()
+        self._announcing = asyncio.get_running_loop().call_at(due, self._announce), due
 
     def _announce(self) -> None:
         """Tell watchers of a large room the next part; the loop turns to everything else in between."""
