@@ -72,7 +72,7 @@ LIMITS = {
     "greetings of one peer": _budget(conversation.GREETINGS),
     "hellos that answer one peer": _budget(conversation.ANSWERS),
     "one peer is sealed again what is kept": _budget(conversation.RESENDINGS),
-    "`unsupported` answers to one peer": _budget(conversation.UNSUPPORTED_ANSWERS),
+    "answers to one peer about what is not understood": _budget(conversation.UNSUPPORTED_ANSWERS),
     "hellos that answer all strangers": _budget(conversation.STRANGERS_ANSWERS),
     "greetings of all strangers, and answers to other versions": _budget(conversation.STRANGERS_GREETINGS),
     "what waits for the server: in all, for strangers": f"{outbox.MAX_BYTES:,}, {outbox.MAX_STRANGERS_BYTES:,} bytes",

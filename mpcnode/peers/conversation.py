@@ -39,6 +39,7 @@ ANSWERS: Final = (32, 0.25)
 RESENDINGS: Final = (2, 5.0)
 """How often one peer is told again all that it may have missed."""
 UNSUPPORTED_ANSWERS: Final = (8, 2.0)
+"""What tells one peer that something of it is not understood."""
 STRANGERS_ANSWERS: Final = (128, 1 / 16)
 """Hellos that answer all peers together that this node neither pinned nor has anything to say to."""
 STRANGERS_GREETINGS: Final = (32, 0.25)
@@ -56,11 +57,7 @@ _log = logging.getLogger(__name__)
 class Introduced:
     """``peer_id`` proved that it holds ``public_key``, now; whether that is the right key is for contacts and words.
 
-    Args:
-        peer_id: its name.
-        public_key: its key.
-        capabilities: what it understands beyond the version.
-        apart: by how many milliseconds its clock is ahead of this node's, at least; 0 where that is tolerable.
+    Its clock is ``apart`` milliseconds ahead of this node's, at least; 0 where that is tolerable.
     """
 
     peer_id: PeerId
@@ -288,7 +285,7 @@ class Conversations:
     def _refuse_foreign(self, sender: PeerId, hello: wire.ForeignHello) -> Doubted:
         """Answer a hello of another version, so that its sender learns ours, and go no further."""
         conversation, now = self._conversation(sender), self._clock()
-        if not hello.answers and conversation.greetings.take(now) and self._strangers_greetings.take(now):
+        if not hello.answers and conversation.unsupported.take(now) and self._strangers_greetings.take(now):
             self._say_hello(sender, conversation.lives.newest(), answering=hello.nonce)
         error = judge(
             Came.RELAY,
