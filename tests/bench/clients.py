@@ -39,13 +39,11 @@ class Client(asyncio.Protocol):
         port: where it listens.
         name: this client's.
         room: a room to enter, which needs our subprotocol; PeerJS has none.
-        watch: be told who comes and goes in the room.
     """
 
-    def __init__(self, dialect: Dialect, port: int, name: str, *, room: str = "", watch: bool = False) -> None:
+    def __init__(self, dialect: Dialect, port: int, name: str, *, room: str = "") -> None:
         self.name = name
         self._room = room
-        self._watch = watch
         self.on_frame: Callable[[bytes], None] = lambda _payload: None
         self.registered = asyncio.get_running_loop().create_future()
         self.lost = False
@@ -86,8 +84,6 @@ class Client(asyncio.Protocol):
             self._upgraded, self._buffer = True, rest
             if self._dialect == "plain":
                 self.transport.write(text_frame(self._registration()))
-                if self._watch:
-                    self.transport.write(text_frame(b'{"type":"list_peers","watch":true}'))
         self._take_frames()
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -170,11 +170,15 @@ async def watchers(dialect: Dialect, port: int, count: int) -> None:
         nonlocal said
         said += 1
 
-    options: dict[str, Any] = {"room": "hall", "watch": dialect == "plain"}
     first = 100 * PER_ADDRESS  # other addresses than the innocents'
-    clients = await many([Client.connected(dialect, port, f"w{i:05}", first + i, **options) for i in range(count)])
+    clients = await many([Client.connected(dialect, port, f"w{i:05}", first + i, room="hall") for i in range(count)])
+    await asyncio.sleep(0.5)
     for client in clients:
         client.on_frame = heard
+        if dialect == "plain":
+            # Only now, or the coming of all of them would be told to each.
+            client.transport.write(text_frame(b'{"type":"list_peers","watch":true}'))
+    await asyncio.sleep(2)
     say(watching=count)
     await asyncio.to_thread(sys.stdin.readline)
     say(said=said, lost=sum(client.lost for client in clients))
