@@ -27,7 +27,7 @@ from mpcnode.cli.commands import (
 )
 from mpcnode.cli.commands import help as help_
 from mpcnode.cli.terminal.text import error_lines
-from mpcnode.errors import Interrupted, MpcError, OutputUnwritable, UsageError
+from mpcnode.errors import ConfigurationError, Interrupted, MpcError, OutputUnwritable, UsageError
 
 _EPILOG: Final = """\b
 Three terminals and a server make a wallet:
@@ -47,6 +47,39 @@ _WORDS: Final = (
     (re.compile(r"Input should be greater than or equal to (\S+)"), r"it has to be at least \1"),
 )
 """What the libraries that read options say -> how this program says it."""
+_HINTS: Final = {
+    "usage": "see `mpcnode help`",
+    "no_terminal": "run this on a terminal",
+    "home_in_use": "wait for the other command, or use another --home",
+    "output_unwritable": "free some space where the output goes",
+    "signature_invalid": "check key, message and reading: see `mpcnode verify --help`",
+    "contact_changed": "ask its owner; after a new set-up there: `mpcnode contacts remove NAME`",
+    "identity_check_failed": "somebody may stand between you: try another server with --server",
+    "words_differ": "make no wallet here: call the others, and use another server with --server",
+    "disagreement": "start again; if it happens again, compare with the others what each screen says",
+    "inconsistent_broadcast": "start again; if it happens again, compare with the others what each screen says",
+    "clocks_apart": "set the clock of this machine or of the other",
+    "unanswered": "answer sooner, or have the proposer give more --answer-seconds",
+    "words_unanswered": "start again, with more --confirm-seconds",
+    "configuration": "see `mpcnode help environment`; -v says where it was found",
+    "absent": "see `mpcnode wallets list`",
+    "unreadable": "restore the file from a copy of the home; `mpcnode wallets list` says which can be read",
+    "unwritable": "free some space, or make the home writable for this user",
+    "wrong_passphrase": "try again; nobody can replace a passphrase that is lost",
+    "newer_version": "use the mpcnode that wrote it",
+    "peer_incompatible": "use the same mpcnode everywhere",
+    "server_unreachable": "check --server; `mpcnode serve` starts one",
+    "server_refused": "ask who runs the server, or use another with --server",
+    "name_taken": "choose another name with --peer-id",
+    "link_failed": "look at firewalls; --ice-server names a STUN or TURN server",
+    "participant_refused": "ask its owner, or name others with --with",
+    "participant_silent": "start `mpcnode register` there, in the same --room",
+    "participant_aborted": "ask its owner, then start again",
+    "participant_cheated": "leave it out with --with; its owner may not know: ask",
+    "refused": "see `mpcnode register --help` about --accept, and policy.yaml beside the wallet",
+    "wallet_pending": "start `mpcnode register`: the wallet becomes active when the others are there",
+}
+"""What to do about an error that does not say it itself, by its code."""
 _VARIABLE: Final = re.compile(r"for (?P<options>'[^()]*') \(env var: '(?P<name>\w+)'\)")
 
 plain_values.read_here()
@@ -124,12 +157,22 @@ def _run(arguments: list[str]) -> int:
         return _fail(Interrupted("interrupted"), arguments)
     except (BrokenPipeError, SystemExit) as ended:
         return _nobody_reads(ended)
+    except OSError as error:
+        return _fail(_refused(error), arguments)
     except Exception:  # noqa: BLE001 -- the outermost boundary: anything that arrives here is a defect, and says so
         return _bug(arguments)
     return code if isinstance(code, int) else 0
 
 
+def _refused(error: OSError) -> ConfigurationError:
+    """Say what the system refused: a full disk, no descriptors, a path that cannot be; no defect of this program."""
+    where = f": {str(error.filename)[:200]!a}" if error.filename is not None else ""
+    reason = (error.strerror or type(error).__name__).lower()
+    return ConfigurationError(f"the system refused something: {reason}{where}", hint="run it again with -v to see what")
+
+
 def _fail(error: MpcError, arguments: list[str]) -> int:
+    error.hint = error.hint or _HINTS.get(error.code)
     if _asked(arguments, "MPCNODE_VERBOSE", "-v", "--verbose"):
         traceback.print_exception(error)
     if _asked(arguments, "MPCNODE_JSON", "--json"):

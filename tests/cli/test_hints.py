@@ -11,6 +11,8 @@ import typer
 
 from mpcnode.cli import app as cli
 from mpcnode.cli.actions.help import commands_of
+from mpcnode.errors import Interrupted, MpcError, ServerRefused
+from tests.cli import test_app
 
 ROOT = Path(__file__).parents[2]
 _QUOTED: Final = re.compile(r"[`'](?:mpcnode )([a-z][^`']*)[`']")
@@ -19,7 +21,8 @@ _OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 def tree() -> dict[str, Any]:
     """Every command by its words."""
-    return {path.removeprefix("mpcnode "): command for path, command in commands_of(typer.main.get_command(cli.app))}
+    root = typer.main.get_command(cli.app)
+    return {"": root} | {path.removeprefix("mpcnode "): command for path, command in commands_of(root)}
 
 
 def options(command: Any) -> set[str]:
@@ -49,7 +52,7 @@ def hints() -> Iterator[tuple[str, str]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", text
 
 
-HINTS: Final = sorted(hints())
+HINTS: Final = sorted([*hints(), *(("mpcnode/cli/app.py", text) for text in cli._HINTS.values())])
 
 
 def problems(text: str, commands: dict[str, Any]) -> list[str]:
@@ -90,3 +93,25 @@ def test_a_hint_names_what_exists(where: str, text: str) -> None:
 )
 def test_what_does_not_exist_is_found(text: str, problem: str) -> None:
     assert problems(text, tree()) == ([problem] if problem else [])
+
+
+def readme_commands() -> list[str]:
+    """Every command line of the README's code blocks, and of the examples on help pages."""
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    pages = [command.epilog or "" for command in tree().values()]
+    lines = [line.split("#")[0].strip() for text in (*blocks, *pages) for line in text.splitlines()]
+    return [line.split("mpcnode ", 1)[1].split("|")[0] for line in lines if "mpcnode " in line and "jq -r" not in line]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_a_command_that_a_page_shows_exists(line: str) -> None:
+    assert problems(f"`mpcnode {line}`", tree()) == []
+
+
+@pytest.mark.parametrize("kind", test_app._leaves())
+def test_no_error_leaves_its_user_without_a_next_step(
+    kind: type[MpcError], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    error = kind("x", server_code="y") if issubclass(kind, ServerRefused) else kind("x")
+    test_app.run(monkeypatch, test_app.failing(error))
+    assert ("hint: " in capfd.readouterr().err) == (kind is not Interrupted)
