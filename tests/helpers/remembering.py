@@ -84,6 +84,10 @@ async def run(executions: Mapping[Identifier, Execution[Any]], nodes: Mapping[Id
         for i, execution in asked.items():
             record = execution.checkpoint
             if isinstance(record, StorePending):
+                assert record.chain_code is not None
+                assert record.document_key is not None
+                tell("chain-code", record.chain_code)
+                tell("document-key", record.document_key)
                 await nodes[i].wallets.store_pending(record, name="treasury", verified="words", now=1)
             elif isinstance(record, StoreActive):
                 (wallet,) = nodes[i].wallets.all()
