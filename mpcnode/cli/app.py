@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     sys.exit(_run(list(sys.argv[1:] if argv is None else argv)))
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str]) -> int:  # noqa: PLR0911 -- one way out a kind of end
     try:
         code = app(arguments or ["--help"], prog_name="mpcnode", standalone_mode=False)
         sys.stdout.flush()

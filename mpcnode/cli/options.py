@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 from typer import core
 
-from mpcnode.errors import MpcError, UsageError
+from mpcnode.errors import ConfigurationError, MpcError, UsageError
 from mpcnode.types import PEER_ID_FORM, PeerId, SuiteId, parse_peer_id
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
@@ -408,7 +408,23 @@ def milliseconds(seconds: float) -> int:
 def home_or_default(home: Path | None) -> Path:
     """The home asked for, or the platform's data directory."""
     if home is not None:
-        return home.expanduser()
+        return expanded(home)
     from platformdirs import user_data_path  # noqa: PLC0415 -- `--help` must not wait for it
 
-    return user_data_path("mpcnode", appauthor=False)
+    place = user_data_path("mpcnode", appauthor=False)
+    if place.parts[:1] == ("~",):  # it would be made where the command happens to run
+        raise ConfigurationError("this account has no home directory", hint="name a place with --home or MPCNODE_HOME")
+    return place
+
+
+def expanded(path: Path) -> Path:
+    """Take the ``~`` of a path for what it means.
+
+    Raises:
+        ConfigurationError: it means nothing here: there is no such account, or this one has no home directory.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        who = str(path).split("/", 1)[0][:80]
+        raise ConfigurationError(f"{who!a} is no home directory here", hint="write the whole path") from None

@@ -403,8 +403,8 @@ class Home:
 
 def _real_parent(path: Path) -> Path:
     """Follow symbolic links on the way to a home, also other users'; the home itself must not be one."""
-    path = path.expanduser().absolute()
     try:
+        path = path.expanduser().absolute()
         return path.parent.resolve() / path.name
     except (OSError, RuntimeError) as error:
         raise KeystoreUnreadable(f"cannot find {path}: {error}") from None

@@ -56,8 +56,8 @@ class Surroundings:
         """The command line of a node."""
         home = self.home(name)
         passphrase = str(self.path / "passphrase")
-        options = ("--home", str(home), "--passphrase-file", passphrase, "--server", self.url, "--loopback")
-        return [*command, *options, "--peer-id", name]
+        options = ["--home", str(home), "--passphrase-file", passphrase, "--server", self.url, "--peer-id", name]
+        return [*command, *options, *(() if command[0] == "peers" else ("--loopback",))]
 
     def home(self, name: str) -> Path:
         """The home of that name, with an identity that is quick to open."""

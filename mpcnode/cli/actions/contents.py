@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from mpcnode.cli.options import expanded
 from mpcnode.commands import MAX_CONTENT_BYTES
 from mpcnode.errors import ConfigurationError, DecodeError, UsageError
 from mpcnode.readings import registry as readings
@@ -127,7 +128,7 @@ def read_path(path: Path, *, limit: int) -> bytes:
 
 def _open(path: Path) -> io.BufferedIOBase:
     if path != STDIN:
-        return path.expanduser().open("rb")
+        return expanded(path).open("rb")
     if sys.stdin.isatty():
         raise UsageError("standard input is a terminal", hint="give it with < FILE or a pipe")
     return open(sys.stdin.fileno(), "rb", closefd=False)

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from mpcnode.cli.options import expanded
 from mpcnode.errors import ConfigurationError, UsageError
 from mpcnode.wire.signaling import IceServer
 
@@ -34,7 +35,7 @@ def ice_servers(given: Iterable[str]) -> tuple[IceServer, ...]:
 
 def _servers(given: str) -> Iterator[IceServer]:
     if given.startswith("@"):
-        yield from _from_file(Path(given[1:]).expanduser())
+        yield from _from_file(expanded(Path(given[1:])))
     elif _URL.fullmatch(given) and len(given) <= 256:
         yield IceServer(urls=(given,))
     else:

@@ -13,6 +13,7 @@ from mpcnode.cli.options import (
     DEFAULT_SERVER,
     Accept,
     NodeOptions,
+    expanded,
     home_or_default,
     milliseconds,
     peer_id,
@@ -179,7 +180,7 @@ def check_options(options: NodeOptions) -> None:
         server_url(options.server)
     if options.room is not None:
         room_name(options.room)
-    if options.ca_file is not None and not options.ca_file.expanduser().is_file():
+    if options.ca_file is not None and not expanded(options.ca_file).is_file():
         raise ConfigurationError(f"there is no file {str(options.ca_file)!a}", hint="correct --ca-file")
     if options.ice_server:
         _ice_servers(options)
@@ -202,7 +203,7 @@ def _started_with(options: NodeOptions) -> StartedWith:
         contacts_only=options.contacts_only,
         ice_servers=urls,
         loopback=options.loopback,
-        ca_file=None if options.ca_file is None else str(options.ca_file.expanduser()),
+        ca_file=None if options.ca_file is None else str(expanded(options.ca_file)),
         round_time=None if options.round_seconds == usual.round_seconds else milliseconds(options.round_seconds),
     )
 
@@ -222,7 +223,7 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
         interactive_kdf=options.kdf == "interactive",
         ice_servers=_ice_servers(options),
         loopback=options.loopback,
-        ca_file=options.ca_file.expanduser() if options.ca_file is not None else None,
+        ca_file=expanded(options.ca_file) if options.ca_file is not None else None,
         warm=options.warm_seconds,
         timeouts=SessionTimeouts(
             introduce=min(SessionTimeouts().introduce, options.answer_seconds),

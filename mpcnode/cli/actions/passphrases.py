@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from mpcnode.cli.options import expanded
 from mpcnode.cli.terminal.output import say
 from mpcnode.cli.terminal.prompts import passphrase
 from mpcnode.cli.terminal.text import escape
@@ -34,7 +35,7 @@ def with_passphrase(
         WrongPassphrase: of a file, or typed wrong as often as it is asked for.
     """
     if file is not None:
-        _warn_of(file.expanduser())
+        _warn_of(expanded(file))
     left = TRIES - 1 if file is None and fd is None else 0
     while True:
         try:

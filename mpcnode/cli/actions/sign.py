@@ -12,7 +12,7 @@ import msgspec
 from mpcnode import status
 from mpcnode.cli.actions.contents import contents, from_hex
 from mpcnode.cli.actions.node import Emit, by_a_node, check_is_here
-from mpcnode.cli.options import SUITES, NodeOptions, milliseconds, peer_ids, suite_id
+from mpcnode.cli.options import SUITES, NodeOptions, expanded, milliseconds, peer_ids, suite_id
 from mpcnode.cli.terminal.describe import signature_lines
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_line, say
 from mpcnode.cli.terminal.text import escape
@@ -152,7 +152,7 @@ def write_out(out: Path, signature: status.SignatureView) -> None:
     """
     data = "".join(f"{one}\n" for one in signature.signatures).encode("ascii")
     try:
-        _replace(out.expanduser(), data)
+        _replace(expanded(out), data)
     except OSError as error:
         raise KeystoreUnwritable(
             f"cannot write {out}: {error.strerror}",
