@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json
+from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
 from mpcnode.cli.terminal.text import columns, counted
 from mpcnode.errors import KeystoreAbsent, KeystoreUnreadable, UsageError
 from mpcnode.keystore.audit import AUDIT_LOG, Unended, raise_broken, read_log
@@ -89,6 +89,8 @@ def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
     if json:
         for line in shown:
             print_json(line)
+    elif not shown and verdict.problem is None:
+        say("no sessions yet")
     else:
         # The line of a session's end says that it was accepted; without an end, the acceptance is shown.
         left = unended.lines

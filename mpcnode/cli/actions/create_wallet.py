@@ -50,8 +50,8 @@ def _next_steps(options: NodeOptions, name: str) -> list[str]:
     return [
         "",
         "next:",
-        f"  mpcnode wallets show {name}{home}                its addresses",
+        f"  mpcnode wallets show {name}{home}     shows its addresses",
         f"  mpcnode sign --wallet {name} --message hello{home}",
-        f"  mpcnode register{home}                stay: without a running node this participant cannot sign",
-        "  copy the home to a safe place while no node runs there; the copy needs the same passphrase",
+        f"  mpcnode register{home}     stays: where no node runs, this participant cannot sign for others",
+        "copy the home to a safe place while no node runs under it; the copy needs the same passphrase",
     ]

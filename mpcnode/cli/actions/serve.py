@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mpcnode.cli.actions.ice import ice_servers
 from mpcnode.cli.loop import run_orderly
@@ -11,6 +11,10 @@ from mpcnode.cli.terminal.output import log_to_stderr, print_json, say
 from mpcnode.control.lines import Serving
 from mpcnode.server.limits import Limits
 from mpcnode.server.listen import ServerConfig, loop_factory, serve
+
+
+_EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 -- named, to say what it means
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 def server_config(
@@ -60,7 +64,11 @@ def run_server(config: ServerConfig, *, json: bool, stop_with_stdin: bool, verbo
             print_json(Serving(host, port))
         else:
             scheme = "wss" if config.certificate else "ws"
-            say(f"signaling server at {scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+            say(f"signaling server at {scheme}://{f'[{host}]' if ':' in host else host}:{port}; Ctrl-C stops it")
+            if host in _EVERY_ADDRESS:
+                say(f"nodes reach it with --server {scheme}://ADDRESS:{port}, an address or a name of this machine")
+            elif host in _LOOPBACK:
+                say("nodes on other machines cannot reach it: add --host 0.0.0.0 for them")
 
     async def until_stopped() -> None:
         stop = asyncio.Event()

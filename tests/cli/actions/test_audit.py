@@ -188,3 +188,16 @@ def test_an_id_that_is_used_again_gives_no_end_to_the_session_that_was_killed(
 def test_json_is_the_lines_as_they_stand(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert audit("show", log, "--json") == 0
     assert capfd.readouterr().out.encode() == WHOLE
+
+
+def test_audit_alone_shows(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert audit("show", log) == 0
+    shown = capfd.readouterr().out
+    assert cli._run(["audit", "--home", str(log.parent)]) == 0
+    assert capfd.readouterr().out == shown != ""
+
+
+def test_a_log_without_a_session_says_so(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log.write_bytes(b"")
+    assert audit("show", log) == 0
+    assert "no sessions yet" in capfd.readouterr().err

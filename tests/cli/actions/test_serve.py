@@ -64,3 +64,15 @@ def test_a_limit_that_makes_no_sense_is_a_configuration_error() -> None:
     run = mpcnode("serve", "--burst", "0")
     assert run.returncode == 3
     assert "burst must be more than 0" in run.stderr
+
+
+def test_people_are_told_how_to_stop_it_and_who_can_reach_it() -> None:
+    for host, said in (("127.0.0.1", "add --host 0.0.0.0"), ("0.0.0.0", "--server ws://ADDRESS:")):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mpcnode", "serve", "--host", host, "--port", "0"], stderr=subprocess.PIPE, text=True
+        )
+        with process:
+            assert process.stderr is not None
+            assert "Ctrl-C stops it" in process.stderr.readline()
+            assert said in process.stderr.readline()
+            process.terminate()
