@@ -161,6 +161,7 @@ class Disturbed:
 
     Args:
         quiet: the innocents' 99th percentile while nothing else happens.
+        elsewhere: the same while ten strangers flood another server on this machine: what the machine makes of it.
         tiny: the same while one, three and ten strangers send tiny frames and reconnect.
         joins: the same while one address comes and goes before a thousand watchers.
         share: the server's processor time for that, as a share of one core.
@@ -168,6 +169,7 @@ class Disturbed:
     """
 
     quiet: float
+    elsewhere: float
     tiny: Sequence[float]
     joins: float
     share: float
@@ -177,6 +179,7 @@ class Disturbed:
         return (
             name,
             ms(self.quiet),
+            ms(self.elsewhere),
             *map(ms, self.tiny),
             ms(self.joins),
             f"{self.share:.0%}",
@@ -184,18 +187,24 @@ class Disturbed:
         )
 
 
-async def beside(rival: Rival, port: int, seconds: int, what: str, *numbers: int) -> tuple[float, dict[str, Any]]:
-    """Give the innocents' 99th percentile while another generator does ``what``, and what that one says."""
+async def beside(
+    rival: Rival, port: int, seconds: int, what: str, *numbers: int, at: int | None = None
+) -> tuple[float, dict[str, Any]]:
+    """Give the innocents' 99th percentile while another generator does ``what``, here or ``at`` another server."""
     async with asyncio.TaskGroup() as group:
-        other = group.create_task(generate(rival, port, what, *numbers, seconds + 2))
-        innocents = await generate(rival, port, "latency", *INNOCENTS, seconds)
-    return float(innocents["p99"]), other.result()
+        innocents = group.create_task(generate(rival, port, "latency", *INNOCENTS, seconds))
+        # Some servers would not even let the innocents in later.
+        await asyncio.sleep(1.5)
+        other = await generate(rival, at or port, what, *numbers, seconds + 2)
+    return float(innocents.result()["p99"]), other
 
 
 async def disturbed(rival: Rival, seconds: int) -> Disturbed:
     """Measure one server under floods of tiny frames, and of joins and leaves; a fresh one for each."""
     async with rival.running() as (_, port):
         quiet = float((await generate(rival, port, "latency", *INNOCENTS, seconds))["p99"])
+    async with rival.running() as (_, port), rival.running() as (_, another):
+        elsewhere, _ = await beside(rival, port, seconds, "tiny", FLOODERS[-1], at=another)
     tiny = []
     for count in FLOODERS:
         async with rival.running() as (_, port):
@@ -212,7 +221,7 @@ async def disturbed(rival: Rival, seconds: int) -> Disturbed:
         share = (child.cpu - cpu - innocents) / (seconds + 2)
         watching.say("end")
         await watching.wait_for(lambda line: "said" in line)
-    return Disturbed(quiet, tiny, p99, share, visits["joined"] / (seconds + 2))
+    return Disturbed(quiet, elsewhere, tiny, p99, share, visits["joined"] / (seconds + 2))
 
 
 async def measure_disturbed(rivals: Sequence[Rival], *, quick: bool) -> dict[str, Disturbed]:
@@ -225,6 +234,7 @@ async def measure_disturbed(rivals: Sequence[Rival], *, quick: bool) -> dict[str
     return {
         name: Disturbed(
             median(one.quiet for one in these),
+            median(one.elsewhere for one in these),
             [median(values) for values in zip(*(one.tiny for one in these), strict=True)],
             median(one.joins for one in these),
             median(one.share for one in these),
@@ -269,6 +279,7 @@ def strained_targets(ours: Disturbed) -> Sequence[Target]:
     for count, p99 in zip(FLOODERS, ours.tiny, strict=True):
         found.append(Target(f"{count} flooding: p99 in units of 20 ms", p99 / 0.020, 1))
         found.append(Target(f"{count} flooding: p99 beside the quiet one", p99 / ours.quiet, 3))
+    found.append(Target("10 flooding: p99 beside the same elsewhere", ours.tiny[-1] / ours.elsewhere, 3))
     return [*found, Target("joins and leaves: share of a core", ours.share, 0.1)]
 
 
@@ -312,13 +323,22 @@ async def tables(*, quick: bool) -> list[Table]:
             title="Signaling server: strangers",
             conditions=(
                 f"The same servers; medians of {1 if quick else 3} runs in turn. p99 of {INNOCENTS[0]} innocent pairs "
-                f"at {INNOCENTS[1]} messages a second: quiet; while 1, 3 and 10 strangers, each from its own address, "
+                f"at {INNOCENTS[1]} messages a second: quiet; while 10 strangers flood another server of the same "
+                f"kind; while 1, 3 and 10 strangers, each from its own address, "
                 f"send the tiniest messages (26 or 27 bytes) as fast as the socket takes them and connect again when "
                 f"they are sent away; while one address comes and goes on {VISITORS} sockets in a room of {WATCHERS:,} "
                 f"watchers. Then the server's processor time for these visits, as a share of one core, and how many "
                 f"there were. PeerJS tells nobody who comes and goes."
             ),
-            columns=("", "quiet", *(f"{count} flooding" for count in FLOODERS), "joins", "CPU, joins", "joins made"),
+            columns=(
+                "",
+                "quiet",
+                "10 elsewhere",
+                *(f"{count} flooding" for count in FLOODERS),
+                "joins",
+                "CPU, joins",
+                "joins made",
+            ),
             rows=[each.row(name) for name, each in strained.items()],
             targets=strained_targets(strained[MPCNODE]),
             load=load,
