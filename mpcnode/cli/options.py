@@ -7,6 +7,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -411,10 +412,11 @@ def home_or_default(home: Path | None) -> Path:
         return expanded(home)
     from platformdirs import user_data_path  # noqa: PLC0415 -- `--help` must not wait for it
 
-    place = user_data_path("mpcnode", appauthor=False)
-    if place.parts[:1] == ("~",):  # it would be made where the command happens to run
-        raise ConfigurationError("this account has no home directory", hint="name a place with --home or MPCNODE_HOME")
-    return place
+    with suppress(RuntimeError):
+        place = user_data_path("mpcnode", appauthor=False)
+        if place.parts[:1] != ("~",):  # that would be made where the command happens to run
+            return place
+    raise ConfigurationError("this account has no home directory", hint="name a place with --home or MPCNODE_HOME")
 
 
 def expanded(path: Path) -> Path:
