@@ -28,11 +28,12 @@ _SIGNATURE_SIZES: Final = {suite: suites.SUITES[suite].scheme.signature_size for
 
 
 class Valid(msgspec.Struct, frozen=True):
-    """The answer of ``--json`` for a valid signature; an invalid one is an error."""
+    """The answer of ``--json`` for a valid signature; an invalid one is an error. ``signed`` is what it is over."""
 
     valid: bool
     suite: str
     public_key: str
+    signed: str
 
 
 def verify_signature(
@@ -74,9 +75,10 @@ def verify_signature(
             hint=_why_no_ed25519(key, "; ") + f"checked as {' and as '.join(candidates)}",
         )
     if json:
-        print_json(Valid(True, found, key.hex()))
+        print_json(Valid(True, found, key.hex(), message.hex()))
     else:
-        print_data("signature   valid", f"suite       {found}", f"public key  {key.hex()}")
+        over = message.hex() or "no bytes"
+        print_data("signature   valid", f"suite       {found}", f"public key  {key.hex()}", f"signed      {over}")
 
 
 def _signed_bytes(given: Mapping[str, str | Path | None]) -> bytes:

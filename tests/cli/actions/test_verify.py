@@ -161,7 +161,16 @@ def test_a_file_of_several_signatures_is_exit_2(tmp_path: Path) -> None:
 
 def test_rfc_8032_is_verified(capfd: pytest.CaptureFixture[str]) -> None:
     assert verify("--pubkey", RFC8032_KEY, "--signature", RFC8032_SIGNATURE, "--hex", "") == 0
-    assert capfd.readouterr().out == (f"signature   valid\nsuite       {ED25519}\npublic key  {RFC8032_KEY}\n")
+    assert capfd.readouterr().out == (
+        f"signature   valid\nsuite       {ED25519}\npublic key  {RFC8032_KEY}\nsigned      no bytes\n"
+    )
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_bytes_that_the_signature_is_over_are_shown(capfd: pytest.CaptureFixture[str], *, as_json: bool) -> None:
+    over = signed_bytes("text", b"hello").hex()
+    assert verify(*HELLO, "--message", "hello", *(["--json"] if as_json else [])) == 0
+    assert (f'"signed":"{over}"' if as_json else f"signed      {over}\n") in capfd.readouterr().out
 
 
 @pytest.mark.skipif(not BIP340_ROWS, reason="the published vectors are not on this machine: set MPCNODE_VECTORS")
@@ -195,7 +204,8 @@ def test_the_signatures_of_the_published_vectors_are_valid(
     key = inputs.get("verifying_key_key") or inputs["group_public_key"]
     arguments = ("--pubkey", key, "--signature", rows["final_output"]["sig"], "--hex", inputs["message"])
     assert verify(*arguments, "--json") == 0
-    assert json.loads(capfd.readouterr().out) == {"valid": True, "suite": suite, "public_key": key}
+    answer = {"valid": True, "suite": suite, "public_key": key, "signed": inputs["message"]}
+    assert json.loads(capfd.readouterr().out) == answer
 
 
 def test_a_file_is_verified_by_its_hash(tmp_path: Path) -> None:
