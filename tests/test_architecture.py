@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mpcnode import errors
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mpcnode"
 HEAVY = ("aiortc", "starlette", "uvicorn", "websockets", "rich", "nacl", "asyncio", "msgspec", "yaml")
@@ -92,6 +94,55 @@ def test_a_circle_is_found_wherever_its_imports_stand(
     for name, source in sources.items():
         (package / f"{name}.py").write_text(source)
     assert set(circle_in(imports_of(package))) == circle
+
+
+JUDGES = {"blame.py", "errors.py", "control/lines.py", "control/client.py"}
+"""Blame is made in the first with what the second has; the third makes again what another process made.
+
+The last one finds the running node of this home to be of another version, which is no participant.
+"""
+
+
+def judgements_in(source: str) -> list[int]:
+    """Give the lines of a module that make an error about participants, or name some in an error."""
+    kinds = {
+        name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.PeerError)
+    }
+    every = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        named = {word.arg for word in node.keywords} & {"culprits", "suspects"}
+        if called in kinds or (called in every and named):
+            found.append(node.lineno)
+    return found
+
+
+def test_nobody_but_one_module_blames_anybody() -> None:
+    """A scenario judges its own processes, which are no participants."""
+    blaming = {
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        if str(path.relative_to(PACKAGE)) not in JUDGES and path.relative_to(PACKAGE).parts[0] != "scenario"
+        for line in judgements_in(path.read_text())
+    }
+    assert blaming == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ('raise ParticipantSilent("gone", suspects=[ben])', [1]),
+        ('x = 1\nerror = errors.ContactChanged("another key")', [2]),
+        ('def f():\n    return MpcError("x", culprits=[ben])', [2]),
+        ('Abort(session_id, "x", culprits=[ben])\nErrorView(culprits=(), suspects=())\nMpcError("x")', []),
+        ("isinstance(error, ParticipantSilent) and error.culprits", []),
+    ],
+)
+def test_a_judgement_is_found_wherever_it_is_made(source: str, lines: list[int]) -> None:
+    assert judgements_in(source) == lines
 
 
 def test_imports_of_this_package_are_absolute() -> None:
