@@ -305,6 +305,18 @@ async def test_a_server_that_says_without_end_that_peers_come_and_go_has_this_no
     assert len(heard.shown) == shown
 
 
+async def test_a_room_that_changed_too_often_to_be_shown_is_shown_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = Heard()
+    heard.hear(registered(ANA, BEN))
+    for _ in range(SHOWN[0]):
+        heard.hear(events.PeerLeft(CLEO))
+    heard.hear(events.PeerLeft(BEN))
+    assert [peer.peer_id for peer in heard.of(Peers)[-1].peers] == [ANA, BEN]
+    heard.now += SHOWN[1]
+    await kept_up(heard, monkeypatch)
+    assert [peer.peer_id for peer in heard.of(Peers)[-1].peers] == [ANA]
+
+
 async def test_what_waits_is_said_again_to_those_that_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = Heard()
     heard.hear(registered(ANA, BEN))
