@@ -229,7 +229,7 @@ class Mesh:
                 self._hand_up(peer, message)
             case Abort() if self._stage is not Stage.OPEN:
                 self._links[peer].release()
-                named = [PeerId(name) for name in message.culprits if name != self.peer_id]
+                named = [name for name in self._links if name in message.culprits]
                 self.failed(heard(Came.LINK, peer, code=message.code, reason=message.reason, named=named))
                 self._hand_up(peer, message)
             case _:

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from mpcnode.blame import COMPARE, Came, Event, heard, judge, last_words, why
 from mpcnode.errors import (
+    ContactChanged,
     DecodeError,
     Disagreement,
     IdentityCheckFailed,
@@ -221,12 +222,16 @@ class Attempt(Generic[R]):
             self.answers.give_up(sender, why(cancel.code, cancel.reason))
             self._answered(sender, accepted=False, reason=cancel.reason)
             return
-        came = Came.LINK if by_mesh else Came.RELAY
-        if cancel.code == IdentityCheckFailed.code and self._services.peer_id in cancel.culprits:
+        came, me = Came.LINK if by_mesh else Came.RELAY, self._services.peer_id
+        if cancel.code == IdentityCheckFailed.code and me in cancel.culprits:
             # Two ends, and each sees something else of what stands between them; of another link neither can say that.
             said = f"{sender} finds that the channel between it and this node is not with this node"
             raise judge(Came.RELAY, Event.WRONG_KEY, said, hint=COMPARE)
-        named = [name for name in self._others if name in cancel.culprits]
+        if cancel.code in {IdentityCheckFailed.code, ContactChanged.code} and not cancel.culprits:
+            # It saw odd keys through the server, which names nobody: it is no more to blame for that than those.
+            raise judge(Came.RELAY, Event.WRONG_KEY, f"{sender} {why(cancel.code, cancel.reason)}", hint=COMPARE)
+        # Of the others, only those that take part can be at fault; before the choice, that is anybody.
+        named = [name for name in (self.chosen or self._others) if name in cancel.culprits and name != me]
         if cancel.code == ParticipantRefused.code and not self._own:
             # The proposer's word for the answers of others: true in the ordinary case, and proof of nothing.
             raise judge(came, Event.REFUSAL, f"{sender} {why(cancel.code, cancel.reason)}", [sender, *named])
