@@ -237,11 +237,11 @@ class Seat:
         """Wait for the first session that fails; say why."""
         return (await self.heard(lambda: [ended.error for ended in self.of(SessionEnded) if ended.error], 1))[0]
 
-    async def error(self, count: int = 1) -> tuple[str, tuple[str, ...]]:
-        """How its ``count``-th session failed, and whom it names."""
+    async def error(self, count: int = 1) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """How its ``count``-th session failed, whom it convicts and whom it suspects."""
         error = (await self.ended(count)).error
         assert error is not None
-        return error.code, error.culprits
+        return error.code, error.culprits, error.suspects
 
     async def heard(self, look: Callable[[], list[T]], count: int) -> list[T]:
         async with asyncio.timeout(DEADLINE):
