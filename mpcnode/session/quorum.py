@@ -250,8 +250,9 @@ class Quorum:
                 raise
             finally:
                 stage.told.signers = attempt.chosen
-                for distrusted in attempt.answers.failures.values():
-                    trouble.note(distrusted)
+                for odd in (*attempt.answers.failures.values(), *attempt.answers.gone.values()):
+                    if isinstance(odd, PeerError):
+                        trouble.note(odd)
 
     def _choose(
         self, accepted: Collection[PeerId], suspicion: Mapping[PeerId, int], order: _Order, *, more: bool

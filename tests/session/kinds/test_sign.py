@@ -36,6 +36,7 @@ from mpcnode.wallet.wallet import Epoch, EpochState
 from mpcnode.wire.agreement import session_id_of, start_fields
 from mpcnode.wire.peer import Abort, PeerMessage, RoundMessage
 from mpcnode.wire.relay import Acceptance, RelayMessage, SessionProposal, SessionResponse, SessionStart
+from tests.helpers.blamed import blamed
 from tests.helpers.identities import identity, key_of
 from tests.helpers.table import ED25519, HASTY, NAMES, TAPROOT, Seat, Table, asked, hello, table
 
@@ -154,14 +155,14 @@ async def test_a_refusal_is_told_apart_from_silence() -> None:
         people[BEN].asks(says=False)
         with pytest.raises(ParticipantRefused) as caught:
             await people.sign(ANA)
-        assert (caught.value.exit_code, caught.value.culprits) == (6, (BEN,))
-        assert await people[BEN].error() == ("refused", ())
+        assert (caught.value.exit_code, *blamed(caught.value)) == (6, (), {BEN})
+        assert await people[BEN].error() == ("refused", (), ())
         assert asked(people[BEN])
     async with table(2, 2, timeouts=HASTY) as people:
         people.deaf.add(BEN)
         with pytest.raises(ParticipantSilent, match="no answer to the proposal from ben") as silent:
             await people.sign(ANA)
-        assert (silent.value.exit_code, silent.value.culprits) == (6, (BEN,))
+        assert (silent.value.exit_code, *blamed(silent.value)) == (6, (), {BEN})
 
 
 async def test_a_human_that_does_not_answer_in_time_is_this_node_s_refusal() -> None:
@@ -174,9 +175,9 @@ async def test_a_human_that_does_not_answer_in_time_is_this_node_s_refusal() -> 
         people[BEN].asks(says=dawdle)
         with pytest.raises((ParticipantRefused, ParticipantSilent)) as caught:
             await people.sign(ANA, answer_within=300)
-        assert caught.value.culprits == (BEN,)
+        assert blamed(caught.value) == ((), {BEN})
         # It gave up itself, or heard from the proposer that it did, whichever came first.
-        assert await people[BEN].error() in [("refused", ()), ("participant_aborted", (ANA,))]
+        assert await people[BEN].error() in [("unanswered", (), ()), ("participant_aborted", (), (ANA,))]
 
 
 async def test_one_that_accepted_and_hears_no_more_blames_the_proposer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +186,7 @@ async def test_one_that_accepted_and_hears_no_more_blames_the_proposer(monkeypat
         people.tamper = _without(SessionStart)
         with pytest.raises(MpcError):
             await people.sign(ANA, hello(BEN), answer_within=1500)
-        assert await people[BEN].error() == ("participant_silent", (ANA,))
+        assert await people[BEN].error() == ("participant_silent", (), (ANA,))
 
 
 async def test_as_long_as_enough_agree_a_refusal_stops_nothing() -> None:
@@ -211,12 +212,11 @@ async def test_one_that_accepted_and_is_not_needed_ends_with_neither_signature_n
 async def test_too_many_refusals_name_those_that_refused_and_say_why() -> None:
     async with table(3, 3) as people:
         people[BEN].asks(says=False)
-        with pytest.raises(ParticipantRefused, match="the user of this node said no") as caught:
+        with pytest.raises(ParticipantRefused, match="ben refused") as caught:
             await people.sign(ANA)
-        assert caught.value.culprits == (BEN,)
-        code, culprits = await people[CLEO].error()
+        assert blamed(caught.value) == ((), {BEN})
         # Ana's word for ben's answer, which cleo did not hear.
-        assert (code, culprits) == ("participant_refused", (BEN,))
+        assert await people[CLEO].error() == ("participant_refused", (), (ANA, BEN))
 
 
 # --- what cannot be signed ---
@@ -257,7 +257,7 @@ async def test_terms_that_do_not_fit_the_wallet_are_refused_by_every_signer_befo
         people.tamper = _asking(lambda terms: replace(terms, **change))
         with pytest.raises(ParticipantRefused, match=reason) as caught:
             await people.sign(ANA)
-        assert caught.value.culprits == (BEN,)
+        assert blamed(caught.value) == ((), {BEN})
         error = (await people[BEN].ended()).error
         assert error is not None
         assert error.code == "refused"
@@ -336,11 +336,11 @@ async def test_nothing_leaves_a_signer_whose_log_takes_no_line_and_the_others_do
         people[BEN].asks(says=yes_and_then_the_disk_is_full)
         with pytest.raises(ParticipantAborted) as caught:
             await people.sign(ANA, hello(BEN))
-        assert caught.value.culprits == (BEN,)
+        assert blamed(caught.value) == ((), {BEN})
         assert not _rounds(people[ANA], BEN)
         assert [type(message) for _, message in people[ANA].made[0].heard] == [Abort]
         assert not opened
-        assert await people[BEN].error() == ("unwritable", ())
+        assert await people[BEN].error() == ("unwritable", (), ())
         ((_, told, error),) = people[BEN].journal.told
         assert told.accepted  # so its end is written, as soon as there is room
         assert error is FULL
@@ -452,7 +452,7 @@ async def test_a_choice_that_no_honest_proposer_makes_names_it_and_gives_no_shar
         )
         with pytest.raises(MpcError):
             await people.sign(ANA, hello(BEN, CLEO, DORA))
-        assert await people[BEN].error() == ("participant_cheated", (ANA,))
+        assert await people[BEN].error() == ("participant_cheated", (ANA,), ())
         assert not people[BEN].made
 
 
@@ -469,7 +469,7 @@ async def test_an_answer_of_an_earlier_life_is_used_by_nobody_and_names_nobody()
         people.tamper = tamper
         with pytest.raises(MpcError):
             await people.sign(ANA, hello(BEN))
-        assert await people[BEN].error() == ("participant_aborted", ())
+        assert await people[BEN].error() == ("disagreement", (), ())
         assert not people[BEN].made
 
 
@@ -480,7 +480,7 @@ async def test_a_message_switched_after_the_approval_gives_no_signature() -> Non
         with pytest.raises(MpcError) as caught:
             await people.sign(ANA, hello(BEN))
         assert caught.value.code == "participant_cheated"
-        assert caught.value.culprits == (BEN,)
+        assert blamed(caught.value) == ((), {BEN})
         assert not people[BEN].made
 
 
@@ -499,7 +499,7 @@ async def test_a_message_switched_behind_a_true_hash_gives_no_share() -> None:
         with pytest.raises(MpcError) as caught:
             await people.sign(ANA, hello(BEN))
         assert caught.value.exit_code in {6, 7}
-        assert await people[BEN].error() == ("participant_cheated", (ANA,))
+        assert await people[BEN].error() == ("participant_cheated", (), (ANA,))  # not signed for what ben approved
         ended = await people[BEN].ended()
         assert ended.signature is None
         assert not people[BEN].made
@@ -527,12 +527,11 @@ async def test_two_true_stories_of_one_session_give_no_share_and_name_nobody() -
         people.tamper = tamper
         with pytest.raises(MpcError) as caught:
             await people.sign(ANA, hello(BEN))
-        assert caught.value.code == "inconsistent_broadcast"
-        assert caught.value.culprits == ()
+        assert caught.value.code == "disagreement"
+        assert blamed(caught.value) == ((), set())
         assert "told different things" in caught.value.message
-        # Whichever of the two compared first: nothing was signed, and ben's word of ana's abort names nobody but her.
-        code, culprits = await people[BEN].error()
-        assert (code, culprits) in [("inconsistent_broadcast", ()), ("participant_aborted", (ANA,))]
+        # Whichever of the two compared first: nothing was signed, and nobody is named.
+        assert await people[BEN].error() == ("disagreement", (), ())
         for seat, other in ((people[ANA], BEN), (people[BEN], ANA)):
             assert "signature_share" not in _rounds(seat, other)
 
@@ -555,7 +554,7 @@ async def test_the_proposal_of_a_key_that_is_not_the_proposer_s_is_not_shown() -
         mallory = session_id_of(key_of("mallory"), bytes(16))
         again = msgspec.structs.replace(proposal, session_id=mallory, salt=bytes(16))
         people.say(ANA, CLEO, again, key_as="mallory")
-        assert await people[CLEO].error(2) == ("identity_check_failed", (ANA,))
+        assert await people[CLEO].error(2) == ("identity_check_failed", (), ())
         assert len(people[CLEO].of(Proposed)) == 1
 
 
@@ -595,7 +594,7 @@ async def test_another_node_under_a_participant_s_name_gets_no_message_and_stops
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO)
         assert not [to for _, to, _ in people.relayed if to == BEN]
-        assert [(failure.code, failure.culprits) for failure in view.failures] == [("identity_check_failed", (BEN,))]
+        assert [(failure.code, *blamed(failure)) for failure in view.failures] == [("identity_check_failed", (), set())]
 
 
 async def test_an_answer_under_another_key_counts_for_nothing_and_is_named() -> None:
@@ -611,7 +610,7 @@ async def test_an_answer_under_another_key_counts_for_nothing_and_is_named() -> 
         people[CLEO].asks(says=_slowly)
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO)
-        assert [(failure.code, failure.culprits) for failure in view.failures] == [("identity_check_failed", (BEN,))]
+        assert [(failure.code, *blamed(failure)) for failure in view.failures] == [("identity_check_failed", (), set())]
 
 
 async def test_with_nobody_else_the_false_participant_is_named() -> None:
@@ -619,7 +618,7 @@ async def test_with_nobody_else_the_false_participant_is_named() -> None:
         people.keys[BEN] = key_of("mallory")
         with pytest.raises(IdentityCheckFailed) as caught:
             await people.sign(ANA)
-        assert (caught.value.exit_code, caught.value.culprits) == (4, (BEN,))
+        assert (caught.value.exit_code, *blamed(caught.value)) == (4, (), set())
 
 
 async def test_an_introduction_during_the_negotiation_counts_as_one_before_it() -> None:
@@ -633,7 +632,7 @@ async def test_an_introduction_during_the_negotiation_counts_as_one_before_it() 
         people[CLEO].asks(says=meanwhile)
         view = await people.sign(ANA)
         assert view.signers == (ANA, CLEO)
-        assert [failure.culprits for failure in view.failures] == [(BEN,)]
+        assert [blamed(failure) for failure in view.failures] == [((), set())]
 
 
 async def _slowly(_proposal: Proposed) -> bool:
