@@ -56,8 +56,8 @@ def test_one_that_has_always_more_to_be_told_keeps_its_turn_and_no_more() -> Non
     for number in range(4):
         frame = outbox.next(strangers=True)
         assert frame is not None
-        outbox.put(ANA, b"ana more %d" % number, KNOWN)
         outbox.sent(frame)
+        outbox.put(ANA, b"ana more %d" % number, KNOWN)
         order.append(frame[:3])
     assert order == [b"ana", b"ben", b"ana", b"ben"]
 
