@@ -491,7 +491,7 @@ class _Relay:
     def key_of(self, peer: PeerId) -> IdentityKey | None:
         return self.table.keys.get(peer, key_of(peer))
 
-    def introduce(self, peer: PeerId) -> None:
+    def introduce(self, peer: PeerId, *, anew: bool = False) -> None:
         """Everybody is introduced."""
 
     def send(self, to: PeerId, message: RelayMessage, *, key: IdentityKey, expires: int) -> None:

@@ -19,9 +19,8 @@ from mpcnode.errors import (
     ContactChanged,
     IdentityCheckFailed,
     MpcError,
-    ParticipantAborted,
     ParticipantSilent,
-    Refused,
+    WordsDiffer,
 )
 from mpcnode.session.answers import accept
 from mpcnode.session.proposal import CLOCK_SKEW
@@ -40,6 +39,7 @@ from mpcnode.wire.relay import (
     SessionResponse,
 )
 from tests.helpers import lying_server as lies
+from tests.helpers.blamed import blamed
 from tests.helpers.identities import identity, key_of
 from tests.helpers.lying_server import GoBetween, Hold, LyingServer, between
 from tests.helpers.nodes import (
@@ -173,7 +173,7 @@ async def test_names_that_are_nobodys_are_not_waited_for_long(place: Nodes, serv
     ana.human.chooses = lambda peers, _count: tuple(peer.peer_id for peer in peers if peer.peer_id == "dora")
     error = await failing(ana)
     assert isinstance(error, ParticipantSilent)
-    assert error.culprits == ("dora",)
+    assert blamed(error) == ((), {"dora"})
     assert not ben.of(status.Proposed)
 
 
@@ -200,7 +200,7 @@ async def test_what_is_dropped_is_silence(
     ana, _, _ = await place.all("ana", "ben", "cleo", **HASTE)
     error = await failing(ana, THREE)
     assert isinstance(error, ParticipantSilent)
-    assert error.culprits == (culprit,)
+    assert blamed(error) == ((), {culprit})
 
 
 async def test_tampered_seals_are_silence_and_no_endless_talk(place: Nodes, server: LyingServer) -> None:
@@ -208,7 +208,7 @@ async def test_tampered_seals_are_silence_and_no_endless_talk(place: Nodes, serv
     ana, ben = await place.all("ana", "ben", **HASTE)
     error = await failing(ana)
     assert isinstance(error, ParticipantSilent)
-    assert error.culprits == ("ben",)
+    assert blamed(error) == ((), {"ben"})
     assert not ben.of(status.Proposed)
     assert len(server.passed) < 500
 
@@ -218,7 +218,7 @@ async def test_a_hello_with_a_key_that_did_not_sign_it_is_exit_code_4(place: Nod
     ana, ben = await place.all("ana", "ben", **HASTE)
     error = await failing(ana)
     assert isinstance(error, IdentityCheckFailed)
-    assert (error.culprits, error.exit_code) == (("ben",), 4)
+    assert (*blamed(error), error.exit_code) == ((), set(), 4)
     assert not ben.of(status.Proposed)
 
 
@@ -234,7 +234,7 @@ async def test_a_key_of_the_servers_own_is_found_out_when_the_name_is_a_contacts
     await again.knows("ben")
     error = await failing(again, msgspec.structs.replace(WALLET, name="second"))
     assert isinstance(error, ContactChanged)
-    assert (error.culprits, error.exit_code) == (("ben",), 4)
+    assert (*blamed(error), error.exit_code) == ((), set(), 4)
 
 
 async def test_a_key_of_the_servers_own_for_a_stranger_makes_no_wallet(place: Nodes, server: LyingServer) -> None:
@@ -296,12 +296,12 @@ async def test_a_server_with_two_faces_is_found_out_by_the_words(tmp_path: Path)
         await ben.knows("ana")
         attack = making(false_ana)
         error = await failing(ana)
-        assert isinstance(error, Refused)
-        assert error.exit_code == 8
-        assert why(await ben.end_of_session()) == ("refused", 8)
+        assert isinstance(error, WordsDiffer)
+        assert (*blamed(error), error.exit_code) == ((), set(), 4)
+        assert why(await ben.end_of_session()) == ("words_differ", 4)
         with pytest.raises(MpcError) as caught:
             await soon(attack)
-        assert isinstance(caught.value, ParticipantAborted)
+        assert isinstance(caught.value, WordsDiffer)
         assert ana.states == ben.states == false_ben.states == []
         assert not [*ana.contacts, *ben.contacts]
 

@@ -15,6 +15,7 @@ from mpcnode.status import Proposed
 from mpcnode.types import PeerId, SessionId
 from mpcnode.wire import agreement
 from mpcnode.wire.relay import RelayMessage, SessionStart
+from tests.helpers.blamed import blamed
 from tests.helpers.cheat import Said, on
 from tests.helpers.identities import identity
 from tests.helpers.table import DEADLINE, HASTY, NAMES, Seat, Table, hello, table
@@ -113,7 +114,7 @@ async def test_one_behind_a_lost_link_that_is_not_in_the_room_is_not_waited_for(
         with pytest.raises(MpcError) as caught:
             await made.sign(ANA)
         assert caught.value.code == "participant_silent"
-        assert caught.value.culprits == (BEN,)
+        assert blamed(caught.value) == ((), {BEN})
         assert asyncio.get_running_loop().time() - began < made.timeouts.negotiate / 2
 
 
@@ -152,7 +153,7 @@ async def test_a_mesh_of_other_signers_than_were_chosen_is_not_signed_on(mesh: s
         with pytest.raises(MpcError):
             await made.sign(BEN, hello(CLEO))
         error = await made[CLEO].failure()
-        assert (error.code, error.culprits) == ("link_failed", (BEN,))
+        assert (error.code, *blamed(error)) == ("link_failed", (), set())  # the server can end a mesh as well
 
 
 async def test_a_link_to_the_same_name_with_another_key_is_no_link() -> None:

@@ -42,8 +42,8 @@ def only(number: int, change: Change) -> Change:
     return changed
 
 
-def blamed(view: SignatureView) -> set[str]:
-    return {culprit for failure in view.failures for culprit in failure.culprits}
+def named(view: SignatureView) -> set[str]:
+    return {name for failure in view.failures for name in failure.named}
 
 
 @pytest.mark.parametrize("about", ["nonces", "nonce_list", "signature_share"])
@@ -55,7 +55,7 @@ async def test_one_that_says_nothing_to_the_others_has_nobody_else_left_out(abou
         view = await made.sign(ANA)
         # A share that only the proposer needs to hear gives it a signature with ben.
         assert view.signers == (ANA, CLEO, DORA) or about == "signature_share"
-        assert blamed(view) <= {BEN}
+        assert named(view) <= {BEN}
 
 
 async def test_one_that_gives_up_towards_the_others_has_nobody_else_left_out() -> None:
@@ -73,7 +73,7 @@ async def test_one_that_gives_up_towards_the_others_has_nobody_else_left_out() -
         _prefer(made, BEN, CLEO)
         view = await made.sign(ANA)
         assert view.signers == (ANA, CLEO, DORA)
-        assert blamed(view) <= {BEN}
+        assert named(view) <= {BEN}
 
 
 async def test_one_that_makes_no_link_to_the_others_has_nobody_else_left_out() -> None:
@@ -83,7 +83,7 @@ async def test_one_that_makes_no_link_to_the_others_has_nobody_else_left_out() -
         _prefer(made, BEN, CLEO)
         view = await made.sign(ANA)
         assert view.signers == (ANA, CLEO, DORA)
-        assert not blamed(view) & {CLEO, DORA}
+        assert not named(view) & {CLEO, DORA}
 
 
 @pytest.mark.parametrize(("threshold", "total"), [(4, 5), (5, 6), (7, 8)])
@@ -174,7 +174,7 @@ async def test_a_flood_for_no_session_pushes_out_nobody_else_s_messages() -> Non
         with pytest.raises(MpcError):
             await made.sign(ANA)
         # Among what ben's flood pushed out was what it had said itself, and nothing else.
-        assert (await made[CLEO].failure()).culprits == (BEN,)
+        assert (await made[CLEO].failure()).named == (BEN,)
 
 
 async def test_signals_that_come_early_are_kept_up_to_a_bound_for_each() -> None:
@@ -237,17 +237,16 @@ async def test_a_share_that_cannot_be_opened_is_told_to_the_one_that_waits_for_i
         assert [failure.code for failure in view.failures] == ["participant_aborted"]  # and not silence
 
 
-async def test_a_contact_that_changes_between_choice_and_connection_is_replaced() -> None:
+async def test_another_key_in_the_name_of_one_that_is_chosen_ends_nothing() -> None:
     async with table(2, 3, timeouts=HASTY) as made:
 
         def change(sender: PeerId, to: PeerId, message: RelayMessage) -> RelayMessage:
             if isinstance(message, SessionStart) and to == BEN and sender == ANA:
-                changed = ContactChanged("ben has another key", suspects=[BEN])
+                changed = ContactChanged("ben has another key")
                 asyncio.get_running_loop().call_soon(made[ANA].agenda.doubted, BEN, changed)
             return message
 
         made.tamper = change
         _prefer(made, BEN)
         view = await made.sign(ANA)
-        assert view.signers == (ANA, CLEO)
-        assert [(failure.code, failure.culprits) for failure in view.failures] == [("contact_changed", (BEN,))]
+        assert (view.signers, view.attempts, view.failures) == ((ANA, BEN), 1, ())
