@@ -12,7 +12,6 @@ from mpcnode.control.lines import Serving
 from mpcnode.server.limits import Limits
 from mpcnode.server.listen import ServerConfig, loop_factory, serve
 
-
 _EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 -- named, to say what it means
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 

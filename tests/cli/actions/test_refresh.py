@@ -174,7 +174,7 @@ def test_the_running_node_is_asked_for_it(
 def test_the_wallet_is_printed_with_its_new_epoch(refresh: RefreshCommand) -> None:
     ended = refresh("treasury")
     assert ended.code == 0
-    assert f"epoch         1, {'ef' * 32}\n" in ended.out
+    assert f"epoch id      {'ef' * 32}\n" in ended.out
     assert "wallet        treasury\n" in ended.out
 
 
@@ -216,7 +216,10 @@ def test_a_refresh_that_fails_has_its_exit_code_and_says_what_is_stored(
     assert (ended.code, ended.out) == (code, "")
     said = [f"{what}: {text}" for what, text in (("hint", error.hint), ("saved", error.saved)) if text]
     assert ended.talk.splitlines()[0] == f"error: {error.message}"
-    assert sorted(ended.talk.splitlines()[1:]) == said
+    assert sorted(line for line in ended.talk.splitlines()[1:] if not line.startswith("hint: ")) == [
+        line for line in said if not line.startswith("hint: ")
+    ]
+    assert (error.hint or "hint: ") in ended.talk
     (line,) = refresh("treasury", "--json").lines
     assert (line["event"], line["error"]["code"], line["error"]["exit_code"]) == ("error", error.code, code)
     assert line["error"].get("culprits", []) == list(error.culprits)

@@ -67,7 +67,7 @@ def test_a_limit_that_makes_no_sense_is_a_configuration_error() -> None:
 
 
 def test_people_are_told_how_to_stop_it_and_who_can_reach_it() -> None:
-    for host, said in (("127.0.0.1", "add --host 0.0.0.0"), ("0.0.0.0", "--server ws://ADDRESS:")):
+    for host, said in (("127.0.0.1", "add --host 0.0.0.0"), ("::", "--server ws://ADDRESS:")):
         process = subprocess.Popen(
             [sys.executable, "-m", "mpcnode", "serve", "--host", host, "--port", "0"], stderr=subprocess.PIPE, text=True
         )

@@ -281,7 +281,7 @@ def test_a_signature_that_is_not_made_has_its_exit_code(
     node.signs = fail
     ended = sign("-m", "hello", "--out", str(tmp_path / "out"))
     assert (ended.code, ended.out) == (code, "")
-    assert ended.talk == f"error: {error.message}\n"
+    assert ended.talk.startswith(f"error: {error.message}\nhint: ")
     (line,) = sign("-m", "hello", "--json").lines
     assert (line["event"], line["error"]["code"], line["error"]["exit_code"]) == ("error", error.code, code)
     assert line["error"].get("culprits", []) == list(error.culprits)

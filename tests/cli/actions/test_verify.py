@@ -73,9 +73,7 @@ def verify(*arguments: str) -> int:
         ("--pubkey", RFC8032_KEY, "--signature", signed(b"hello"), "--message", "hello"),
     ],
 )
-def test_a_signature_that_is_not_valid_is_exit_4(
-    arguments: tuple[str, ...], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_signature_that_is_not_valid_is_exit_4(arguments: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
     assert verify(*arguments) == 4
     captured = capfd.readouterr()
     assert captured.out == ""
@@ -121,7 +119,10 @@ def test_the_signature_of_one_curve_is_none_of_the_other() -> None:
             ("--pubkey", "01" + "00" * 31, "--signature", "00" * 64, "--message", "", "--suite", "ed25519"),
             "--pubkey is not",
         ),
-        (("--pubkey", KEY, "--signature", "signature", "--message", ""), "--signature is not hexadecimal, base 58 or base 64"),
+        (
+            ("--pubkey", KEY, "--signature", "signature", "--message", ""),
+            "--signature is not hexadecimal, base 58 or base 64",
+        ),
         (("--signature", "00", "--message", ""), "missing option '--pubkey'"),
         (("--pubkey", KEY, "--message", ""), "missing option '--signature'"),
     ],

@@ -9,9 +9,7 @@ from mpcnode.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("options", [["--version", "--verbose"], ["--verbose", "--version"], ["-V", "-v"]])
-def test_a_verbose_version_tries_the_library_and_says_so(
-    options: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_verbose_version_tries_the_library_and_says_so(options: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert cli._run(options) == 0
     said = capfd.readouterr().out
     assert said.startswith(f"mpcnode {mpcnode.__version__}\n")

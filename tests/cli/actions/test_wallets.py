@@ -61,6 +61,7 @@ def home(tmp_path: Path, active: Wallet) -> Path:
 def secret(tmp_path: Path) -> tuple[str, str]:
     path = tmp_path / "passphrase"
     path.write_bytes(PASSPHRASE + b"\n")
+    path.chmod(0o600)
     return ("--passphrase-file", str(path))
 
 
@@ -281,7 +282,7 @@ def test_a_pending_epoch_beside_the_active_one_is_shown_with_those_that_are_miss
     shown = capfd.readouterr().out
     assert f"note          {line}\n" in shown
     assert "state         active\n" in shown
-    assert f"epoch         0, {sharing.epoch_id.hex()}\n" in shown
+    assert f"epoch id      {sharing.epoch_id.hex()}\n" in shown
     assert "certificate   valid, signed by all 3\n" in shown
     assert "address" in shown  # the keys are the same whatever becomes of it
     assert show(home, "treasury", "--json") == 0
@@ -357,7 +358,7 @@ def test_an_opened_wallet_shows_its_addresses(
     bitcoin = taproot_address(key_of(active, TAPROOT), BitcoinNetwork[(network or "mainnet").upper()])
     assert show(home, "treasury", *options, *secret) == 0
     captured = capfd.readouterr()
-    assert f"address       {bitcoin}  bitcoin\naddress       {solana}  solana\n" in captured.out
+    assert f"address       bitcoin\n    {bitcoin}\naddress       solana\n    {solana}\n" in captured.out
     assert captured.err == ""
     assert show(home, "abab", "--json", *options, *secret) == 0
     found = json.loads(capfd.readouterr().out)
@@ -370,7 +371,7 @@ def test_the_passphrase_may_come_from_the_variable(
 ) -> None:
     monkeypatch.setenv("MPCNODE_PASSPHRASE_FILE", secret[1])
     assert show(home, "treasury") == 0
-    assert "address       bc1p" in capfd.readouterr().out
+    assert "address       bitcoin\n    bc1p" in capfd.readouterr().out
 
 
 def test_public_keys_are_printed_as_pem(
@@ -396,7 +397,7 @@ def test_on_a_terminal_the_passphrase_is_asked_for(home: Path) -> None:
         shown.type("correct horse\n")
         code, out = shown.end()
     assert code == 0
-    assert "address       bc1p" in out
+    assert "address       bitcoin\n    bc1p" in out
     with terminal("wallets", "show", "draft", "--home", str(home)) as shown:
         code, out = shown.end()  # nothing to ask for
     assert code == 0
