@@ -15,8 +15,6 @@ _VERIFIED: Final[dict[status.Verified, str]] = {
     "contacts": "not needed, verified contacts",
     "nobody": "nobody at this node compared them",
 }
-_LABEL: Final = 14
-"""Columns of what stands before a value."""
 
 
 # ---- peers ----
