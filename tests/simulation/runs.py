@@ -27,6 +27,8 @@ KEYGEN_ENDS: Final = 300.0
 SIGN_ENDS: Final = 600.0
 """The same for the four attempts of a signature."""
 SETTLES: Final = 300.0
+EVERYTHING_ENDS: Final = 7200.0
+"""Seconds after which whatever is still waited for will not come."""
 
 
 @dataclass
@@ -88,7 +90,10 @@ class Run:
     async def _whole(self) -> None:
         with self.world.real():
             try:
-                await self.go()
+                async with asyncio.timeout(EVERYTHING_ENDS):
+                    await self.go()
+            except TimeoutError:
+                self.fail("hang", f"the run was not over after {EVERYTHING_ENDS:.0f} s")
             finally:
                 try:
                     await asyncio.wait_for(self.end(), 60)
