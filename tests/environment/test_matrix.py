@@ -84,10 +84,10 @@ DEFAULT_HOMES = [
     Row("MPCNODE_HOME is a file", {"MPCNODE_HOME": "/etc/passwd"}),
     Row("MPCNODE_HOME is a device", {"MPCNODE_HOME": "/dev/null"}),
     Row("MPCNODE_HOME is of a user who is not there", {"MPCNODE_HOME": "~nobodyatall/x"}),
-    Row("MPCNODE_HOME has a line break and an escape", {"MPCNODE_HOME": "/tmp/a\nb\x1b[2J"}),
+    Row("MPCNODE_HOME has a line break and an escape", {"MPCNODE_HOME": "/nonexistent/a\nb\x1b[2J"}),
     Row("MPCNODE_HOME is too long", {"MPCNODE_HOME": "/" + "x" * 5000}),
-    Row("MPCNODE_HOME has a name that is too long", {"MPCNODE_HOME": "/tmp/" + "x" * 300}),
-    Row("MPCNODE_HOME is not text", {"MPCNODE_HOME": "/tmp/\udcff\udcfe"}),
+    Row("MPCNODE_HOME has a name that is too long", {"MPCNODE_HOME": "/nonexistent/" + "x" * 300}),
+    Row("MPCNODE_HOME is not text", {"MPCNODE_HOME": "/nonexistent/\udcff\udcfe"}),
 ]
 
 
@@ -207,7 +207,7 @@ MOUNTS = [
     ("a home that cannot be written", "mount --bind {home} {home}; mount -o remount,ro,bind {home}", {3}),
     (
         "a full home",
-        "mount -t tmpfs -o size=64k none {home}; cp -r {copy}/. {home}; dd if=/dev/zero of={home}/f bs=1 count=999999 2>/dev/null || true",
+        "mount -t tmpfs -o size=64k none {home}; cp -r {copy}/. {home}; dd if=/dev/zero of={home}/f 2>&1 || true",
         {0, 3},
     ),
     (
@@ -218,7 +218,7 @@ MOUNTS = [
     ("a temporary folder that cannot be written", "mount -t tmpfs -o ro none /var/tmp; export TMPDIR=/var/tmp", {0}),
     (
         "a full temporary folder",
-        "mount -t tmpfs -o size=4k none /var/tmp; dd if=/dev/zero of=/var/tmp/f bs=4k 2>/dev/null || true; export TMPDIR=/var/tmp",
+        "export TMPDIR=/var/tmp; mount -t tmpfs -o size=4k none /var/tmp; dd if=/dev/zero of=/var/tmp/f 2>&1 || true",
         {0},
     ),
     ("no /proc", "umount -l /proc", {0, 3, 5}),
@@ -257,9 +257,9 @@ def test_a_name_service_that_hangs_ends_with_the_deadline(place: Surroundings, s
     )
     command = [one for one in place.node("cli9", "peers") if one not in {"--server", place.url}]
     command += ["--server", "ws://signaling.example:9000"]
+    apart = ["unshare", f"--{sandbox}", "--mount", "--pid", "--fork", "--kill-child"]
     ended = subprocess.run(
-        ["unshare", f"--{sandbox}", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", f'{before}\n"$@"', "sh"]
-        + [sys.executable, "-m", "mpcnode", *command],
+        [*apart, "sh", "-ec", f'{before}\n"$@"', "sh", sys.executable, "-m", "mpcnode", *command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
