@@ -340,3 +340,10 @@ def test_what_others_wrote_is_shown_escaped(node: Answering, sign: SignCommand) 
     assert ended.code == 0
     assert "\\x1b[2J\\u202e" in ended.out
     assert "\\x1b[2J\\u202e" in ended.talk
+
+
+def test_raw_prints_the_signatures_alone(sign: SignCommand, node: Answering) -> None:
+    ended = sign("-m", "hello", "--raw")
+    assert (ended.code, ended.out) == (0, f"{signature_of(b'hello')}\n")
+    assert sign("-m", "hello", "--raw", "--json").code == 2
+    assert len(node.commands) == 1
