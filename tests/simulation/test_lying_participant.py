@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation.seeds import Row, hold
 
-FEW = range(28)
+FEW = range(24)
 MANY = [range(first, first + 500) for first in range(1000, 2000, 500)]
 KINDS = ["keygen-liar", "sign-liar", "sign-both"]
 """A participant alone, and one beside a server that lies too."""

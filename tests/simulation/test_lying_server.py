@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation.seeds import hold
 
-FEW = range(56)
+FEW = range(44)
 MANY = [range(first, first + 500) for first in range(1000, 4000, 500)]
 
 
