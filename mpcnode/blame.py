@@ -30,6 +30,7 @@ from mpcnode.errors import (
     KeystoreError,
     LinkFailed,
     MpcError,
+    NoTerminal,
     ParticipantAborted,
     ParticipantCheated,
     ParticipantRefused,
@@ -156,6 +157,10 @@ _ERRORS: Final[Mapping[Event, type[PeerError]]] = MappingProxyType(
     }
 )
 
+NOBODY_TO_ASK: Final = "nobody_to_ask"
+CANNOT_STORE: Final = "cannot_store"
+INTERNAL: Final = "internal"
+
 COMPARE: Final = "do not start again before you have compared fingerprints by voice or in person (`mpcnode peers`)"
 _DIFFER: Final = f"somebody may stand between the participants: {COMPARE}"
 
@@ -209,16 +214,13 @@ ENDINGS: Final[Mapping[str, Ending]] = MappingProxyType(
             "agree on a moment with its user, or allow more --confirm-seconds",
         ),
         Interrupted.code: Ending("was stopped by its user", "ask its user, then start again"),
-        "cannot_store": Ending("cannot write to its disk", "its user has to make room for its home, then start again"),
+        NOBODY_TO_ASK: Ending("has nobody to ask", "start its node in a terminal, or with --accept auto"),
+        CANNOT_STORE: Ending("cannot write to its disk", "its user has to make room for its home, then start again"),
         "unsupported": Ending("did not understand a message", "install the same release of mpcnode on both"),
-        "internal": Ending("stopped because of a fault of its own", "see what its own screen says"),
+        INTERNAL: Ending("stopped because of a fault of its own", "see what its own screen says"),
     }
 )
 """The endings that are a node's own doing, by their code on the wire."""
-
-CANNOT_STORE: Final = "cannot_store"
-INTERNAL: Final = "internal"
-
 
 def last_words(error: BaseException) -> tuple[str, str, tuple[PeerId, ...]]:
     """Say why this node stops, for ``abort`` and ``session_cancel``.
@@ -233,6 +235,8 @@ def last_words(error: BaseException) -> tuple[str, str, tuple[PeerId, ...]]:
         return error.code, error.message[:MAX_REASON], named
     if isinstance(error, Refused):
         return error.code, error.message[:MAX_REASON], ()
+    if isinstance(error, NoTerminal):
+        return NOBODY_TO_ASK, ENDINGS[NOBODY_TO_ASK].says, ()
     if isinstance(error, KeystoreError):
         return CANNOT_STORE, ENDINGS[CANNOT_STORE].says, ()
     if isinstance(error, MpcError) and not isinstance(error, Interrupted):

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from mpcnode.blame import COMPARE, Came, Event, heard, judge, last_words, why
 from mpcnode.errors import (
+    ClocksApart,
     ContactChanged,
     DecodeError,
     Disagreement,
@@ -65,6 +66,10 @@ _LINKS: Final[dict[LinkState, LinkShown]] = {
 }
 
 
+class _NotNeeded(Exception):
+    """Others take part: whatever this node still asks its user or waits for, it need not."""
+
+
 @dataclass(slots=True)
 class _Heard:
     """What was heard so far, and the waiting for more."""
@@ -73,7 +78,6 @@ class _Heard:
     failure: asyncio.Future[None]
     news: asyncio.Event = field(default_factory=asyncio.Event)
     start: wire.SessionStart | None = None
-    dismissed: bool = False
     signals: dict[PeerId, list[wire.Offer | wire.Answer | wire.IceCandidate]] = field(default_factory=dict)
 
     def end(self) -> None:
@@ -160,8 +164,11 @@ class Attempt(Generic[R]):
 
     def introduced(self, peer: PeerId, key: IdentityKey) -> None:
         """Note that ``peer`` showed this key; with another than the roster's it is another node."""
+        problem = self._services.room.problem_of(peer)
         if self.roster.get(peer, key) != key:
             self.doubted(peer, _another_key(peer))
+        elif isinstance(problem, ClocksApart):
+            self.doubted(peer, problem)  # whatever it says is over before this node hears it
 
     def lost(self, peers: Collection[PeerId]) -> None:
         """Note that the links to ``peers`` are gone; those that are still in the room are asked again there."""
@@ -179,7 +186,7 @@ class Attempt(Generic[R]):
         if shown is not None and self.state.state not in {State.LEAVING, State.DONE}:  # then all links go
             self._stage.emit(Link(self._stage.shown.session_id, self._services.peer_id, change.peer, shown))
 
-    def _fail(self, error: MpcError) -> None:
+    def _fail(self, error: "MpcError | _NotNeeded") -> None:
         """End the session from outside; once its participants are connected, only their channel can."""
         if self._channel is None and not self._heard.failure.done():
             self._heard.failure.set_exception(error)
@@ -194,7 +201,8 @@ class Attempt(Generic[R]):
             case wire.SessionStart() as begun if sender == self._proposer:
                 self._take_start(sender, begun)
             case wire.SessionCancel(code=code) if code == NOT_NEEDED and sender == self._proposer:
-                heard.dismissed = True
+                if heard.start is None:
+                    self._fail(_NotNeeded())
             case wire.SessionCancel() as cancel:
                 self._take_cancel(sender, cancel, by_mesh=opened.by_mesh)
             case wire.Offer() | wire.Answer() | wire.IceCandidate() as signal:
@@ -252,26 +260,18 @@ class Attempt(Generic[R]):
             MpcError: why there is no result; the others were told.
         """
         async with self._giving_up():
-            await self._unless_failed(approve(), late=_not_approved)
-            self.state.on(Step.APPROVED)
-            self._talk.say(self._proposer, self._accept(self._services.pool.offered(self._proposer)))
-            async with self.matter.prepared(self._stage) as prepared:
-                self._stage.phases.enter("negotiating", (self._proposer,), within=self._time_left(GRACE))
-                await self._unless_failed(self._until_chosen(), late=self._not_chosen, grace=GRACE)
-                if self._heard.start is None:
-                    self.state.on(Step.NOT_NEEDED)
-                    return None
-                assert self._mine is not None
-                check_start(
-                    self._heard.start,
-                    self.matter.proposal,
-                    proposer=self._proposer,
-                    me=self._services.peer_id,
-                    mine=self._mine,
-                    needed=self.matter.needed,
-                )
-                self.state.on(Step.CHOSEN)
-                return await self._carry_out(self._heard.start, prepared)
+            try:
+                await self._unless_failed(approve(), late=_not_approved)
+                self.state.on(Step.APPROVED)
+                self._talk.say(self._proposer, self._accept(self._services.pool.offered(self._proposer)))
+                async with self.matter.prepared(self._stage) as prepared:
+                    self._stage.phases.enter("negotiating", (self._proposer,), within=self._time_left(GRACE))
+                    begun = await self._unless_failed(self._chosen_here(), late=self._not_chosen, grace=GRACE)
+                    self.state.on(Step.CHOSEN)
+                    return await self._carry_out(begun, prepared)
+            except _NotNeeded:
+                self.state.on(Step.NOT_NEEDED)
+                return None
 
     async def propose(self, choose: Choose) -> R:
         """Ask everybody in the proposal, and go on with those that are chosen.
@@ -349,10 +349,20 @@ class Attempt(Generic[R]):
         for name in self._talk.linked.intersection(self.answers.missing):
             self._talk.relay(name, self.matter.proposal)
 
-    async def _until_chosen(self) -> None:
-        while self._heard.start is None and not self._heard.dismissed:
+    async def _chosen_here(self) -> wire.SessionStart:
+        while self._heard.start is None:
             self._heard.news.clear()
             await self._heard.news.wait()
+        assert self._mine is not None
+        check_start(
+            self._heard.start,
+            self.matter.proposal,
+            proposer=self._proposer,
+            me=self._services.peer_id,
+            mine=self._mine,
+            needed=self.matter.needed,
+        )
+        return self._heard.start
 
     # The session itself
 

@@ -75,7 +75,10 @@ class Sessions:
         strangers = services.trusts.not_verified(roster_of(proposal))
         if self._agenda.options.contacts_only and strangers:
             names = ", ".join(strangers)
-            raise Refused(f"not a verified contact: {names} (--contacts-only)", hint="a first `mpcnode create-wallet` without --contacts-only verifies them, by safety words")
+            raise Refused(
+                f"not a verified contact: {names} (--contacts-only)",
+                hint="a first `mpcnode create-wallet` without --contacts-only verifies them, by safety words",
+            )
         options = replace(self._agenda.options, yes=command.yes or self._agenda.options.yes)
         if command.confirm_within is not None:
             timeouts = replace(services.timeouts, confirm=command.confirm_within / 1000)

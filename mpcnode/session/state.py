@@ -4,7 +4,8 @@
 
     proposed --approved--> negotiating --chosen--> connecting --connected--> running --result--> leaving --left--> done
         |                      |   |                   |                        |
-        |                      |   +--not needed--> done                        |
+        +------not needed------+---> done              |                        |
+        |                      |                       |                        |
         +--------fail----------+---------fail----------+----------fail----------+--> failed
 
 Everything that may happen to an attempt is an event here, and an event that is not listed for a state is a mistake of
@@ -50,7 +51,11 @@ class Event(Enum):
 
 TRANSITIONS: Final = MappingProxyType(
     {
-        State.PROPOSED: {Event.APPROVED: State.NEGOTIATING, Event.FAIL: State.FAILED},
+        State.PROPOSED: {
+            Event.APPROVED: State.NEGOTIATING,
+            Event.NOT_NEEDED: State.DONE,
+            Event.FAIL: State.FAILED,
+        },
         State.NEGOTIATING: {
             Event.CHOSEN: State.CONNECTING,
             Event.NOT_NEEDED: State.DONE,

@@ -14,6 +14,7 @@ from ecdsa.ellipticcurve import PointJacobi
 from mpcnode.commands import Sign
 from mpcnode.crypto import tags
 from mpcnode.errors import (
+    ClocksApart,
     IdentityCheckFailed,
     KeystoreAbsent,
     KeystoreUnwritable,
@@ -207,6 +208,46 @@ async def test_one_that_accepted_and_is_not_needed_ends_with_neither_signature_n
         ((_, told, error),) = people[PeerId(idle)].journal.told
         assert (told.unneeded, told.accepted, error) == (True, False, None)
         assert not people[PeerId(idle)].journal.uses  # nothing was given away for it
+
+
+async def test_one_that_is_still_asked_when_others_sign_is_asked_no_longer() -> None:
+    """Nobody answers a question whose answer nobody waits for."""
+    async with table(2, 3) as people:
+        withdrawn = asyncio.Event()
+
+        async def ponder(_proposal: Proposed) -> bool:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                withdrawn.set()
+                raise
+            raise AssertionError
+
+        people[BEN].asks(says=ponder)
+        view = await people.sign(ANA)
+        assert view.signers == (ANA, CLEO)
+        ended = await people[BEN].ended()
+        assert withdrawn.is_set()
+        assert (ended.error, ended.signature) == (None, None)
+        ((_, told, error),) = people[BEN].journal.told
+        assert (told.unneeded, error) == (True, None)
+        assert not people[BEN].journal.uses
+
+
+async def test_one_whose_clock_is_far_off_is_named_at_once_with_the_reason() -> None:
+    """What it says is over before the proposer hears it: the whole time to answer would be waited for nothing."""
+    async with table(2, 2) as people:
+        people.deaf.add(BEN)
+        apart = ClocksApart("the clock of ben is 20 min behind this node's", hint="set the clocks of both machines")
+        key = people[ANA].services.conversations.key_of(BEN) or people[BEN].services.identity.public_key
+        signing = asyncio.ensure_future(people.sign(ANA))
+        await asyncio.sleep(0.05)
+        people[ANA].services.room.stir(BEN, apart, introduced=True)
+        people[ANA].agenda.introduced(BEN, key)
+        async with asyncio.timeout(DEADLINE):
+            with pytest.raises(MpcError, match="the clock of ben") as caught:
+                await signing
+        assert caught.value.culprits == ()
 
 
 async def test_too_many_refusals_name_those_that_refused_and_say_why() -> None:
