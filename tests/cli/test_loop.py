@@ -57,7 +57,7 @@ def test_a_signal_cancels_and_leaves_time_to_unwind(number: signal.Signals) -> N
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_the_loop_is_made_waits_until_somebody_answers_to_it(number: signal.Signals) -> None:
     def make() -> asyncio.AbstractEventLoop:
-        os.kill(os.getpid(), number)  # pytest would die of it, or be interrupted
+        signal.raise_signal(number)  # pytest would die of it, or be interrupted; at this thread, where others may run
         return asyncio.new_event_loop()
 
     async def work() -> None:
