@@ -222,6 +222,7 @@ ENDINGS: Final[Mapping[str, Ending]] = MappingProxyType(
 )
 """The endings that are a node's own doing, by their code on the wire."""
 
+
 def last_words(error: BaseException) -> tuple[str, str, tuple[PeerId, ...]]:
     """Say why this node stops, for ``abort`` and ``session_cancel``.
 

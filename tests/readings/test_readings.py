@@ -46,9 +46,7 @@ def test_what_is_not_a_hash_a_size_and_a_name_is_not_a_file(content: bytes, mess
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(0, 2**53 - 1), st.text(max_size=63))
-def test_a_file_comes_back_as_it_was_and_its_own_hash_is_what_people_compare(
-    sha: bytes, size: int, name: str
-) -> None:
+def test_a_file_comes_back_as_it_was_and_its_own_hash_is_what_people_compare(sha: bytes, size: int, name: str) -> None:
     content = FileContent(sha, size, name).encode()
     assert FileContent.decode(content) == FileContent(sha, size, name)
     assert digest("file", content) == sha

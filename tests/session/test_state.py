@@ -34,12 +34,16 @@ def test_an_attempt_goes_from_a_proposal_to_its_end() -> None:
     assert attempt.over
 
 
-def test_an_attempt_that_is_not_needed_is_done_and_has_not_failed() -> None:
-    attempt = at(State.NEGOTIATING)
+@pytest.mark.parametrize("state", [State.PROPOSED, State.NEGOTIATING])
+def test_an_attempt_that_is_not_needed_is_done_and_has_not_failed(state: State) -> None:
+    attempt = at(state)
     attempt.on(Event.NOT_NEEDED)
     assert attempt.state is State.DONE
     assert attempt.over
-    assert {state for state, event in LISTED if event is Event.NOT_NEEDED} == {State.NEGOTIATING}
+
+
+def test_only_an_attempt_that_has_not_begun_is_not_needed() -> None:
+    assert {state for state, event in LISTED if event is Event.NOT_NEEDED} == {State.PROPOSED, State.NEGOTIATING}
 
 
 def test_what_fails_before_the_result_stands_fails_the_attempt_and_nothing_fails_it_after() -> None:
@@ -64,7 +68,7 @@ def test_every_state_has_its_line_and_every_line_leads_to_a_state() -> None:
     assert set(TRANSITIONS) == set(State)
     reached = {following for events in TRANSITIONS.values() for following in events.values()}
     assert reached == set(State) - {State.PROPOSED}
-    assert len(LISTED) == 10
+    assert len(LISTED) == 11
 
 
 def test_the_table_cannot_be_changed() -> None:

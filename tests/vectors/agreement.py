@@ -111,7 +111,13 @@ def make() -> Json:
         for suite, asked, chosen, mesh, terms in (
             (plain, everybody, (alice, bob), None, (b"text", b"", "pay 3 €".encode())),
             (plain, everybody, (bob, carol), keygen.proposal.session_id, (b"hex", b"", b"\x00", b"\x01")),
-            (taproot, (bob, carol), (bob, carol), None, (b"file", bytes(32), FileContent(b"\x07" * 32, 1234, "payment.bin").encode())),
+            (
+                taproot,
+                (bob, carol),
+                (bob, carol),
+                None,
+                (b"file", bytes(32), FileContent(b"\x07" * 32, 1234, "payment.bin").encode()),
+            ),
         )
     ]
     refresh = agree(
