@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from mpcnode.cli import plain_values
+from mpcnode.cli import plain_values, streams
 from mpcnode.cli.commands import (
     audit,
     contacts,
@@ -179,6 +179,7 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
         from mpcnode.control.lines import Failed, encode_line  # noqa: PLC0415 -- only `--json` needs it
         from mpcnode.status import error_view  # noqa: PLC0415 -- same
 
+        streams.fail_soon()
         with suppress(OSError, OutputUnwritable):  # that it cannot be written is said once
             sys.stdout.write(encode_line(Failed(error_view(error))).decode())
             sys.stdout.flush()

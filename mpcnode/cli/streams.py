@@ -10,6 +10,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from mpcnode.errors import OutputUnwritable
@@ -22,22 +23,30 @@ _AT_ONCE: Final = 512
 """Bytes that whatever can be written to takes without making its writer wait (POSIX)."""
 
 
-class Talk(io.RawIOBase):
-    """Standard error: sentences, logs and questions. Writing to it never fails.
+Left = Callable[[float | None], bytes | None]
+"""Waits, for so many seconds or as long as it takes, until whatever else writes there has ended; gives the end of the
+line that it left half-written, or None where it writes still."""
+
+
+class _Standard(io.RawIOBase):
+    """Standard output or error.
 
     Args:
         fd: where to.
     """
 
     patience: float | None = None
-    """Seconds to wait for a reader; None for as long as it takes, which is right until a node runs."""
+    """Seconds to wait for a reader; None for as long as it takes."""
 
     def __init__(self, fd: int) -> None:
         super().__init__()
         self._fd = fd
         self.lost = False
         """Whether anything was not written that somebody could have read."""
-        self._given_up = False
+        self.left: Left | None = None
+        """What wrote there before and had not ended when it was left to itself."""
+        self.given_up = False
+        """Whether nobody read it in the end: one with patience is not waited for again, until something is read."""
 
     def fileno(self) -> int:
         """Give the descriptor."""
@@ -51,28 +60,52 @@ class Talk(io.RawIOBase):
         """Whether it may be written to: always."""
         return True
 
+    @property
+    def _wait(self) -> float | None:
+        return 0 if self.given_up and self.patience is not None else self.patience
+
+    def _behind_what_was_left(self, data: "bytes | bytearray | memoryview") -> memoryview:
+        """Give what to write so that ``data`` begins a line of its own; nothing where that cannot be waited for."""
+        rest = b"" if self.left is None else self.left(self._wait)
+        if rest is None:
+            self.lost = self.given_up = True
+            return memoryview(b"")
+        self.left = None
+        return memoryview(rest + bytes(data))
+
+    def _is_taken(self) -> bool:
+        """Wait until it can be written to."""
+        if select.select([], [self._fd], [], self._wait)[1]:
+            self.given_up = False
+            return True
+        self.lost = self.given_up = True
+        return False
+
+
+class Talk(_Standard):
+    """Standard error: sentences, logs and questions. Writing to it never fails.
+
+    Its patience has no end, which is right until a node runs.
+    """
+
     def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]  # typeshed's Buffer
         """Take all of ``data``, and write what can be written."""
-        left = memoryview(bytes(data))
-        size = len(left)
+        left = self._behind_what_was_left(data)
         while left:
             try:
-                # Whoever did not read it a moment ago is not waited for again, until something is read.
-                if not select.select([], [self._fd], [], 0 if self._given_up else self.patience)[1]:
-                    self.lost = self._given_up = True
+                if not self._is_taken():
                     break
                 left = left[os.write(self._fd, left[:_AT_ONCE]) :]
-                self._given_up = False
             except BlockingIOError:  # another process made it so, and took the room meanwhile
                 continue
             except OSError as error:
                 self.lost = self.lost or not isinstance(error, BrokenPipeError)
                 break
-        return size
+        return len(data)
 
 
-class Data(io.RawIOBase):
-    """Standard output: what a command was asked for.
+class Data(_Standard):
+    """Standard output: what a command was asked for, however long its reader takes.
 
     Args:
         fd: where to.
@@ -80,45 +113,33 @@ class Data(io.RawIOBase):
     """
 
     def __init__(self, fd: int, talk: Talk) -> None:
-        super().__init__()
-        self._fd = fd
+        super().__init__(fd)
         self._talk = talk
         self._failed = False
-        self.lost = False
-        """Whether events were not written, which go there by another way."""
-
-    def fileno(self) -> int:
-        """Give the descriptor."""
-        return self._fd
-
-    def isatty(self) -> bool:
-        """Whether somebody may be looking."""
-        return os.isatty(self._fd)
-
-    def writable(self) -> bool:
-        """Whether it may be written to: always."""
-        return True
 
     def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]  # typeshed's Buffer
-        """Write all of ``data``, however long its reader takes.
+        """Write all of ``data``.
 
         Raises:
             OutputUnwritable: it cannot be written; what is left of it is on standard error now.
             BrokenPipeError: its reader has left.
         """
-        left = memoryview(bytes(data))
-        size = len(left)
-        while left and not self._failed:  # it is said once
+        if self._failed:  # it is said once
+            return len(data)
+        left = self._behind_what_was_left(data)
+        while left:
             try:
-                left = left[os.write(self._fd, left) :]
+                if not self._is_taken():
+                    break
+                left = left[os.write(self._fd, left[:_AT_ONCE]) :]
             except BlockingIOError:
-                select.select([], [self._fd], [])
+                continue
             except BrokenPipeError:
                 self._failed = True
                 raise
             except OSError as error:
                 self._fail(error, bytes(left))
-        return size
+        return len(data)
 
     def _fail(self, error: OSError, left: bytes) -> NoReturn:
         self._failed = True
@@ -156,11 +177,24 @@ def be_brief(seconds: float) -> None:
         talk.patience = seconds
 
 
-def lost(stream: io.TextIOBase) -> None:
-    """Note that something for ``stream``, which went there by another way, was not written."""
+def fail_soon() -> None:
+    """Wait no longer than for last words on standard output too: the command was stopped, and has no result."""
+    data = getattr(sys.stdout, "buffer", None)
+    if isinstance(data, Data):
+        data.patience = LAST_WORDS
+
+
+def lost(stream: io.TextIOBase, left: Left) -> None:
+    """Note that something for ``stream``, which went there by another way, was not written.
+
+    Args:
+        stream: standard output or error.
+        left: what is written there from now on comes after this.
+    """
     raw = getattr(stream, "buffer", None)
-    if isinstance(raw, Talk | Data):
-        raw.lost = True
+    if isinstance(raw, _Standard):
+        raw.lost = raw.given_up = True
+        raw.left = left
 
 
 def close_here(code: int) -> int:

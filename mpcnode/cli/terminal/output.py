@@ -191,7 +191,7 @@ def _writing(
         yield writer
     finally:
         if not writer.close(streams.LAST_WORDS):
-            streams.lost(stream)  # type: ignore[arg-type]  # typeshed's TextIO is no TextIOBase
+            streams.lost(stream, writer.left)  # type: ignore[arg-type]  # typeshed's TextIO is no TextIOBase
 
 
 def _talk_lost(count: int) -> bytes:

@@ -75,6 +75,8 @@ class Writer:
         """Bytes of lines that are not written, those included that the thread has."""
         self._frame: list[str] | None = None
         self._dropped = 0
+        self._torn = b""
+        """The rest of a line that a full disk broke off: nothing is written before it, or two lines became one."""
         self._writing = False
         self._closed = False
         self._dead = False
@@ -127,22 +129,36 @@ class Writer:
         with self._state:
             self._closed = True
             self._state.notify_all()
+        return self.left(patience) is not None and not self.failed
+
+    def left(self, patience: float | None) -> bytes | None:
+        """Give the end of the line that is written by half, for whatever is written after this one was closed.
+
+        Args:
+            patience: seconds to wait until nothing is being written any more; None for as long as it takes.
+
+        Returns:
+            bytes to write first; None while something is still being written.
+        """
         self._thread.join(patience)
-        return not (self._thread.is_alive() or self.failed)
+        return None if self._thread.is_alive() else self._torn
 
     # The thread
 
     def _has_work(self) -> bool:
-        return bool(self._lines or self._dropped or self._frame is not None or self._writing)
+        return bool(self._lines or self._dropped or self._torn or self._frame is not None or self._writing)
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
             lines, frame, dropped = work
-            try:
-                said = self._lost(dropped) if dropped else b""
-                self._write(self._painter.paint(lines + said, frame, self._columns()))
-            except OSError as error:
-                if not self._goes_on(error, dropped + lines.count(b"\n")):
+            said = self._lost(dropped) if dropped else b""
+            data = self._torn + self._painter.paint(lines + said, frame, self._columns())
+            torn = bool(self._torn)
+            if (failed := self._write(data)) is not None:
+                error, kept = failed[0], failed[1] - torn
+                count = lines.count(b"\n")
+                # The line that says how many were dropped comes after them.
+                if not self._goes_on(error, max(count - kept, 0) + (dropped if kept <= count else 0)):
                     return
 
     def _next(self) -> tuple[bytes, list[str] | None, int] | None:
@@ -163,13 +179,26 @@ class Writer:
             self._writing = True
             return lines, frame, dropped
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> tuple[OSError, int] | None:
+        """Write ``data``, or as much of it as is taken; what is left of a line that was begun stays to be written.
+
+        Returns:
+            why not all of it was taken, and how many lines were, the one that was begun among them.
+        """
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest[:_AT_ONCE]) :]
             except BlockingIOError:  # another process made it so, and it is full
                 select.select([], [self._fd], [])
+            except OSError as error:
+                done = len(data) - len(rest)
+                # Before the first byte that is new, the line that was torn is torn still.
+                begun = data[done - 1 : done] not in {b"", b"\n"} or (done == 0 and bool(self._torn))
+                self._torn = data[done : data.find(b"\n", done) + 1] if begun else b""
+                return error, data[:done].count(b"\n") + bool(self._torn)
+        self._torn = b""
+        return None
 
     def _goes_on(self, error: OSError, lost: int) -> bool:
         """Whether to go on: a full disk may have room later, a reader that left does not come back."""

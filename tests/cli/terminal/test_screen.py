@@ -175,3 +175,92 @@ def test_a_full_disk_loses_lines_and_says_how_many_when_there_is_room(monkeypatc
         assert not writer.close(DEADLINE)  # the exit code says that something was lost
         os.close(theirs)
         assert read_all(ours) == b"lost 2\nthree\n"
+
+
+class Disk:
+    """Takes so many bytes, and is full then until somebody makes room."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fd: int, room: int) -> None:
+        self.room = room
+        self.refused = 0
+        real = os.write
+
+        def write(to: int, data: bytes) -> int:
+            if to != fd:
+                return real(to, data)
+            if not self.room:
+                self.refused += 1
+                raise OSError(errno.ENOSPC, "full")
+            taken = real(to, bytes(data[: self.room]))
+            self.room -= taken
+            return taken
+
+        monkeypatch.setattr("mpcnode.cli.terminal.screen.os.write", write)
+
+
+@pytest.mark.parametrize(
+    ("room", "shown"),
+    [
+        (0, b"lost 3\n"),
+        (1, b"one\nlost 2\n"),
+        (3, b"one\nlost 2\n"),
+        (4, b"one\nlost 2\n"),
+        (6, b"one\ntwo\nlost 1\n"),
+        (13, b"one\ntwo\nthree\n"),
+    ],
+)
+def test_a_line_that_a_full_disk_broke_off_is_finished_before_anything_else_is_written(
+    monkeypatch: pytest.MonkeyPatch, room: int, shown: bytes
+) -> None:
+    with pipe() as (ours, theirs):
+        disk = Disk(monkeypatch, theirs, room)
+        writer = Writer(theirs, lost=lost)
+        writer.lines(b"one\ntwo\nthree\n")
+        until(lambda: disk.refused > 1)  # it was tried again, and there was no room yet
+        disk.room = 1 << 20
+        until(lambda: not writer._has_work())
+        writer.lines(b"more\n")
+        assert not writer.close(DEADLINE)
+        os.close(theirs)
+        assert read_all(ours) == shown + b"more\n"
+
+
+def test_a_line_of_which_a_full_disk_takes_some_bytes_at_a_time_is_whole_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pipe() as (ours, theirs):
+        disk = Disk(monkeypatch, theirs, 2)
+        writer = Writer(theirs, lost=lost)
+        writer.lines(b"0123456789\ndropped\n")
+        for tries in (1, 2, 3):
+            until(lambda tries=tries: disk.refused >= tries)  # type: ignore[misc]
+            disk.room = 2
+        until(lambda: disk.refused >= 4)
+        disk.room = 1 << 20
+        until(lambda: not writer._has_work())
+        assert not writer.close(DEADLINE)
+        os.close(theirs)
+        assert read_all(ours) == b"0123456789\nlost 1\n"
+
+
+def test_what_is_written_after_a_line_that_a_full_disk_broke_off_can_begin_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pipe() as (_, theirs):
+        disk = Disk(monkeypatch, theirs, 2)
+        writer = Writer(theirs, lost=lost)
+        writer.lines(b"one\n")
+        until(lambda: bool(disk.refused))
+        assert not writer.close(DEADLINE)
+        assert writer.left(0) == b"e\n"
+
+
+def test_nothing_can_follow_while_a_line_is_still_being_written() -> None:
+    with pipe() as (ours, theirs):
+        writer = Writer(theirs, lost=lost)
+        writer.lines(b"x" * (200 * 1024) + b"\n")  # more than a pipe holds
+        assert not writer.close(0.1)
+        assert writer.left(0) is None
+        with reading(ours):
+            assert writer.left(None) == b""
+            os.close(theirs)
