@@ -185,12 +185,14 @@ def judge(
     if verdict is Verdict.IGNORED:
         raise ValueError(f"{event.name} that came by {came.name} is ignored, and makes no error")
     names = frozenset(names)
-    return _ERRORS[event](
+    error = _ERRORS[event](
         message,
         culprits=names if verdict is Verdict.CULPRITS else (),
         suspects=names if verdict is Verdict.SUSPECTS else (),
         hint=hint,
     )
+    error.seen_of = names
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ def last_words(error: BaseException) -> tuple[str, str, tuple[PeerId, ...]]:
         The code, the reason and the participants that this node names.
     """
     if isinstance(error, PeerError):
-        named = error.culprits or tuple(sorted(error.suspects))
+        named = error.culprits or tuple(sorted(error.seen_of))
         return error.code, error.message[:MAX_REASON], named
     if isinstance(error, Refused):
         return error.code, error.message[:MAX_REASON], ()
@@ -261,7 +263,7 @@ def heard(came: Came, sender: PeerId, *, code: str, reason: str, named: Collecti
         return judge(came, Event.WORDS_DIFFER, said, hint=COMPARE)
     said = f"{sender} {why(code, reason)}"
     if code == Disagreement.code:
-        return judge(came, Event.VIEWS_DIFFER, said)
+        return judge(came, Event.VIEWS_DIFFER, said, [sender, *others])
     if code == Refused.code or code in ENDINGS:
         return judge(came, Event.STOP, said, [sender], hint=ENDINGS[code].hint if code in ENDINGS else None)
     if code in {ParticipantCheated.code, InconsistentBroadcast.code}:

@@ -181,6 +181,8 @@ class PeerError(MpcError):
         super().__init__(message, hint=hint, saved=saved)
         self.culprits = tuple(sorted(culprits))
         self.suspects = frozenset(suspects)
+        self.seen_of: frozenset[PeerId] = self.suspects.union(self.culprits)
+        """The participants that it was seen of, also where that names nobody: the next attempt would rather do without."""
 
 
 class ContactChanged(PeerError, AuthenticationError):

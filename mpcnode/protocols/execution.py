@@ -293,6 +293,6 @@ class Execution(Generic[T]):
         if isinstance(fault, Inconsistent):
             raise judge(Came.LINK, Event.VALUES_DIFFER, fault.reason, names) from fault
         if isinstance(fault, ViewsDiffer):
-            raise judge(Came.LINK, Event.VIEWS_DIFFER, fault.reason, hint=_VIEWS_DIFFER) from fault
+            raise judge(Came.LINK, Event.VIEWS_DIFFER, fault.reason, names, hint=_VIEWS_DIFFER) from fault
         message = f"{', '.join(names)} {fault.reason}" if names else fault.reason
         raise judge(Came.LINK, Event.MISPLACED, message, names) from fault

@@ -49,4 +49,5 @@ class Talk:
         if not isinstance(message, SessionProposal):
             # A decision may come when the time to answer is over; it is of use for as long as a signal is.
             expires = max(expires, self._services.now() + SIGNAL_LASTS)
-        self._services.conversations.send(to, message, expires=expires, key=self._roster[to])
+        if expires > self._services.now():
+            self._services.conversations.send(to, message, expires=expires, key=self._roster[to])

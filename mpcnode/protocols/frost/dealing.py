@@ -142,7 +142,7 @@ def exchange_promises(session: Session, fresh: bytes, digests: Sequence[bytes]) 
 
     def accept(dealer: Identifier, data: bytes, _echo: bytes | None) -> Promise:
         if len(data) >= AGREED_SIZE and data[:AGREED_SIZE] != agreed:
-            raise ViewsDiffer("participants were told different things about this session")
+            raise ViewsDiffer("participants were told different things about this session", [dealer])
         said = Promise.decode(len(digests), data[AGREED_SIZE:])
         if not said.verify(descriptor.identity_key(dealer), agreed, dealer):
             raise Fault("sent digests with an invalid signature", [dealer])

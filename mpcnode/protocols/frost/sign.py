@@ -220,7 +220,7 @@ def _exchange_commitments(
     def accept(sender: Identifier, data: bytes, _echo: bytes | None) -> _Committed:
         if len(data) >= BOUND_SIZE and data[:BOUND_SIZE] != bound:
             # Proof of nothing: the proposer may have told two stories. A proposer that told one asks another signer.
-            raise ViewsDiffer("signers were told different things about this session")
+            raise ViewsDiffer("signers were told different things about this session", [sender])
         if len(data) < HEAD_SIZE:
             raise DecodeError("commitments come after a hash, fresh bytes and a signature")
         theirs, signature, listed = (
