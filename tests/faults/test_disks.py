@@ -331,7 +331,7 @@ async def test_a_disk_that_is_full_while_a_wallet_is_stored(homes: Homes, full: 
     assert (mine.code, mine.exit_code) == ("unwritable", 3)
     assert "no space" in mine.message
     assert mine.saved == "what was stored before is untouched"
-    assert (theirs.exit_code, theirs.culprits) == (6, ("ana" if full == "proposer" else "ben",))
+    assert (theirs.exit_code, theirs.culprits, theirs.suspects) == (6, (), ("ana" if full == "proposer" else "ben",))
     assert code == proposer.error.exit_code
     assert "Traceback" not in proposer.talk + other.talk
     there = ana if full == "proposer" else ben

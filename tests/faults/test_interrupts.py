@@ -135,7 +135,7 @@ class Case:
             assert not there or self.step not in {*BEFORE, *PENDING}, f"{self.room}: Ctrl-C was not heard"
         else:
             name = stopped.name.rsplit("-", maxsplit=1)[-1]
-            assert (ended.error.exit_code, ended.error.culprits) == (6, (name,)), f"{self.room}: {ended.error}"
+            assert (ended.error.exit_code, ended.error.named) == (6, (name,)), f"{self.room}: {ended.error}"
             assert "active" not in states[1], self.room
         assert there or states == [["active"], ["active"]], self.room
         for child in (stopped, other):
@@ -237,10 +237,10 @@ class SigningCase:
             assert ended.signature is not None
         else:
             assert self.step != "signed", f"{self.room}: whose share is in is not needed any more: {ended.error}"
-            assert (ended.error.exit_code, ended.error.culprits) == (6, (stopped,)), f"{self.room}: {ended.error}"
+            assert (ended.error.exit_code, ended.error.named) == (6, (stopped,)), f"{self.room}: {ended.error}"
         if self.role == "participant":
             assert other.code == (0 if ended.error is None else 6), f"{self.room}: {other.talk}"
-            assert ended.error is None or other.error.culprits == (stopped,)
+            assert ended.error is None or other.error.named == (stopped,)
 
     def _check_the_file(self, name: str, ana: Child) -> None:
         """The whole of it is there, where its command had it; or nothing."""
@@ -298,7 +298,7 @@ async def test_ctrl_c_of_a_command_leaves_its_node_and_the_next_signature_works(
         ben.strike(signal.SIGCONT)
         await ben.until(lambda: len([one for one in ben.of(status.SessionEnded) if one.error]) == count)  # noqa: B023
         assert [one.error.code for one in ana.of(status.SessionEnded) if one.error] == ["interrupted"] * count
-        assert [one.error.culprits for one in ben.of(status.SessionEnded) if one.error] == [("ana",)] * count
+        assert [one.error.named for one in ben.of(status.SessionEnded) if one.error] == [("ana",)] * count
         again = treasury.start("command", *what)
         assert await again.ends() == 0, again.talk
         (signature,) = [result.signature for result in again.of(Result)]

@@ -95,7 +95,7 @@ async def found_out(behind: Behind, *, by: str, other: str, as_what: set[tuple[i
     proposer = await behind.create(by=by)
     error = proposer.error
     assert (proposer.code, error.code) in as_what, proposer.talk
-    assert error.culprits == (other,)
+    assert (error.culprits, error.suspects) == ((), (other,))
     nothing_came_of_it(behind, proposer, peer)
 
 
@@ -127,7 +127,7 @@ async def test_another_key_under_a_known_name_is_an_error_that_names_it(behind: 
     assert (await behind.create(2, "--name", "first")).code == 0
     behind.server.lies.append(lies.swap_identity("cli2"))
     cli1 = await behind.create(2, "--name", "second")
-    assert (cli1.code, cli1.error.code, cli1.error.culprits) == (4, "contact_changed", ("cli2",)), cli1.talk
+    assert (cli1.code, cli1.error.code, cli1.error.named) == (4, "contact_changed", ()), cli1.talk
     assert not began(cli1)
     assert [wallet.name for wallet in behind.world.wallets("cli1")] == ["first"]
 
@@ -160,7 +160,7 @@ async def test_what_is_dropped_or_torn_is_silence_within_the_deadline(behind: Be
     behind.server.lies.append(lie)
     others = await behind.register("cli2")
     cli1 = await behind.create()
-    assert (cli1.code, cli1.error.code, cli1.error.culprits) == (6, "participant_silent", ("cli2",)), cli1.talk
+    assert (cli1.code, cli1.error.code, cli1.error.named) == (6, "participant_silent", ("cli2",)), cli1.talk
     nothing_came_of_it(behind, cli1, *others)
 
 
@@ -169,7 +169,7 @@ async def test_descriptions_that_never_arrive_are_silence_too(behind: Behind) ->
     behind.server.lies.append(go_between(no_descriptions)(behind.server))
     others = await behind.register("cli2")
     proposer = await behind.create()
-    assert (proposer.code, proposer.error.culprits) == (6, ("cli2",)), proposer.talk
+    assert (proposer.code, proposer.error.named) == (6, ("cli2",)), proposer.talk
     nothing_came_of_it(behind, proposer, *others)
 
 
@@ -186,7 +186,7 @@ async def test_a_peer_that_the_server_invents_is_silent(behind: Behind) -> None:
     behind.server.invented = {"cli1": ["ghost"]}
     (cli2,) = await behind.register("cli2")
     cli1 = await behind.create(3)
-    assert (cli1.code, cli1.error.culprits) == (6, ("ghost",)), cli1.talk
+    assert (cli1.code, cli1.error.named) == (6, ("ghost",)), cli1.talk
     nothing_came_of_it(behind, cli1, cli2)
 
 
@@ -195,4 +195,4 @@ async def test_a_peer_that_is_hidden_is_waited_for_as_long_as_told(behind: Behin
     behind.server.hidden = {("cli1", "cli2")}
     await behind.register("cli2")
     cli1 = await behind.create(2, "--with", "cli2", "--wait", "1")
-    assert (cli1.code, cli1.error.culprits) == (6, ("cli2",)), cli1.talk
+    assert (cli1.code, cli1.error.named) == (6, ("cli2",)), cli1.talk
