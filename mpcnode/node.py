@@ -162,6 +162,7 @@ class Node:
             on_event=self._on_event,
             ca_file=self.config.ca_file,
         )
+        room.ask = client.list_peers
         self._running = self._tasks.create_task(self._stay(client), name="signaling")
         while not room.present:
             await room.changed()
@@ -189,6 +190,10 @@ class Node:
     def busy(self) -> bool:
         """Whether any session is under way."""
         return self._parts.agenda.busy
+
+    async def greet(self) -> None:
+        """Have everybody in the room show its key, where it can, before ``peers`` is asked; takes a moment."""
+        await self._parts.neighbours.greet()
 
     def peers(self) -> tuple[PeerView, ...]:
         """Give everybody in the room, this node included."""

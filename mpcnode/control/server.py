@@ -171,6 +171,7 @@ class _Client:
                 signing = self._node.sign(command, emit=self._tell)
                 return Result(signature=await self._while_listening(signing))
             case ListPeers():
+                await self._node.greet()
                 return Result(peers=self._node.peers())
             case ListWallets():
                 wallets = self._node.wallets()

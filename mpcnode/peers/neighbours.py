@@ -17,6 +17,8 @@ SHOWN: Final = (16, 1.0)
 """How often the peers of the room are shown, and each is met: a server may say at any rate that they come and go."""
 MET: Final = (4, HELLO_AGAIN)
 MAX_MEETINGS: Final = 8192
+MAX_GREETED: Final = 64
+"""Of a room that is to be shown; a server can invent peers without end."""
 
 
 class Listener(Protocol):
@@ -74,12 +76,21 @@ class Neighbours:
         self._clock = clock
         self._shown = Budget(*SHOWN)
         self._meetings: dict[PeerId, Budget] = {}
+        self._last: tuple[PeerView, ...] = ()
+        """What was shown last."""
         self._put_off: set[PeerId | None] = set()
         """Whom to meet later; None where the room is to be shown."""
 
     def views(self) -> tuple[PeerView, ...]:
         """Show everybody in the room, this node included."""
-        return tuple(self._trusts.view(name) for name in self._room.present)
+        return tuple(map(self._trusts.seen, self._room.present))
+
+    async def greet(self) -> None:
+        """Say hello to those in the room whose key is not known yet, and wait a moment for their answers."""
+        strangers = [name for name in self._room.others_of(()) if self._conversations.key_of(name) is None]
+        # Contacts first: of them the answer says most.
+        strangers.sort(key=lambda name: self._trusts.contacts.get(name) is None)
+        await self._room.greet(strangers[:MAX_GREETED], self._conversations)
 
     async def keep_up(self) -> None:
         """Do again and again what was put off, and say hello where something waits; cancel it at the end."""
@@ -101,8 +112,10 @@ class Neighbours:
                 self._meetings.clear()
                 self._met(event.peers)
             case events.Peers():
+                before = self._room.present
                 self._room.set(event.peers)
-                self._show()
+                if self._room.present != before:
+                    self._show()
             case events.PeerJoined():
                 self._room.joined(event.peer_id)
                 self._met((event.peer_id,))
@@ -130,6 +143,9 @@ class Neighbours:
                 continue
             if self._meetings.setdefault(name, Budget(*MET)).take(now):
                 self._conversations.rejoined(name)
+                if self._trusts.contacts.get(name) is not None:
+                    # Anybody can take a pinned name; only the answer shows that the contact is here.
+                    self._conversations.introduce(name)
                 self._listener.met(name)
             else:
                 self._put_off.add(name)
@@ -137,7 +153,8 @@ class Neighbours:
 
     def _show(self) -> None:
         if self._shown.take(self._clock()):
-            self._emit(Peers(self.views()))
+            self._last = self.views()
+            self._emit(Peers(self._last))
         else:
             self._put_off.add(None)
 
@@ -164,6 +181,9 @@ class Neighbours:
         if apart:
             self._complaints.say(taken.peer_id, f"{apart.message}; {apart.hint}")
         self._listener.introduced(taken.peer_id, taken.public_key)
+        seen = self._trusts.seen(taken.peer_id)
+        if self._trusts.contacts.get(taken.peer_id) is not None and seen.proved and seen not in self._last:
+            self._show()
 
 
 def _apart(taken: Introduced) -> ClocksApart:

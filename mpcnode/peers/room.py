@@ -15,6 +15,10 @@ from mpcnode.types import IdentityKey, PeerId
 HELLO_AGAIN: Final = 2.0
 """Seconds after which a hello that was not answered is said once more."""
 MAX_PROBLEMS: Final = 1024
+ASK_AGAIN: Final = 5.0
+"""Seconds after which the server is asked again who is here, where somebody is missing."""
+GREETED: Final = 1.0
+"""Seconds that keys are waited for before peers are shown."""
 
 
 class Room:
@@ -29,6 +33,8 @@ class Room:
         self._news = asyncio.Event()
         """Set whenever somebody comes, goes, is introduced or fails to be."""
         self._problems: dict[PeerId, MpcError] = {}
+        self.ask: Callable[[], None] = lambda: None
+        """Asks the server who is here; the answer comes as ``set``."""
         self.present: tuple[PeerId, ...] = ()
         """Everybody, this node included, sorted; empty until this node is registered."""
         self.away = False
@@ -78,10 +84,47 @@ class Room:
         self._news.clear()
         await self._news.wait()
 
+    async def all_here(self, here: Callable[[], bool], waiting: Callable[[], None] = lambda: None) -> None:
+        """Wait until ``here`` holds, for as long as the caller does.
+
+        The server is asked again who is here, now and every few seconds: what it says of comings and goings may be
+        wrong or lost, and nobody is missed for that.
+
+        Args:
+            here: whether those that are wanted are here.
+            waiting: called after each change that does not bring them.
+        """
+        while not here():
+            if not self.away:
+                self.ask()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AGAIN):
+                    while not here():
+                        waiting()
+                        await self.changed()
+
+    async def greet(self, peers: Iterable[PeerId], conversations: Conversations, *, wait: float = GREETED) -> None:
+        """Say hello to everybody, and wait a moment for their keys; those that are silent stay names.
+
+        Args:
+            peers: their names.
+            conversations: says hello.
+            wait: seconds for all of them.
+        """
+        left = {name for name in peers if conversations.key_of(name) is None}
+        for name in left:
+            conversations.introduce(name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                while any(conversations.key_of(name) is None for name in left):
+                    await self.changed()
+
     async def gather(
         self,
         request: CreateWallet,
         *,
+        now: int,
+        greet: Callable[[tuple[PeerId, ...]], Awaitable[None]],
         choose: Callable[[tuple[PeerView, ...], int], Awaitable[tuple[PeerId, ...]]],
         view: Callable[[PeerId], PeerView],
         emit: Callable[[Event], None],
@@ -90,6 +133,8 @@ class Room:
 
         Args:
             request: names them, or says how many it needs.
+            now: Unix milliseconds.
+            greet: has those that can be chosen show their keys, where they can.
             choose: asks the user.
             view: shows a peer.
             emit: takes who is here and how many are missing.
@@ -100,11 +145,19 @@ class Room:
         """
         wanted = request.total - 1
         here: tuple[PeerId, ...] = ()
+
+        def enough() -> bool:
+            nonlocal here
+            here = self.others_of(request.with_peers)
+            return len(here) >= wanted
+
+        def waiting() -> None:
+            missing = tuple(name for name in request.with_peers if name not in here)
+            emit(Waiting(here, wanted - len(here), missing, now + request.wait))
+
         try:
             async with asyncio.timeout(request.wait / 1000):
-                while len(here := self.others_of(request.with_peers)) < wanted:
-                    emit(Waiting(here, wanted - len(here)))
-                    await self.changed()
+                await self.all_here(enough, waiting)
         except TimeoutError:
             missing = [name for name in request.with_peers if name not in here]
             raise blame.judge(
@@ -116,6 +169,7 @@ class Room:
             ) from None
         if len(here) == wanted:
             return here
+        await greet(here)
         chosen = await choose(tuple(view(name) for name in here), wanted)
         if len(chosen) != wanted or len(set(chosen) & set(here)) != wanted:
             raise UsageError(f"choose {wanted} different peers of those that are here")

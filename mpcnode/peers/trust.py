@@ -7,6 +7,8 @@ key; without that it is pinned unverified: from then on another key under its na
 
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.identity.contacts import Contacts
@@ -62,6 +64,11 @@ class Trusts:
         if contact is None or contact.public_key != key:
             return PeerView(peer, "unknown", shown)
         return PeerView(peer, "verified" if contact.verified else "unverified", shown)
+
+    def seen(self, peer: PeerId) -> PeerView:
+        """Show one that is in the room: the name is all there is until it proves the key that is known for it."""
+        key = self._my_key if peer == self._me else self._introduced(peer)
+        return msgspec.structs.replace(self.view(peer), proved=key is not None and key == self.known_key(peer))
 
     def all_verified(self, roster: Mapping[PeerId, IdentityKey]) -> bool:
         """Whether everybody else is a verified contact under the very key of the roster."""

@@ -6,6 +6,7 @@ Each attempt is a session of its own with fresh nonces; nothing of a failed one 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +36,8 @@ from mpcnode.wallet.wallet import Wallet
 TRIES: Final = 4
 BACK_OFF: Final = 0.2
 """Seconds before the second try; each one after waits twice as long."""
+LIST_SECONDS: Final = 1.0
+"""For the server's list of those that are here, before anybody is missed."""
 _HINT: Final = "start `mpcnode register` on another participant's node"
 
 
@@ -72,7 +75,7 @@ class _Trouble:
         """Remember ``error``; where nobody is named, each of the ``signers`` may be the one."""
         if error not in self.errors:
             self.errors.append(error)
-            self.suspicion.update(error.suspects.union(error.culprits) or signers)
+            self.suspicion.update(error.seen_of or signers)
 
     def no_quorum(self, why: str) -> PeerError:
         """Say that no quorum is left, as gravely as the gravest of what went wrong, with all that it named."""
@@ -187,7 +190,7 @@ class Quorum:
 
     async def _portion(self, order: _Order, terms: SignTerms, trouble: _Trouble) -> SignatureView:
         for attempt in range(1, TRIES + 1):
-            others = order.chosen or self._reachable(order.wallet, trouble)
+            others = order.chosen or await self._reachable(order.wallet, trouble)
             try:
                 view = await self._attempt(order, terms, others, trouble)
             except ParticipantRefused as error:
@@ -203,14 +206,25 @@ class Quorum:
                 return msgspec.structs.replace(view, attempts=attempt)
         raise AssertionError("the last try returns or raises")
 
-    def _reachable(self, wallet: Wallet, trouble: _Trouble) -> tuple[PeerId, ...]:
+    async def _reachable(self, wallet: Wallet, trouble: _Trouble) -> tuple[PeerId, ...]:
         """Name everybody that can be asked: those here that did not fail before."""
         others = {m.peer_id: m.identity_key for m in wallet.roster if m.peer_id != self._me}
-        present, pool = self._services.present(), self._services.pool
-        here = [name for name, key in others.items() if name in present or pool.link_to(name, key)]
-        left = tuple(name for name in here if name not in trouble.excluded)
         needed = wallet.threshold - 1
-        if len(left) >= needed:
+        here: list[PeerId] = []
+        left: tuple[PeerId, ...] = ()
+
+        def enough() -> bool:
+            nonlocal here, left
+            present, pool = self._services.present(), self._services.pool
+            here = [name for name, key in others.items() if name in present or pool.link_to(name, key)]
+            left = tuple(name for name in here if name not in trouble.excluded)
+            return len(left) >= needed
+
+        if not trouble.errors:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LIST_SECONDS):
+                    await self._services.room.all_here(enough)
+        if enough():
             return left
         why = f"{len(left)} other signers are left of the {needed} that are needed"
         if trouble.errors:

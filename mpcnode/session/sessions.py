@@ -58,8 +58,10 @@ class Sessions:
             raise UsageError(f"--with names {services.peer_id}, which is this node itself")
         others = await services.room.gather(
             command,
+            now=services.now(),
+            greet=lambda names: services.room.greet(names, services.conversations),
             choose=(user or self._user).choose_peers,
-            view=services.trusts.view,
+            view=services.trusts.seen,
             emit=emit or self._emit,
         )
         keys = await services.room.introduce(others, services.conversations, wait=services.timeouts.introduce)
@@ -167,8 +169,7 @@ class Sessions:
         room = self._services.room
         try:
             async with asyncio.timeout(self._services.timeouts.introduce):
-                while wanted - set(room.present):
-                    await room.changed()
+                await room.all_here(lambda: not wanted - set(room.present))
         except TimeoutError:
             missing = sorted(wanted - set(room.present))
             raise self._services.explained(

@@ -29,6 +29,9 @@ class FakeNode(Node):
     def peers(self) -> tuple[status.PeerView, ...]:
         return peers("cli1", "cli2", "cli3")
 
+    async def greet(self) -> None:
+        """Nobody is to be greeted."""
+
     def wallets(self) -> tuple[status.WalletView | status.ErrorView, ...]:
         return (wallet(), status.ErrorView("unreadable", "truncated", 3, "us"))
 

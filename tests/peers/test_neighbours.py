@@ -38,6 +38,7 @@ class Heard:
     keys: dict[PeerId, IdentityKey] = field(default_factory=dict)
     now: float = 0.0
     greeted: list[tuple[PeerId, ...]] = field(default_factory=list)
+    hellos: list[PeerId] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.room = Room(ANA)
@@ -69,6 +70,12 @@ class Heard:
 
     def rejoined(self, peer: PeerId) -> None:
         self.told.append(("rejoined", peer))
+
+    def key_of(self, peer: PeerId) -> IdentityKey | None:
+        return self.keys.get(peer)
+
+    def introduce(self, peer: PeerId) -> None:
+        self.hellos.append(peer)
 
     def say_again(self, present: tuple[PeerId, ...]) -> None:
         self.greeted.append(present)
@@ -118,6 +125,37 @@ def test_once_registered_everybody_in_the_room_is_met_but_this_node_itself() -> 
         (BEN, "unknown"),
         (CLEO, "verified"),
     ]
+
+
+def test_a_stranger_under_a_pinned_name_is_a_name_only_until_the_pinned_key_is_proved() -> None:
+    heard = Heard()
+    heard.hear(registered(CLEO, ANA, BEN))
+    (shown,) = heard.of(Peers)
+    assert [(peer.peer_id, peer.trust, peer.proved) for peer in shown.peers] == [
+        (ANA, "self", True),
+        (BEN, "unknown", False),
+        (CLEO, "verified", False),
+    ]
+    assert heard.hellos == [CLEO]  # a pinned name is asked for its key at once
+    heard.keys[CLEO] = key_of(CLEO)
+    heard.takes = Introduced(CLEO, key_of(CLEO))
+    heard.hear(RELAYED)
+    assert [peer.proved for peer in heard.of(Peers)[-1].peers] == [True, False, True]
+
+
+def test_another_key_than_the_pinned_one_proves_nothing() -> None:
+    heard = Heard()
+    heard.keys[CLEO] = key_of(BEN)  # from before the name was pinned
+    heard.hear(registered(CLEO, ANA))
+    assert [peer.proved for peer in heard.neighbours.views()] == [True, False]
+
+
+def test_a_list_of_peers_that_says_what_was_known_is_not_shown_again() -> None:
+    heard = Heard()
+    heard.hear(registered(ANA, BEN), events.Peers((ANA, BEN)), events.Peers((BEN, ANA)))
+    assert len(heard.of(Peers)) == 1
+    heard.hear(events.Peers((ANA,)))
+    assert len(heard.of(Peers)) == 2
 
 
 def test_a_node_that_registers_again_meets_everybody_again() -> None:

@@ -171,6 +171,16 @@ async def test_the_problem_of_somebody_else_is_none() -> None:
     assert await soon(task) == {BEN: key_of(BEN)}
 
 
+async def test_hellos_before_a_list_is_shown_wait_a_moment_and_blame_nobody() -> None:
+    started = Started(BEN)
+    task = asyncio.create_task(started.room.greet([BEN, CLEO], started.relay, wait=0.1))
+    await asyncio.sleep(0)
+    started.carry()
+    await soon(task)
+    assert started.relay.key_of(BEN) == key_of(BEN)
+    await soon(started.room.greet([BEN], started.relay, wait=10_000))  # proved already: no wait
+
+
 async def test_without_the_server_nobody_is_called_silent() -> None:
     started = Started(BEN)
     started.room.set([BEN])
@@ -197,12 +207,23 @@ class Gathering:
         self.chosen = chosen
         self.asked: list[tuple[tuple[PeerView, ...], int]] = []
         self.told: list[Waiting] = []
+        self.greeted: list[PeerId] = []
+        self.lists = 0
+        self.room.ask = self._ask
+
+    def _ask(self) -> None:
+        self.lists += 1
+
+    async def _greet(self, peers: tuple[PeerId, ...]) -> None:
+        self.greeted.extend(peers)
 
     async def run(self, total: int, *others: PeerId, wait: int = 10_000) -> tuple[PeerId, ...]:
         command = CreateWallet(threshold=2, total=total, with_peers=others, wait=wait)
         return await soon(
             self.room.gather(
                 command,
+                now=1_000_000,
+                greet=self._greet,
                 choose=self._choose,
                 view=lambda name: PeerView(name, "unknown"),
                 emit=lambda event: self.told.append(event),  # type: ignore[arg-type] # noqa: PLW0108 (Waiting is all)
@@ -241,7 +262,36 @@ async def test_those_that_are_missing_are_waited_for_and_that_is_told() -> None:
     assert not running.done()
     gathering.room.joined(CLEO)
     assert await soon(running) == (BEN, CLEO)
-    assert gathering.told[0] == Waiting((BEN,), 1)
+    assert gathering.told[0] == Waiting((BEN,), 1, (CLEO,), 1_010_000)
+
+
+async def test_where_nobody_was_named_nobody_is_waited_for_by_name() -> None:
+    gathering = Gathering()
+    gathering.room.set([BEN])
+    with pytest.raises(ParticipantSilent):
+        await gathering.run(3, wait=50)
+    assert gathering.told[0] == Waiting((BEN,), 1, (), 1_000_050)
+
+
+async def test_before_anybody_is_missed_the_server_is_asked_again_who_is_here() -> None:
+    gathering = Gathering()
+    gathering.room.set([BEN])
+    gathering.room.left(BEN)  # a server that says so may lie, or a message of its own was lost
+    gathering.room.ask = lambda: gathering.room.set([BEN])
+    assert await gathering.run(2, BEN) == (BEN,)
+
+
+async def test_the_server_is_asked_now_and_then_and_not_while_it_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpcnode.peers.room.ASK_AGAIN", 0.01)
+    gathering = Gathering()
+    gathering.room.set([])
+    with pytest.raises(ParticipantSilent):
+        await gathering.run(2, BEN, wait=200)
+    assert 2 <= gathering.lists <= 25
+    gathering.room.away, gathering.lists = True, 0
+    with pytest.raises(ParticipantSilent):
+        await gathering.run(2, BEN, wait=50)
+    assert gathering.lists == 0
 
 
 async def test_those_that_do_not_come_are_named_where_they_have_names() -> None:
@@ -261,6 +311,7 @@ async def test_where_more_are_here_the_user_chooses() -> None:
     assert await gathering.run(3) == (EVE, BEN)
     ((candidates, count),) = gathering.asked
     assert ([peer.peer_id for peer in candidates], count) == ([BEN, CLEO, EVE], 2)
+    assert gathering.greeted == [BEN, CLEO, EVE]  # so that what is shown of them is known
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def show_peers(options: NodeOptions) -> None:
     log_to_stderr(verbose=options.verbose)
 
     async def look(node: "Node", _emit: Emit) -> tuple[status.PeerView, ...]:
+        await node.greet()
         return node.peers()
 
     peers = by_a_node(options, ask=lambda client, _user, _emit: client.peers(), own=look, quiet=True)
