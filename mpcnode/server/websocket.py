@@ -17,6 +17,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from mpcnode.server.ledger import Ledger
 from mpcnode.server.limits import Limits
 from mpcnode.server.turns import Turns
 from mpcnode.wire.signaling import SUBPROTOCOL
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_conn", "_fragments", "_heard", "_is_text", "_pinged", "_rest", "_state", "_switchboard", "_timer",
+        "_conn", "_fragments", "_heard", "_is_text", "_ledger", "_pinged", "_rest", "_state", "_switchboard", "_timer",
         "number", "transport", "wait",
     )  # fmt: skip
 
@@ -90,6 +91,7 @@ class Connection(asyncio.Protocol):
         )
         self.transport: asyncio.Transport
         self._fragments: list[bytes] = []
+        self._ledger: Ledger | None = None
         self._is_text = True
         self._rest = _NOTHING
         self._heard = asyncio.get_running_loop().time()
@@ -177,6 +179,19 @@ class Connection(asyncio.Protocol):
             self._switchboard.overflow(self)
             return
         self.transport.write(with_header(frame))
+
+    def pass_on(self, frame: bytes, sender: str) -> bool:
+        """Queue a text frame that came from the address ``sender``; say whether there was place for one of its."""
+        if self._conn.state is not OPEN:
+            return True  # the room is about to hear that it is gone
+        limits = self._switchboard.limits
+        if self._ledger is None:
+            # The rest is the server's own: strangers' messages never stand in the way of what it has to say.
+            self._ledger = Ledger(max(limits.message_bytes, limits.outbox_bytes * 3 // 4))
+        if not self._ledger.take(sender, len(frame), self.transport.get_write_buffer_size()):
+            return False
+        self.transport.write(with_header(frame))
+        return True
 
     def send_all(self, frames: bytes) -> None:
         """Queue text frames that have their headers already, as ``send`` does."""

@@ -31,8 +31,11 @@ from mpcnode.types import PeerId, parse_peer_id
 from mpcnode.wire import signaling as wire
 
 _LASTED_SECONDS: Final = 10.0
+_LONGEST_WAIT: Final = 60.0
+"""However long the server says."""
 # What we keep below what the server allows, for what is already on its way.
 _MARGIN: Final = 0.9
+_BYTES_A_MESSAGE: Final = 16 * 1024
 # Of what may go at once, the part that is kept for others than strangers.
 _RESERVE: Final = 0.75
 
@@ -92,6 +95,9 @@ class SignalingClient:
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
         self._running = False
+        self._held = 0.0
+        """Until when the server takes nothing, by the loop's clock."""
+        self._again: dict[PeerId, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
         """Register and stay; returns after ``close``.
@@ -154,6 +160,8 @@ class SignalingClient:
                     self._outbox_changed.clear()
                     await self._outbox_changed.wait()
         self._stop.set()
+        for timer in self._again.values():
+            timer.cancel()
         if self._attempt is not None:
             # It raises for an attempt that has just failed by itself, which is as good.
             with contextlib.suppress(RuntimeError):
@@ -228,6 +236,9 @@ class SignalingClient:
                 now = loop.time()
                 tokens, counted = min(burst, tokens + (now - counted) * rate), now
                 frame = self._outbox.next(strangers=tokens >= reserve)
+                if now < self._held:
+                    await asyncio.sleep(self._held - now)
+                    continue
                 if frame is None or tokens < 1:
                     # Of strangers alone, until there is more than the others are likely to need.
                     needed = 1.0 if frame is not None else reserve
@@ -236,7 +247,8 @@ class SignalingClient:
                         async with asyncio.timeout(pause):
                             await self._outbox_changed.wait()
                     continue
-                tokens -= 1
+                # As the server counts; it lets a debt be paid off, too.
+                tokens -= 1 + len(frame) // _BYTES_A_MESSAGE
                 await socket.send(frame, text=True)
                 # Only now is it gone; what a broken connection took half of goes again on the next one.
                 self._outbox.sent(frame)
@@ -261,9 +273,34 @@ class SignalingClient:
         elif isinstance(message, wire.Peers):
             self._on_event(Peers(peer_ids(message)))
         elif isinstance(message, wire.Error) and message.code != "replaced":
+            if self._tries_again(message):
+                return
             self._on_event(ServerSaid(message.code or "", shown(message.error), _peer(message.peer)))
         else:
             raise refusal(message, self._registration.peer_id)
+
+    def _tries_again(self, message: wire.Error) -> bool:
+        """Do later what the server refused for now; say whether nobody need hear of it."""
+        if message.retry_after is None:
+            return False
+        wait, loop = min(message.retry_after / 1000, _LONGEST_WAIT), asyncio.get_running_loop()
+        peer = _peer(message.peer)
+        if message.code == "rate_limited":
+            self._held = loop.time() + wait
+        if message.code != "recipient_busy" or peer is None:
+            return False
+        if peer in self._again:
+            self._outbox.take_back(peer)
+            return True  # it goes with what is to go again anyway
+        tries = self._outbox.take_back(peer)
+        if tries:
+            self._again[peer] = loop.call_later(min(wait * 2 ** (tries - 1), _LONGEST_WAIT), self._once_more, peer)
+        return tries > 0
+
+    def _once_more(self, peer: PeerId) -> None:
+        del self._again[peer]
+        self._outbox.again(peer)
+        self._outbox_changed.set()
 
     async def _pause(self, reason: str, failures: int) -> None:
         """Wait before the next try: longer each time, and never in step with others who lost the same server."""

@@ -3,6 +3,7 @@
 import os
 import ssl
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -11,6 +12,9 @@ from websockets.frames import Close
 from mpcnode.errors import ConfigurationError, DecodeError, NameTaken, ServerRefused, TransportError
 from mpcnode.types import PeerId
 from mpcnode.wire import signaling as wire
+
+_NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+"""What OpenSSL calls an answer that is not TLS at all."""
 
 
 def refusal(message: wire.ServerMessage, peer_id: PeerId) -> TransportError | DecodeError:
@@ -41,6 +45,8 @@ def why(exc: Exception, deadline: float) -> str:
     match exc:
         case ssl.SSLCertVerificationError():
             reason = f"its certificate is not trusted: {shown(exc.verify_message)}"
+        case ssl.SSLError():
+            reason = _without_tls(exc)
         case TimeoutError():
             reason = f"no answer within {deadline:g} s"
         case OSError(errno=int(number)) if number > 0:
@@ -49,7 +55,7 @@ def why(exc: Exception, deadline: float) -> str:
         case OSError():
             reason = shown(exc.strerror or "none of its addresses answers").lower()
         case InvalidStatus():
-            reason = f"it answered with HTTP status {exc.response.status_code}"
+            reason = _no_upgrade(exc)
         case ConnectionClosed(rcvd=None):
             reason = "the connection broke"
         case ConnectionClosed(rcvd=Close(code=code, reason=said)):
@@ -57,6 +63,20 @@ def why(exc: Exception, deadline: float) -> str:
         case _:
             reason = "what answers does not speak its protocol"
     return reason
+
+
+def _without_tls(exc: ssl.SSLError) -> str:
+    if exc.reason in _NOT_TLS:
+        return "it does not speak TLS there; a URL without TLS begins with ws://"
+    return f"TLS failed: {shown(exc.reason or 'the connection broke').replace('_', ' ').lower()}"
+
+
+def _no_upgrade(exc: InvalidStatus) -> str:
+    if exc.response.status_code != 429:
+        return f"it answered with HTTP status {exc.response.status_code}"
+    said = exc.response.headers.get("Retry-After", "")
+    soon = f", in {said} s" if said.isascii() and said.isdecimal() and len(said) <= 6 else ""
+    return f"too many connections came from this address; it says to try again later{soon}"
 
 
 def tls_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:

@@ -28,6 +28,7 @@ ErrorCode = Literal[
     "already_registered",
     "not_registered",
     "unknown_peer",
+    "recipient_busy",
     "rate_limited",
     "register_timeout",
     "too_many_connections",

@@ -125,6 +125,19 @@ def test_who_does_not_read_is_closed_and_the_room_told(desk: Desk) -> None:
     assert desk.hub.overflow(slow) == []
 
 
+def test_the_sender_is_refused_for_what_its_receiver_has_not_read_and_the_receiver_stays(desk: Desk) -> None:
+    plain, ours, slow = desk.registered("eve"), desk.registered("ana", extended=True), desk.registered("ben")
+    desk.do(desk.hub.busy(plain, slow))
+    desk.do(desk.hub.busy(ours, slow))
+    (to_plain,), (to_ours,) = desk.heard(plain), desk.heard(ours)
+    assert to_plain == {"type": "error", "error": to_ours["error"], "code": "recipient_busy"}
+    assert (to_ours["code"], to_ours["peer"], to_ours["retry_after"]) == ("recipient_busy", "ben", 500)
+    assert desk.heard(slow) == []
+    assert desk.closed == {}
+    desk.do(desk.hub.disconnect(slow))
+    assert desk.hub.busy(ours, slow) == []
+
+
 def test_a_frame_that_is_too_big_closes(desk: Desk) -> None:
     one = desk.registered("cli1")
     desk.do(desk.hub.too_big(one))

@@ -170,7 +170,7 @@ async def test_pings_are_answered_and_not_without_limit() -> None:
         assert await client.closed() == 1008
 
 
-async def test_who_does_not_read_is_closed_while_others_send() -> None:
+async def test_one_that_fills_the_outbox_of_another_is_refused_and_the_other_stays() -> None:
     config = limited(burst=100_000, close_seconds=0.2)
     async with (
         running_server(config) as server,
@@ -187,13 +187,18 @@ async def test_who_does_not_read_is_closed_while_others_send() -> None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.001):
                         answer = json.loads(await one.socket.recv())
-        assert answer["code"] == "unknown_peer"
-        await one.send(type="list_peers")
+        assert answer["code"] == "recipient_busy"
+        for _ in range(20):
+            await one.relay("slow", {"padding": padding})
+        await two.relay("slow", {"from another connection of that address": True})
+        await two.send(type="list_peers")
         async with asyncio.timeout(DEADLINE):
-            while (answer := await one.receive())["type"] != "peers":
+            while (answer := await two.receive())["type"] != "peers":
                 pass
-        assert answer["peers"] == ["cli1", "cli2"]
-        slow.socket.transport.abort()
+        assert answer["peers"] == ["cli1", "cli2", "slow"]
+        slow.socket.transport.resume_reading()
+        async with asyncio.timeout(DEADLINE):
+            assert (await slow.receive())["from"] == "cli1"
 
 
 async def test_an_address_has_a_limit_and_the_rest_is_told_so() -> None:

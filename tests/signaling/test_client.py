@@ -455,6 +455,101 @@ async def test_a_server_that_lets_one_message_go_at_once_is_served() -> None:
                 await heard.get()
 
 
+WELCOME = {
+    "type": "welcome",
+    "version": "1",
+    "challenge": "00" * 32,
+    "limits": {"message_bytes": 65_536, "messages_per_second": 50, "burst": 100},
+}
+
+
+def telling(
+    then: Callable[[ServerConnection, int], Awaitable[None]], **limits: int
+) -> tuple[list[float], Callable[[ServerConnection], Awaitable[None]]]:
+    """A server that does something after each message; and when each came."""
+    times: list[float] = []
+
+    async def tell(socket: ServerConnection) -> None:
+        await socket.send(json.dumps(WELCOME | {"limits": {**WELCOME["limits"], **limits}}))  # type: ignore[dict-item]
+        for _ in range(2):
+            await socket.recv()
+            await socket.send('{"type":"peers","peers":["cli1","cli2"]}')
+        async for _frame in socket:
+            times.append(asyncio.get_running_loop().time())
+            await then(socket, len(times))
+
+    return times, tell
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not happened():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_message_whose_recipient_was_busy_goes_again_after_the_time_the_server_says() -> None:
+    async def busy(socket: ServerConnection, number: int) -> None:
+        if number == 1:
+            error = {"type": "error", "error": "busy", "code": "recipient_busy", "peer": "cli2", "retry_after": 300}
+            await socket.send(json.dumps(error))
+
+    times, tell = telling(busy)
+    async with false_server(tell, subprotocols=[Subprotocol("mpcnode.v1")]) as url, running(url) as node:
+        await node.next(Registered)
+        node.client.relay(CLI2, b"{}")
+        await until(lambda: len(times) == 2)
+        assert times[1] - times[0] >= 0.29
+        assert node.events.empty()
+
+
+async def test_nothing_goes_while_the_server_says_that_too_much_came() -> None:
+    async def refuse(socket: ServerConnection, number: int) -> None:
+        if number == 1:
+            error = {"type": "error", "error": "rate limited", "code": "rate_limited", "retry_after": 300}
+            await socket.send(json.dumps(error))
+
+    times, tell = telling(refuse)
+    async with false_server(tell, subprotocols=[Subprotocol("mpcnode.v1")]) as url, running(url) as node:
+        await node.next(Registered)
+        node.client.relay(CLI2, b"{}")
+        await node.next(ServerSaid)
+        node.client.relay(CLI2, b"{}")
+        await until(lambda: len(times) == 2)
+        assert times[1] - times[0] >= 0.29
+
+
+async def test_a_long_message_counts_as_much_as_it_does_at_the_server() -> None:
+    async def listen(_socket: ServerConnection, _number: int) -> None:
+        """Say nothing."""
+
+    times, tell = telling(listen, burst=9, messages_per_second=10)
+    long = b'{"x":"' + b"x" * 50_000 + b'"}'  # counts four
+    async with false_server(tell, subprotocols=[Subprotocol("mpcnode.v1")]) as url, running(url) as node:
+        await node.next(Registered)
+        for _ in range(4):
+            node.client.relay(CLI2, long)
+        await until(lambda: len(times) == 4)
+        assert times[3] - times[0] >= 0.4
+
+
+async def test_too_many_connections_before_the_handshake_is_said_in_words() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        error = await failure(Node(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    assert error.message.endswith("too many connections came from this address; it says to try again later, in 3 s")
+
+
+async def test_a_server_without_tls_is_not_called_forbidden() -> None:
+    async with running_server() as server:
+        error = await failure(Node(f"wss://127.0.0.1:{server.port}"))
+    assert "it does not speak TLS there" in error.message
+
+
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"x":"' + b"x" * 70_000 + b'"}'])
 async def test_what_cannot_be_relayed_is_the_callers_mistake(data: bytes) -> None:
     with pytest.raises((DecodeError, ValueError)):

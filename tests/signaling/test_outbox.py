@@ -3,7 +3,7 @@
 import pytest
 
 from mpcnode.signaling import outbox as outbox_module
-from mpcnode.signaling.outbox import Outbox, Standing
+from mpcnode.signaling.outbox import MAX_SENT, RETRIES, Outbox, Standing
 from mpcnode.types import PeerId
 
 LIVE, KNOWN, STRANGER = Standing
@@ -103,3 +103,26 @@ def test_what_is_on_its_way_when_it_is_dropped_takes_nothing_else_with_it(monkey
     outbox.put(EVE, b"eve, later", STRANGER)
     outbox.sent(frame)
     assert emptied(outbox) == [b"ben", b"eve, later"]
+
+
+def test_what_was_refused_goes_again_and_comes_no_ninth_time() -> None:
+    outbox = Outbox()
+    fill(outbox, ANA, LIVE, 2)
+    fill(outbox, BEN, KNOWN, 1)
+    assert emptied(outbox) == [b"ana0", b"ana1", b"ben0"]
+    for tries in range(1, RETRIES + 1):
+        assert outbox.take_back(ANA) == tries
+        assert not outbox.waits(strangers=True)
+        outbox.again(ANA)
+        assert emptied(outbox) == [b"ana0", b"ana1"]
+    assert outbox.take_back(ANA) == 0
+    assert outbox.take_back(CLEO) == 0
+
+
+def test_only_the_latest_of_what_was_sent_can_be_taken_back() -> None:
+    outbox = Outbox()
+    fill(outbox, ANA, LIVE, 2 * MAX_SENT)
+    assert len(emptied(outbox)) == 2 * MAX_SENT
+    assert outbox.take_back(ANA) == 1
+    outbox.again(ANA)
+    assert emptied(outbox) == [b"ana%d" % number for number in range(MAX_SENT, 2 * MAX_SENT)]

@@ -46,6 +46,18 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     frame: bytes
 
 
+class Pass(msgspec.Struct, frozen=True, gc=False):
+    """Queue one text frame for ``connection`` that ``sender`` relays from ``address``.
+
+    Where the sender's share of what waits there is full, tell the hub with ``busy`` instead.
+    """
+
+    connection: int
+    frame: bytes
+    sender: int
+    address: str
+
+
 class Close(msgspec.Struct, frozen=True, gc=False):
     """Send ``frame``, whatever waits before it, then close; the hub has already forgotten the connection."""
 
@@ -62,7 +74,7 @@ class SendAll(msgspec.Struct, frozen=True, gc=False):
     frames: tuple[bytes, ...]
 
 
-Action = Send | SendAll | Close
+Action = Send | Pass | SendAll | Close
 
 _PEERS_FRAME_EMPTY: Final = len('{"type":"peers","peers":[]}')
 _SHOWN_ID: Final = 64
@@ -72,6 +84,8 @@ ANNOUNCED_AT_ONCE: Final = 100
 """Watchers that are told in one go; more would hold everybody else up for milliseconds."""
 ANNOUNCE_SECONDS: Final = 0.00005
 """What one watcher adds to the pause between two tellings, which is some times what it costs to tell it."""
+BUSY_SECONDS: Final = 0.5
+"""After which a message is worth another try whose receiver had not read what this sender sent before."""
 LATE_SECONDS: Final = 0.5
 """How long a change that hastens nothing waits for others to be told with."""
 
@@ -259,6 +273,14 @@ class Hub:
         """Close a connection whose outbox is full: it does not read, and may slow nobody down."""
         return self._close(connection, "slow_reader")
 
+    def busy(self, sender: int, receiver: int) -> list[Action]:
+        """Refuse a message because its sender filled its share of what waits for the receiver, which loses nothing."""
+        client, target = self._clients.get(sender), self._clients.get(receiver)
+        if client is None or target is None or target.peer_id is None:
+            return []
+        frame = _refusal("recipient_busy", extended=client.extended, wait=BUSY_SECONDS, peer=target.peer_id)
+        return [Send(sender, frame)]
+
     def disconnect(self, connection: int) -> list[Action]:
         """Forget a connection that is gone; nothing where it was forgotten before."""
         client = self._clients.pop(connection, None)
@@ -318,7 +340,7 @@ class Hub:
         # The sender's name may be longer than the receiver's, and a frame above the limit would cut the receiver off.
         if len(frame) > self._limits.message_bytes:
             return [*actions, *self._error(client, "message_too_big", peer=message.to)]
-        return [*actions, Send(target, frame)]
+        return [*actions, Pass(target, frame, client.connection, client.address)]
 
     def _list_peers(self, client: _Client, message: ListPeers) -> list[Action]:
         room = client.room
@@ -488,7 +510,7 @@ class Hub:
         return Close(connection, close_code or usual or POLICY_VIOLATION, text, frame)
 
 
-def _refusal(code: ErrorCode, *, extended: bool, wait: float) -> bytes:
+def _refusal(code: ErrorCode, *, extended: bool, wait: float, peer: PeerId | None = None) -> bytes:
     """Encode an error, and when the same may be tried again where ``wait`` says so, in seconds."""
     text, _ = ERRORS[code]
     if not wait:
@@ -496,7 +518,7 @@ def _refusal(code: ErrorCode, *, extended: bool, wait: float) -> bytes:
     # Rounded up to tens of milliseconds: nobody needs it finer.
     wait_ms = max(10, math.ceil(wait * 100) * 10)
     said = f"{text}: try again in {wait_ms / 1000:g} s"
-    return encode(Error(said, code, retry_after=wait_ms if extended else None))
+    return encode(Error(said, code, peer, wait_ms) if extended else Error(said, code))
 
 
 def _signed(client: _Client, message: Register, public_key: IdentityKey, signature: bytes) -> bool:

@@ -20,6 +20,7 @@ ERRORS: Final[Mapping[ErrorCode, tuple[str, int | None]]] = {
     "already_registered": ("peer_id already registered", POLICY_VIOLATION),
     "not_registered": ("not registered", None),
     "unknown_peer": ("unknown peer", None),
+    "recipient_busy": ("the recipient has not read your earlier messages", None),
     "rate_limited": ("rate limited", None),
     "register_timeout": ("not registered in time", POLICY_VIOLATION),
     "too_many_connections": ("too many connections", TRY_AGAIN_LATER),

@@ -11,7 +11,7 @@ from websockets.http11 import Request
 from mpcnode import __version__
 from mpcnode.errors import ConfigurationError
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Close, Hub, Send, SendAll
+from mpcnode.server.relay.hub import Action, Close, Hub, Pass, Send, SendAll
 from mpcnode.server.turns import Turns
 from mpcnode.server.websocket import Connection, with_header
 from mpcnode.wire.signaling import IceServer, origin_of
@@ -151,7 +151,10 @@ class Switchboard:
         connection = self._connections.get(action.connection)
         if connection is None:
             return
-        if type(action) is Send:
+        if type(action) is Pass:
+            if not connection.pass_on(action.frame, action.address):
+                self._act(self._hub.busy(action.sender, action.connection))
+        elif type(action) is Send:
             connection.send(action.frame)
         elif type(action) is SendAll:
             if action.frames is not self._batch[0]:

@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Hub, Send
+from mpcnode.server.relay.hub import Hub, Pass, Send
 from mpcnode.wire.signaling import IceServer, register_fields
 from tests.helpers.desk import ORIGIN, Desk
 
@@ -38,7 +38,7 @@ def test_relayed_data_is_untouched(desk: Desk) -> None:
     one, two = desk.registered("cli1"), desk.registered("cli2")
     data = b'{ "n" : 1.00, "big":' + b"9" * 400 + b',"s":"\\u00e9" }'
     actions = desk.hub.receive(one, b'{"type":"relay","to":"cli2","data":' + data + b"}", desk.now)
-    assert actions == [Send(two, b'{"type":"relay","from":"cli1","data":' + data + b"}")]
+    assert actions == [Pass(two, b'{"type":"relay","from":"cli1","data":' + data + b"}", one, "192.0.2.1")]
 
 
 def test_a_peer_may_relay_to_itself(desk: Desk) -> None:
