@@ -9,8 +9,8 @@ Dialect = Literal["plain", "peerjs"]
 
 BODY: Final = 1024
 """Bytes of a relayed message's data."""
-PER_ADDRESS: Final = 20
-"""Clients that share an address of the loopback range: the server's limits are 64 of an address, and stay on."""
+PER_ADDRESS: Final = 5
+"""Clients that share an address of the loopback range: the server's limits stay on, and these share bursts."""
 
 _UPGRADE: Final = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
