@@ -4,8 +4,11 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from mpcnode.cli import signals, streams
@@ -15,6 +18,38 @@ T = TypeVar("T")
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP: a terminal that goes away takes its node with it, but orderly."""
+
+
+class NodeLoop(asyncio.SelectorEventLoop):
+    """asyncio's own, but for one thing: its end does not wait for a name server that does not answer.
+
+    What works in asyncio's threads is waited for, because it may be writing a file; a question to a name server writes
+    nothing, and nobody can take it back, and the system asks for minutes.
+    """
+
+    async def getaddrinfo(self, host: str | bytes | None, port: str | bytes | int | None, **more: int) -> "list[Any]":
+        """Ask for a name's addresses, in a thread of its own that the process may leave behind."""
+        answer: asyncio.Future[list[Any]] = self.create_future()
+
+        def tell(found: "list[Any] | None", error: Exception | None) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(found or [])
+
+        def ask() -> None:
+            found, failed = None, None
+            try:
+                found = socket.getaddrinfo(host, port, **more)
+            except Exception as error:  # noqa: BLE001 -- it is raised where the answer is waited for
+                failed = error
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.call_soon_threadsafe(tell, found, failed)
+
+        threading.Thread(target=ask, name="name service", daemon=True).start()
+        return await answer
 
 
 def run_orderly(
@@ -30,7 +65,7 @@ def run_orderly(
     Args:
         main: makes the coroutine.
         stop_with_stdin: cancel it as well when standard input ends.
-        loop_factory: makes the event loop, where it is not to be asyncio's own.
+        loop_factory: makes the event loop, where it is not to be that of a node.
 
     Raises:
         Interrupted: a signal or the end of standard input stopped it.
@@ -46,7 +81,7 @@ def run_orderly(
     try:
         if name := signals.came():
             raise Interrupted(f"interrupted by {name}")
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with asyncio.Runner(loop_factory=loop_factory or NodeLoop) as runner:
             return runner.run(_watched(main, listen, stop_with_stdin=stop_with_stdin))
     finally:
         listen()

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import signal
+import socket
+import threading
 import time
 
 import pytest
@@ -140,3 +142,35 @@ def test_a_plain_file_cannot_be_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_
 
         with pytest.raises(ConfigurationError, match="stop-with-stdin"):
             run_orderly(work, stop_with_stdin=True)
+
+
+def test_a_name_service_that_does_not_answer_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, asked = threading.Event(), threading.Event()
+
+    def ask(*_: object, **__: object) -> list[object]:
+        asked.set()
+        held.wait(60)
+        return []
+
+    async def connect() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await asyncio.open_connection("signaling.example", 9000)
+
+    monkeypatch.setattr("socket.getaddrinfo", ask)
+    try:
+        began = time.monotonic()
+        run_orderly(connect)
+        assert asked.is_set()
+        assert time.monotonic() - began < 30  # it would wait for as long as the question takes
+    finally:
+        held.set()
+
+
+def test_what_the_name_service_says_reaches_the_one_that_asked() -> None:
+    async def ask(host: str) -> list[object]:
+        return list(await asyncio.get_running_loop().getaddrinfo(host, 9, type=socket.SOCK_STREAM))
+
+    assert run_orderly(lambda: ask("127.0.0.1"))
+    with pytest.raises(socket.gaierror):
+        run_orderly(lambda: ask("x" * 70 + ".invalid"))

@@ -249,7 +249,7 @@ def test_a_name_service_that_hangs_ends_with_the_deadline(place: Surroundings, s
     """A name server that takes every question and answers none."""
     if os.geteuid() != 0:
         pytest.skip("needs root, for a network of its own")
-    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.53\noptions timeout:60 attempts:2\n")
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.53\noptions timeout:30 attempts:5\n")
     listen = "import socket; s = socket.socket(2, 2); s.bind(('127.0.0.53', 53)); import time; time.sleep(300)"
     before = (
         f"ip link set lo up; mount --bind {tmp_path}/resolv.conf /etc/resolv.conf; "
