@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.surroundings import Surroundings, surroundings
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
     with surroundings(tmp_path_factory.mktemp("surroundings")) as made:
         yield made

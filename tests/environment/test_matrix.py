@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.helpers.surroundings import Surroundings, shell
 
@@ -26,6 +27,13 @@ class Row:
 
     def __str__(self) -> str:
         return self.what
+
+
+def some(values: Iterable[object], *soon: object) -> list[ParameterSet]:
+    """Give every value, of which the default suite takes those named in ``soon``, and CI all."""
+    made = [pytest.param(one, id=str(one), marks=() if str(one) in soon else pytest.mark.slow) for one in values]
+    assert {one.id for one in made} >= set(soon)
+    return made
 
 
 LISTS = [
@@ -61,8 +69,8 @@ LISTS = [
 ]
 
 
-@pytest.mark.parametrize("row", LISTS, ids=str)
-@pytest.mark.parametrize("command", ["wallets list", "--help"])
+@pytest.mark.parametrize("row", some(LISTS, "HOME is not set", "few descriptors"))
+@pytest.mark.parametrize("command", some(["wallets list", "--help"], "wallets list"))
 def test_what_needs_nothing_of_the_surroundings_works_in_all_of_them(
     place: Surroundings, row: Row, command: str
 ) -> None:
@@ -91,8 +99,10 @@ DEFAULT_HOMES = [
 ]
 
 
-@pytest.mark.parametrize("row", DEFAULT_HOMES, ids=str)
-@pytest.mark.parametrize("command", ["wallets list", "audit show", "peers --server ws://127.0.0.1:1"])
+@pytest.mark.parametrize("row", some(DEFAULT_HOMES, "MPCNODE_HOME is a file"))
+@pytest.mark.parametrize(
+    "command", some(["wallets list", "audit show", "peers --server ws://127.0.0.1:1"], "audit show")
+)
 def test_a_home_that_cannot_be_is_said(row: Row, command: str, tmp_path: Path) -> None:
     environment = {"XDG_DATA_HOME": str(tmp_path)} | dict(row.environment)
     words = command.split()
@@ -143,7 +153,7 @@ NODES = [
 ]
 
 
-@pytest.mark.parametrize("row", NODES, ids=str)
+@pytest.mark.parametrize("row", some(NODES, "locale POSIX", "almost no descriptors"))
 def test_a_node_works_or_says_what_is_missing(place: Surroundings, row: Row) -> None:
     ended = shell(place.node("cli9", "peers", "--json"), row.around, environment=row.environment)
     ended.check()
@@ -155,6 +165,7 @@ def test_a_node_works_or_says_what_is_missing(place: Surroundings, row: Row) -> 
         assert ended.code == 0 or "error: " in ended.err, ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "code", "says"),
     [
@@ -179,6 +190,7 @@ def test_a_server_that_is_not_there_is_said(place: Surroundings, server: str, co
     assert "error: " in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "nonsense", "http://no-such-host.invalid:3128"])
 def test_a_proxy_that_does_not_work_is_said(place: Surroundings, proxy: str) -> None:
     """A proxy is for the way out of a network, so the server is one that is not on this machine."""
@@ -229,7 +241,10 @@ MOUNTS = [
 ]
 
 
-@pytest.mark.parametrize(("what", "before", "codes"), MOUNTS, ids=[one[0] for one in MOUNTS])
+@pytest.mark.parametrize(
+    ("what", "before", "codes"),
+    [pytest.param(*one, id=one[0], marks=pytest.mark.slow if number else ()) for number, one in enumerate(MOUNTS)],
+)
 def test_a_disk_that_does_not_serve_is_said(place: Surroundings, what: str, before: str, codes: set[int]) -> None:
     home = place.home("cli9")
     before = before.format(home=home, copy=place.home("cli8"))
@@ -244,6 +259,7 @@ def test_a_disk_that_does_not_serve_is_said(place: Surroundings, what: str, befo
         assert ended.returncode == 0 or "error: " in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sandbox", ["net"])
 def test_a_name_service_that_hangs_ends_with_the_deadline(place: Surroundings, sandbox: str, tmp_path: Path) -> None:
     """A name server that takes every question and answers none."""

@@ -18,8 +18,15 @@ def signature_in(text: str) -> bool:
     return any(len(word) == 128 and set(word) <= set("0123456789abcdef") for word in text.replace('"', " ").split())
 
 
-@pytest.mark.parametrize("closing", ["> /dev/full", ">&-"])
-@pytest.mark.parametrize("json", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("closing", "json"),
+    [
+        ("> /dev/full", ()),
+        pytest.param("> /dev/full", ("--json",), marks=pytest.mark.slow),
+        pytest.param(">&-", (), marks=pytest.mark.slow),
+        pytest.param(">&-", ("--json",), marks=pytest.mark.slow),
+    ],
+)
 def test_a_signature_that_standard_output_does_not_take_stands_on_standard_error(
     place: Surroundings, closing: str, json: tuple[str, ...]
 ) -> None:
@@ -31,6 +38,7 @@ def test_a_signature_that_standard_output_does_not_take_stands_on_standard_error
     assert "saved: " in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", ["> /dev/full", ">&-"])
 def test_a_signature_reaches_its_file_also_where_standard_output_takes_nothing(
     place: Surroundings, tmp_path: Path, closing: str
@@ -41,6 +49,7 @@ def test_a_signature_reaches_its_file_also_where_standard_output_takes_nothing(
     assert signature_in((tmp_path / "out").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", ["2> /dev/full", "2>&-"])
 @pytest.mark.parametrize("json", [(), ("--json",)])
 def test_where_talk_cannot_be_written_the_signature_is_printed_and_the_exit_code_says_so(
@@ -52,12 +61,20 @@ def test_where_talk_cannot_be_written_the_signature_is_printed_and_the_exit_code
     assert ended.code == (0 if json else 3), ended  # with --json nothing was to be said on standard error
 
 
-@pytest.mark.parametrize("closing", ["> /dev/full 2> /dev/full", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closing",
+    [
+        pytest.param("> /dev/full 2> /dev/full", marks=pytest.mark.slow),
+        pytest.param(">&- 2>&-", marks=pytest.mark.slow),
+        "<&- >&- 2>&-",
+    ],
+)
 def test_where_nothing_can_be_said_the_exit_code_is_3(place: Surroundings, closing: str) -> None:
     ended = shell(place.sign(), f"{{}} {closing}")
     assert (ended.code, ended.out, ended.err) == (3, "", "")
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_is_nobody_to_ask(place: Surroundings) -> None:
     ended = shell(place.sign("--json"), "{} <&-")
     ended.check()
@@ -69,6 +86,7 @@ def test_a_closed_standard_input_is_nobody_to_ask(place: Surroundings) -> None:
     assert "no terminal" in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", ["> /dev/full", ">&-", "2> /dev/full", "2>&-", "> /dev/full 2> /dev/full"])
 def test_a_wallet_whose_making_cannot_be_told_is_there(place: Surroundings, closing: str) -> None:
     name = "w" + "".join(character for character in closing if character.isalnum())
@@ -83,6 +101,7 @@ def test_a_wallet_whose_making_cannot_be_told_is_there(place: Surroundings, clos
     assert [one["state"] for one in listed.lines() if one.get("name") == name] == ["active"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["--help"], ["--version"], ["sign", "--help"], ["wallets", "list"], ["frobnicate"]]
 )
@@ -99,6 +118,7 @@ def test_no_command_trips_over_its_descriptors(place: Surroundings, command: lis
         assert ended.code == (0 if to_stdout else 2), ended
 
 
+@pytest.mark.slow
 def test_a_file_opened_by_a_node_never_becomes_its_standard_error(place: Surroundings) -> None:
     """The lowest free number is the next descriptor: talk would go into a wallet's file or to a peer."""
     ended = shell(place.sign("--json", "-v"), "{} 2>&- <&-")
@@ -111,6 +131,7 @@ def register(place: Surroundings, name: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "mpcnode", *command]
 
 
+@pytest.mark.slow
 def test_a_node_outlives_a_full_disk_and_says_what_it_dropped(place: Surroundings, tmp_path: Path) -> None:
     """Standard output is a file that can grow no more, then one that can."""
     if os.geteuid() != 0:
@@ -153,6 +174,7 @@ def test_a_node_outlives_a_full_disk_and_says_what_it_dropped(place: Surrounding
     assert b"bug" not in err
 
 
+@pytest.mark.slow
 def test_a_node_that_cannot_write_its_log_stays(place: Surroundings) -> None:
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
@@ -174,6 +196,7 @@ def test_a_node_that_cannot_write_its_log_stays(place: Surroundings) -> None:
     assert code in {0, 3, 130}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("json", [(), ("--json",)])
 def test_a_node_whose_output_nobody_reads_holds_up_no_session(place: Surroundings, json: tuple[str, ...]) -> None:
     """Both pipes are as good as full from the start; what the node has to say goes nowhere, and nobody waits for it."""
