@@ -12,9 +12,10 @@ import pytest
 from mpcnode.consent.approval import Consent, Options
 from mpcnode.consent.journal import Journal
 from mpcnode.consent.policy import WalletPolicy
-from mpcnode.errors import KeystoreUnreadable, MpcError, NoTerminal, Refused
+from mpcnode.errors import KeystoreUnreadable, MpcError, NoTerminal, Refused, WordsDiffer
 from mpcnode.status import PeerView, Proposed, SafetyWords, SignView
 from mpcnode.types import PeerId
+from tests.helpers.blamed import blamed
 from tests.helpers.table import Human
 
 NOW = 1_800_000_000_000
@@ -259,8 +260,10 @@ async def test_safety_words_are_compared_by_a_person(journal: Journal) -> None:
 
 async def test_words_that_differ_end_it_and_say_what_that_means(journal: Journal) -> None:
     human = Human(finds_words=False)
-    with pytest.raises(Refused, match="somebody stands between the participants"):
+    with pytest.raises(WordsDiffer) as caught:
         await asked(journal, None, human=human, proposal=KEYGEN).confirm_words(WORDS)
+    assert "somebody may stand between the participants" in (caught.value.hint or "")
+    assert blamed(caught.value) == ((), set())
 
 
 async def test_where_nobody_compares_words_that_is_said_and_nobody_is_asked(journal: Journal) -> None:

@@ -213,12 +213,12 @@ async def test_no_session_begins_before_the_last_one_is_written(
 
 # --- what others can cause for nothing ---
 
-WRONG_KEY = IdentityCheckFailed("another key", peer=BEN)
+WRONG_KEY = IdentityCheckFailed("another key", suspects=[BEN])
 NOTHING: list[tuple[Told, MpcError | None]] = [
     (Told(), Refused("no")),
     (Told(), WRONG_KEY),
-    (Told(), ParticipantSilent("gone", culprits=[BEN])),
-    (Told(approved_by="policy"), ParticipantSilent("gone", culprits=[BEN])),
+    (Told(), ParticipantSilent("gone", suspects=[BEN])),
+    (Told(approved_by="policy"), ParticipantSilent("gone", suspects=[BEN])),
     (Told(approved_by="policy", unneeded=True), None),
     (Told(approved_by="user", unneeded=True), None),
 ]
@@ -234,7 +234,7 @@ async def test_what_comes_to_nothing_is_written_so_often_for_one_sender_and_hide
         await notebook.journal.record(shown(number, proposer=f"ben{number}"), told, error)  # a name is free
     await notebook.journal.record(shown(9998), Told(approved_by="user", sender="ab" * 32), None)
     after = Told(approved_by="policy", accepted=True, sender="ab" * 32)
-    await notebook.journal.record(shown(9999), after, ParticipantSilent("gone", culprits=[BEN]))
+    await notebook.journal.record(shown(9999), after, ParticipantSilent("gone", suspects=[BEN]))
     found = notebook.entries()
     assert [one.session_id for one in found[each:]] == [shown(9998).session_id, shown(9999).session_id]
     assert len(found) == each + 2
@@ -263,7 +263,7 @@ async def test_what_strangers_cause_hides_no_refusal_of_one_that_might_have_been
 async def test_what_this_node_proposed_or_gave_its_share_to_is_always_written(notebook: Notebook, told: Told) -> None:
     told = replace(told, approved_by="user", sender="ab" * 32)
     for number in range(MAX_FRUITLESS_EACH + 5):
-        await notebook.journal.record(shown(number), told, ParticipantSilent("gone", culprits=[BEN]))
+        await notebook.journal.record(shown(number), told, ParticipantSilent("gone", suspects=[BEN]))
     assert len(notebook.entries()) == MAX_FRUITLESS_EACH + 5
     assert not notebook.warnings
 
@@ -373,7 +373,7 @@ async def test_the_next_process_counts_what_was_accepted_once_with_an_end_or_wit
 async def test_a_session_that_signs_nothing_has_the_wallet_it_made_or_none(notebook: Notebook) -> None:
     keygen = msgspec.structs.replace(shown(), kind="keygen", sign=None, wallet_id=None)
     await notebook.journal.record(keygen, Told(approved_by="user", wallet=statuses.wallet()), None)
-    await notebook.journal.record(keygen, Told(approved_by="user"), ParticipantSilent("gone", culprits=[BEN]))
+    await notebook.journal.record(keygen, Told(approved_by="user"), ParticipantSilent("gone", suspects=[BEN]))
     made, failed = notebook.entries()
     assert (made.kind, made.wallet_id, made.reading, made.messages) == ("keygen", TREASURY, None, ())
     assert failed.wallet_id is None
@@ -384,7 +384,7 @@ async def test_a_wallet_that_was_made_is_written_whatever_failed_after(notebook:
     keygen = msgspec.structs.replace(shown(), kind="keygen", sign=None, wallet_id=None)
     told = Told(approved_by="user", wallet=statuses.wallet(), sender="ab" * 32)
     for _ in range(MAX_REFUSALS_EACH + 5):
-        await notebook.journal.record(keygen, told, ParticipantSilent("gone", culprits=[BEN]))
+        await notebook.journal.record(keygen, told, ParticipantSilent("gone", suspects=[BEN]))
     assert len(notebook.entries()) == MAX_REFUSALS_EACH + 5
 
 

@@ -46,11 +46,11 @@ class Ended:
     talk: str
 
     @property
-    def error(self) -> tuple[int, str, list[str]]:
-        """Exit code, kind and culprits of the error it printed, which is how it ended."""
+    def error(self) -> tuple[int, str, list[str], list[str]]:
+        """Exit code, kind, culprits and suspects of the error it printed, which is how it ended."""
         error = self.lines[-1]["error"]
         assert error["exit_code"] == self.code
-        return self.code, error["code"], error.get("culprits", [])
+        return self.code, error["code"], error.get("culprits", []), error.get("suspects", [])
 
 
 class Command:

@@ -64,7 +64,7 @@ def test_a_wallet_that_can_have_no_such_name_is_refused() -> None:
         ("{ends: {b: {}}}", "one of the two has to be there"),
         ("{ends: {b: {verified: false}}}", "verified can only be true"),
         ("{ends: {b: {verified: true, error: refused}}}", "one of the two has to be there"),
-        ("{ends: {b: {verified: true, exit: 8}}}", "culprits and exit go with an error"),
+        ("{ends: {b: {verified: true, exit: 8}}}", "culprits, suspects and exit go with an error"),
     ],
 )
 def test_what_cannot_be_expected_of_it_is_refused(expect: str, message: str) -> None:

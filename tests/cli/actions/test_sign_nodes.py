@@ -75,7 +75,7 @@ async def test_a_participant_that_refuses_ends_with_8_and_the_one_that_asked_wit
         return proposal.sign is None
 
     async with treasury(place, Human(approves=only_wallets), accept="ask") as (ana, ben):
-        assert (await run(ana, "-m", "hello")).error == (6, "participant_refused", ["ben"])
+        assert (await run(ana, "-m", "hello")).error == (6, "participant_refused", [], ["ben"])
         ended = await ben.end_of_session()
         assert ended.error is not None
         assert (ended.error.exit_code, ended.error.code) == (8, "refused")
@@ -89,6 +89,7 @@ async def test_a_participant_that_does_not_answer_is_named_and_it_is_6(place: No
         assert (await run(ana, "-m", "hello", "--with", "ben", "--answer-seconds", "1")).error == (
             6,
             "participant_silent",
+            [],
             ["ben"],
         )
 
@@ -97,7 +98,7 @@ async def test_a_participant_that_is_away_is_named_and_it_is_6(place: Nodes) -> 
     async with treasury(place) as (ana, ben):
         await ben.stop()
         ended = await run(ana, "-m", "hello")
-        assert ended.error == (6, "participant_silent", ["ben"])
+        assert ended.error == (6, "participant_silent", [], ["ben"])
         assert "register" in ended.talk
 
 
@@ -105,7 +106,7 @@ async def test_a_participant_that_cheats_is_named_and_it_is_7(place: Nodes, tmp_
     async with treasury(place) as (ana, ben):
         cheat(ben, on("signature_share")(wrong_share))
         ended = await run(ana, "-m", "hello", "--out", str(tmp_path / "out"))
-        assert ended.error == (7, "participant_cheated", ["ben"])
+        assert ended.error == (7, "participant_cheated", ["ben"], [])
         assert not [line for line in ended.lines if line["event"] == "result"]
         assert not (tmp_path / "out").exists()
 
@@ -125,12 +126,12 @@ async def test_what_the_wallet_does_not_have_is_said_before_anybody_is_asked(pla
 
 async def test_a_wallet_that_is_not_there_is_3_and_one_that_is_pending_10(place: Nodes) -> None:
     async with treasury(place) as (ana, ben):
-        assert (await run(ana, "-m", "hello", wallet="treasure")).error == (3, "absent", [])
+        assert (await run(ana, "-m", "hello", wallet="treasure")).error == (3, "absent", [], [])
         made = make_wallet(wallet_id=WalletId(b"\xef" * 16))
         draft = replace(made.wallet, name="draft")
         with Keyring(bytearray(PASSPHRASE)) as keyring:
             ana.node._home.save_wallet(draft.wallet_id, draft.peer_id, draft.to_header(), made.secret.encode(), keyring)
-        assert (await run(ana, "-m", "hello", wallet="draft")).error == (10, "wallet_pending", [])
+        assert (await run(ana, "-m", "hello", wallet="draft")).error == (10, "wallet_pending", [], [])
         assert not ben.of(status.Proposed)
 
 
@@ -144,7 +145,7 @@ async def test_a_wallet_that_cannot_be_read_any_more_is_not_called_absent(place:
             path.parent.rename(place.path / "elsewhere")
             path.parent.symlink_to(place.path / "elsewhere")
         ended = await run(ana, "-m", "hello")
-        assert ended.error == (3, "unreadable", [])
+        assert ended.error == (3, "unreadable", [], [])
         assert path.parent.name in ended.talk
 
 
@@ -162,7 +163,7 @@ async def test_ctrl_c_is_130_and_calls_the_session_off_everywhere(number: signal
         command = await Command.start(ana, "sign", "--wallet", "treasury", "-m", "hello")
         await soon(asked.wait())
         command.strike(number)
-        assert (await command.ends()).error == (130, "interrupted", [])
+        assert (await command.ends()).error == (130, "interrupted", [], [])
         for one in (ana, ben):
             assert (await one.end_of_session()).error is not None
         assert [peer.peer_id for peer in ana.node.peers()] == ["ana", "ben"]  # the node runs on
@@ -175,7 +176,7 @@ async def test_a_batch_of_two_sessions_that_fails_in_the_second_keeps_the_first(
     (tmp_path / "batch").write_text("\n".join(map(str, range(MAX_BATCH + 1))))
     async with treasury(place, Human(approves=once), accept="ask") as (ana, _):
         ended = await run(ana, "--batch", str(tmp_path / "batch"))
-        assert ended.error == (6, "participant_refused", ["ben"])
+        assert ended.error == (6, "participant_refused", [], ["ben"])
         (result,) = [line for line in ended.lines if line["event"] == "result"]
         signature = msgspec.convert(result["signature"], status.SignatureView)
         verify(signature, list(map(str, range(MAX_BATCH))))

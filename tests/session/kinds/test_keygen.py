@@ -83,7 +83,7 @@ async def proposed(people: Table) -> AsyncIterator["asyncio.Task[Any]"]:
             await running
 
 
-async def run(people: Table) -> dict[PeerId, tuple[str, tuple[str, ...]]]:
+async def run(people: Table) -> dict[PeerId, tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """Let ana propose a wallet; give how it ended at everybody."""
     with contextlib.suppress(MpcError):
         await people.create_wallet(ANA)

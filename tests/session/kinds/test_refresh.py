@@ -93,7 +93,9 @@ async def under_way(work: Any) -> AsyncIterator["asyncio.Task[Any]"]:
             await running
 
 
-async def run(people: Table, proposer: PeerId = ANA, count: int = 1) -> dict[PeerId, tuple[str, tuple[str, ...]]]:
+async def run(
+    people: Table, proposer: PeerId = ANA, count: int = 1
+) -> dict[PeerId, tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """Let somebody propose a refresh; give how the ``count``-th session ended at everybody."""
     with contextlib.suppress(MpcError):
         await people.refresh(proposer)
