@@ -29,6 +29,7 @@
     │   │   ├── ParticipantRefused  6    peer: said no
     │   │   ├── ParticipantSilent   6    peer: did not answer in time, or died
     │   │   ├── ParticipantAborted  6    peer: stopped and said why
+    │   │   │   └── ParticipantStopped  6  peer: ... for a reason of its own
     │   │   └── Disagreement        6    peer, or the server between: told different things about the session
     │   └── ParticipantCheated      7    peer: sent what no honest node sends
     │       └── InconsistentBroadcast 7  peer: told different participants different things
@@ -182,7 +183,7 @@ class PeerError(MpcError):
         self.culprits = tuple(sorted(culprits))
         self.suspects = frozenset(suspects)
         self.seen_of: frozenset[PeerId] = self.suspects.union(self.culprits)
-        """The participants that it was seen of, also where that names nobody: the next attempt would rather do without."""
+        """The participants that it was seen of, also where that names nobody: the next attempt rather does without."""
 
 
 class ContactChanged(PeerError, AuthenticationError):
@@ -278,6 +279,10 @@ class ParticipantAborted(ParticipantFailed):
     """A participant stopped the session and said why."""
 
     code = "participant_aborted"
+
+
+class ParticipantStopped(ParticipantAborted):
+    """A participant stopped for a reason of its own, such as a full disk or its user's wish."""
 
 
 class Disagreement(ParticipantFailed):

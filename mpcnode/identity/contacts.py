@@ -76,7 +76,7 @@ class Contacts:
                 Came.RELAY,
                 Event.CONTACT_CHANGED,
                 f"{peer_id} came with another identity key than the one pinned for it",
-                hint=f"ask its owner; after a new set-up there, run `mpcnode contacts remove {peer_id}` and meet it again",
+                hint=f"ask its owner; if it was set up anew, run `mpcnode contacts remove {peer_id}` and meet it again",
             )
         return "verified" if contact.verified else "unverified"
 

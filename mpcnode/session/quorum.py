@@ -22,6 +22,7 @@ from mpcnode.errors import (
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
+    ParticipantStopped,
     PeerError,
     UsageError,
 )
@@ -63,8 +64,8 @@ class _Trouble:
                 out.update(error.suspects)
             elif isinstance(error, LinkFailed) and len(error.suspects) == 1:
                 links.update(error.suspects)
-            elif len(error.suspects) == 1 and not isinstance(error, ParticipantAborted):
-                out.update(error.suspects)
+            elif isinstance(error, ParticipantStopped) or not isinstance(error, ParticipantAborted):
+                out.update(error.suspects if len(error.suspects) == 1 else ())
         return frozenset(out.union(peer for peer, times in links.items() if times > 1))
 
     @property

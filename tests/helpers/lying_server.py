@@ -23,7 +23,7 @@ from mpcnode.identity.contacts import Contacts
 from mpcnode.peers.conversation import Conversations, Opened
 from mpcnode.peers.hello import hello_fields
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Close, Hub
+from mpcnode.server.relay.hub import Action, Close, Hub, SendAll
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
@@ -136,11 +136,12 @@ class LyingServer:
 
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
-            message = json.loads(action.frame)
-            if message["type"] == "relay":
-                self._relay(Passing(message["from"], self._names[action.connection], message["data"]))
-            else:
-                self._show(action.connection, message)
+            for frame in action.frames if isinstance(action, SendAll) else (action.frame,):
+                message = json.loads(frame)
+                if message["type"] == "relay":
+                    self._relay(Passing(message["from"], self._names[action.connection], message["data"]))
+                else:
+                    self._show(action.connection, message)
             if isinstance(action, Close):
                 self._outbox[action.connection].put_nowait(None)
 

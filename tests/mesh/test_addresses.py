@@ -95,7 +95,7 @@ def test_the_machine_has_addresses_with_their_interfaces() -> None:
 
 @pytest.mark.parametrize(("ports", "inner"), [([], True), (["veth1"], True), (["veth1", "enp3s0"], False)])
 def test_a_bridge_is_inside_the_machine_unless_a_device_is_on_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ports: list[str], inner: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ports: list[str], *, inner: bool
 ) -> None:
     (tmp_path / "br0" / "bridge").mkdir(parents=True)
     (tmp_path / "br0" / "brif").mkdir()

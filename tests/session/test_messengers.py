@@ -42,8 +42,9 @@ def only(number: int, change: Change) -> Change:
     return changed
 
 
-def named(view: SignatureView) -> set[str]:
-    return {name for failure in view.failures for name in failure.named}
+def blames_ben(view: SignatureView) -> bool:
+    """Whether every failure has ben among its suspects, and convicts nobody: what the messengers say is no proof."""
+    return all(BEN in failure.suspects and not failure.culprits for failure in view.failures)
 
 
 @pytest.mark.parametrize("about", ["nonces", "nonce_list", "signature_share"])
@@ -55,7 +56,7 @@ async def test_one_that_says_nothing_to_the_others_has_nobody_else_left_out(abou
         view = await made.sign(ANA)
         # A share that only the proposer needs to hear gives it a signature with ben.
         assert view.signers == (ANA, CLEO, DORA) or about == "signature_share"
-        assert named(view) <= {BEN}
+        assert blames_ben(view)
 
 
 async def test_one_that_gives_up_towards_the_others_has_nobody_else_left_out() -> None:
@@ -73,7 +74,7 @@ async def test_one_that_gives_up_towards_the_others_has_nobody_else_left_out() -
         _prefer(made, BEN, CLEO)
         view = await made.sign(ANA)
         assert view.signers == (ANA, CLEO, DORA)
-        assert named(view) <= {BEN}
+        assert blames_ben(view)
 
 
 async def test_one_that_makes_no_link_to_the_others_has_nobody_else_left_out() -> None:
@@ -83,7 +84,7 @@ async def test_one_that_makes_no_link_to_the_others_has_nobody_else_left_out() -
         _prefer(made, BEN, CLEO)
         view = await made.sign(ANA)
         assert view.signers == (ANA, CLEO, DORA)
-        assert not named(view) & {CLEO, DORA}
+        assert blames_ben(view)
 
 
 @pytest.mark.parametrize(("threshold", "total"), [(4, 5), (5, 6), (7, 8)])
