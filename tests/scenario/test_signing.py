@@ -221,7 +221,7 @@ async def test_a_key_that_the_wallets_participants_do_not_hold_is_no_key() -> No
     assert "the signatures are for the key" in str(await problem_of(view))
 
 
-FAILED = status.error_view(ParticipantSilent("c said nothing", culprits=[PeerId("c")]))
+FAILED = status.error_view(ParticipantSilent("c said nothing", suspects=[PeerId("c")]))
 
 
 @pytest.mark.parametrize(

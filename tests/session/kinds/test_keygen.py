@@ -267,7 +267,7 @@ async def test_one_that_does_not_answer_in_time_is_named() -> None:
         ended = await run(people)
         assert ended[ANA] == (ParticipantSilent.code, (), (CLEO,))
         assert ended[BEN] == (ParticipantAborted.code, (), (ANA, CLEO))  # by ana's word
-        assert ended[CLEO] in [(Unanswered.code, (), ()), (ParticipantAborted.code, (), (ANA, CLEO))]
+        assert ended[CLEO] in [(Unanswered.code, (), ()), (ParticipantAborted.code, (), (ANA,))]
 
 
 @pytest.mark.parametrize("minutes", [-4, 4])
@@ -516,10 +516,10 @@ async def test_everybody_is_shown_the_same_six_words() -> None:
     async with three() as people:
         await people.create_wallet(ANA)
         await people.settled()
-        shown = {tuple(people[name].of(SafetyWords)) for name in NAMES}
+        shown = {tuple(said.words for said in people[name].of(SafetyWords)) for name in NAMES}
         assert len(shown) == 1
         ((words,),) = shown
-        assert len(words.words) == 6
+        assert len(words) == 6
         assert {people[name].of(SessionEnded)[0].words for name in NAMES} == {words.words}
         assert {one[1].words for name in NAMES for one in people[name].journal.told} == {words.words}
 
