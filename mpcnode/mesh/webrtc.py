@@ -152,7 +152,7 @@ class WebRtcLink:
         theirs = Counter(candidate.kind for candidate in self._remote.candidates) if self._remote else Counter()
         said = [f"addresses offered here: {_count(mine)}, there: {_count(theirs)}"]
         if self._left_out:
-            said.append(f"left out here: {', '.join(self._left_out)} (--address names the one to use)")
+            said.append(f"left out here: {', '.join(self._left_out)}")
         if self._connector.servers and not mine["srflx"] + mine["relay"]:
             said.append("the configured STUN or TURN server gave no address")
         elif not self._connector.servers and not self._connector.local:
@@ -223,7 +223,7 @@ class WebRtcLink:
     async def _gather(self, *, controlling: bool) -> _Stack:
         chosen = self._connector.addresses()
         if not chosen.offered:
-            raise ConnectionError("none of the addresses named by --address is one of this machine's")
+            raise ConnectionError("none of the addresses that this node was told to use is one of this machine's")
         self._left_out = chosen.left_out
         gatherer = tuning.gatherer(self._connector.servers, list(chosen.offered), controlling=controlling)
         ice = RTCIceTransport(gatherer)

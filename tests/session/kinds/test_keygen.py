@@ -520,8 +520,8 @@ async def test_everybody_is_shown_the_same_six_words() -> None:
         assert len(shown) == 1
         ((words,),) = shown
         assert len(words) == 6
-        assert {people[name].of(SessionEnded)[0].words for name in NAMES} == {words.words}
-        assert {one[1].words for name in NAMES for one in people[name].journal.told} == {words.words}
+        assert {people[name].of(SessionEnded)[0].words for name in NAMES} == {words}
+        assert {one[1].words for name in NAMES for one in people[name].journal.told} == {words}
 
 
 async def test_a_slow_user_is_waited_for_by_name() -> None:
