@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check format bench sessions man vectors vectors-js ci-tools clean
+.PHONY: demo test slow environment check format bench sessions man vectors vectors-js ci-tools clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +23,10 @@ test: $(STAMP)  ## the default suite
 	$(BIN)/python -m pytest $(TOGETHER)
 
 slow: $(STAMP)  ## what takes longer than the default suite may
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --ignore tests/environment
+
+environment: $(STAMP)  ## odd surroundings: variables, descriptors, disks, networks; some rows need root
+	$(BIN)/python -m pytest tests/environment -m slow
 
 check: $(STAMP)  ## the gate: format, lint, types, layers
 	$(BIN)/ruff format --check .
