@@ -5,7 +5,7 @@ from contextlib import suppress
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Close, Hub, Send
+from mpcnode.server.relay.hub import Action, Close, Hub, Pass, Send
 from mpcnode.types import PeerId
 from mpcnode.wire import signaling as wire
 from tests.vectors.made import Drawn, Json, Person, people
@@ -138,7 +138,7 @@ def _note(talk: list[Json], what: str, actions: list[Action]) -> None:
 
 
 def _frame(action: Action) -> bytes:
-    assert isinstance(action, Send | Close)
+    assert isinstance(action, Send | Pass | Close)
     return bytes(action.frame)
 
 
