@@ -3,10 +3,14 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.suites import DEFAULT_SUITES, SUITES
 from mpcnode.identity.identity import Identity
+from mpcnode.keystore.format import KdfPolicy
+from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.store import Home
 from mpcnode.protocols.checkpoints import StorePending
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.epoch import Certificate, Statement, SuiteKeys, chain_code_hash_of
@@ -14,6 +18,7 @@ from mpcnode.protocols.frost import held
 from mpcnode.types import EpochId, Identifier, PeerId, SuiteId, WalletId
 from mpcnode.wallet.secret import Share, WalletSecret
 from mpcnode.wallet.wallet import Epoch, EpochState, Wallet
+from tests.helpers.filesystem import QuickFileSystem
 
 NAMES = tuple(PeerId(name) for name in ("ana", "ben", "cleo", "dora"))
 WALLET_ID = WalletId(b"\xab" * 16)
@@ -174,3 +179,14 @@ def _public(suite: SuiteId, polynomial: list[int], total: int) -> tuple[bytes, t
 
 def _value(polynomial: list[int], x: int) -> int:
     return sum(coefficient * x**power for power, coefficient in enumerate(polynomial))
+
+
+def home_with_a_wallet(path: Path) -> Home:
+    """Make a home of ana, with the active wallet ``treasury``; its passphrase is ``correct horse``."""
+    home = Home.open(path, create=True, files=QuickFileSystem())
+    made = make_wallet()
+    active = made.active
+    with Keyring(bytearray(b"correct horse")) as keyring:
+        home.create_identity(keyring, KdfPolicy(8 << 20, 1))
+        home.save_wallet(active.wallet_id, active.peer_id, active.to_header(), made.secret.encode(), keyring)
+    return home

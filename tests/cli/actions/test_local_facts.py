@@ -5,15 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mpcnode.keystore.format import KdfPolicy
-from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.settings import Settings
-from mpcnode.keystore.store import Home
 from mpcnode.types import PeerId
-from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.sign_command import Ended, run_command
 from tests.helpers.terminal import mpcnode, terminal
-from tests.helpers.wallets import make_wallet
+from tests.helpers.wallets import home_with_a_wallet, make_wallet
 
 NOWHERE = ("--server", "ws://127.0.0.1:9")
 QUICK = ("--kdf", "interactive", "--loopback")
@@ -29,13 +25,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home of ana with the active wallet ``treasury`` of ana, ben and cleo."""
-    home = Home.open(tmp_path / "home", create=True, files=QuickFileSystem())
-    made = make_wallet()
-    active = made.active
-    with Keyring(bytearray(b"correct horse")) as keyring:
-        home.create_identity(keyring, KdfPolicy(8 << 20, 1))
-        home.save_wallet(active.wallet_id, active.peer_id, active.to_header(), made.secret.encode(), keyring)
-    home.save_settings(Settings(peer_id=active.peer_id))
+    home = home_with_a_wallet(tmp_path / "home")
+    home.save_settings(Settings(peer_id=PeerId("ana")))
     return home.path
 
 

@@ -22,7 +22,6 @@ from mpcnode.errors import (
     UsageError,
     WalletPending,
 )
-from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.node import User
@@ -31,7 +30,7 @@ from tests.helpers.fake_node import Emit, FakeNode
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.sign_command import Ended, run_command, serving
 from tests.helpers.statuses import wallet as shown
-from tests.helpers.wallets import make_wallet
+from tests.helpers.wallets import home_with_a_wallet, make_wallet
 
 BEN = PeerId("ben")
 EVIL = "\x1b[2J\u202e"
@@ -78,13 +77,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with the active wallet ``treasury``."""
-    home = Home.open(tmp_path / "home", create=True, files=QuickFileSystem())
-    made = make_wallet()
-    active = made.active
-    with Keyring(bytearray(b"correct horse")) as keyring:
-        home.create_identity(keyring, KdfPolicy(8 << 20, 1))
-        home.save_wallet(active.wallet_id, active.peer_id, active.to_header(), made.secret.encode(), keyring)
-    return home.path
+    return home_with_a_wallet(tmp_path / "home").path
 
 
 @pytest.fixture

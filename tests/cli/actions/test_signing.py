@@ -16,7 +16,6 @@ from mpcnode import status
 from mpcnode.cli import app as cli
 from mpcnode.commands import MAX_CONTENT_BYTES, MAX_CONTENTS, Sign
 from mpcnode.errors import ParticipantCheated, ParticipantSilent
-from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.session.kinds.sign import MAX_BATCH
@@ -25,7 +24,7 @@ from tests.helpers.fake_node import Emit
 from tests.helpers.filesystem import QuickFileSystem
 from tests.helpers.sign_command import Answering, SignCommand, answering, signature_of, signed
 from tests.helpers.terminal import mpcnode, terminal
-from tests.helpers.wallets import make_wallet
+from tests.helpers.wallets import home_with_a_wallet, make_wallet
 
 BEN = PeerId("ben")
 HELLO = f"{signature_of(b'hello')}\n"
@@ -41,13 +40,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with the active wallet ``treasury``."""
-    home = Home.open(tmp_path / "home", create=True, files=QuickFileSystem())
-    made = make_wallet()
-    wallet = made.wallet.merge(made.certificate)
-    with Keyring(bytearray(b"correct horse")) as keyring:
-        home.create_identity(keyring, KdfPolicy(8 << 20, 1))
-        home.save_wallet(wallet.wallet_id, wallet.peer_id, wallet.to_header(), made.secret.encode(), keyring)
-    return home.path
+    return home_with_a_wallet(tmp_path / "home").path
 
 
 @pytest.fixture
