@@ -28,8 +28,8 @@
     │   ├── ParticipantFailed       6    peer: never raised itself
     │   │   ├── ParticipantRefused  6    peer: said no
     │   │   ├── ParticipantSilent   6    peer: did not answer in time, or died
-    │   │   ├── ParticipantAborted  6    peer: stopped and said why
-    │   │   │   └── ParticipantStopped  6  peer: ... for a reason of its own
+    │   │   ├── ParticipantStopped  6    peer: stopped for a reason of its own, and said so
+    │   │   ├── ParticipantAborted  6    peer: stopped because of others, and said so
     │   │   └── Disagreement        6    peer, or the server between: told different things about the session
     │   └── ParticipantCheated      7    peer: sent what no honest node sends
     │       └── InconsistentBroadcast 7  peer: told different participants different things
@@ -275,14 +275,16 @@ class ParticipantSilent(ParticipantFailed):
     code = "participant_silent"
 
 
+class ParticipantStopped(ParticipantFailed):
+    """A participant stopped for a reason of its own, such as a full disk or its user's wish."""
+
+    code = "participant_stopped"
+
+
 class ParticipantAborted(ParticipantFailed):
-    """A participant stopped the session and said why."""
+    """A participant stopped because of other participants, or of a link."""
 
     code = "participant_aborted"
-
-
-class ParticipantStopped(ParticipantAborted):
-    """A participant stopped for a reason of its own, such as a full disk or its user's wish."""
 
 
 class Disagreement(ParticipantFailed):

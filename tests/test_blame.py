@@ -29,6 +29,7 @@ from mpcnode.errors import (
     ParticipantAborted,
     ParticipantCheated,
     ParticipantSilent,
+    ParticipantStopped,
     PeerError,
     Refused,
     ServerUnreachable,
@@ -132,7 +133,7 @@ def test_a_node_that_stops_for_a_reason_of_its_own_is_a_suspect_alone_and_has_a_
     code: str, came: Came
 ) -> None:
     error = heard(came, BEN, code=code, reason="\x1b[2J", named=[CLEO])
-    assert type(error) is ParticipantAborted
+    assert type(error) is ParticipantStopped
     assert blamed(error) == ((), {BEN})
     assert (error.message, error.hint) == (f"ben {ENDINGS[code].says}", ENDINGS[code].hint)
 
@@ -145,7 +146,7 @@ def test_each_ending_says_something_else() -> None:
 @pytest.mark.parametrize(
     ("code", "named", "kind", "suspects"),
     [
-        ("refused", [CLEO], ParticipantAborted, {BEN}),
+        ("refused", [CLEO], ParticipantStopped, {BEN}),
         ("words_differ", [CLEO], WordsDiffer, set()),
         ("disagreement", [CLEO], Disagreement, set()),
         ("participant_cheated", [CLEO], ParticipantCheated, {BEN, CLEO}),

@@ -16,9 +16,9 @@ from mpcnode.errors import (
     HomeInUse,
     MpcError,
     NameTaken,
-    ParticipantAborted,
     ParticipantRefused,
     ParticipantSilent,
+    ParticipantStopped,
     ServerUnreachable,
     UsageError,
     WrongPassphrase,
@@ -220,7 +220,7 @@ async def test_a_command_called_off_in_the_middle_leaves_nothing_behind(place: N
         await ana.in_phase("negotiating" if phase == "negotiating" else "sharing")
     await cancelled(task)
     if phase in {"negotiating", "confirming"}:
-        assert why(await ben.end_of_session()) == ("participant_aborted", 6)
+        assert why(await ben.end_of_session()) == ("participant_stopped", 6)
         assert why(await ana.end_of_session()) == ("interrupted", 130)
     assert ana.states == []
     assert not place.network.links
@@ -243,7 +243,7 @@ async def test_a_node_that_is_stopped_tells_those_it_was_in_a_session_with(place
     with pytest.raises(MpcError) as caught:
         await soon(task)
     assert blamed(caught.value) == ((), {"ben"})
-    assert isinstance(caught.value, ParticipantRefused if phase == "approving" else ParticipantAborted)
+    assert isinstance(caught.value, ParticipantRefused if phase == "approving" else ParticipantStopped)
     assert (await ben.end_of_session()).error is not None
     assert ana.states == ben.states == []
 

@@ -14,7 +14,7 @@ from nacl.signing import VerifyKey
 from mpcnode import status
 from mpcnode.commands import Sign
 from mpcnode.consent.policy import policy_path
-from mpcnode.errors import ParticipantAborted, ParticipantRefused, ServerUnreachable, WordsDiffer
+from mpcnode.errors import ParticipantRefused, ParticipantStopped, ServerUnreachable, WordsDiffer
 from mpcnode.keystore.audit import AUDIT_LOG, read_log
 from mpcnode.keystore.audit_chain import GENESIS, Entry, Line
 from mpcnode.node import Node, _Router
@@ -189,10 +189,10 @@ async def test_who_takes_its_yes_back_as_soon_as_it_is_chosen_is_named(
 
     with monkeypatch.context() as patch:
         patch.setattr(Quorum, "_choose", chosen)
-        with pytest.raises(ParticipantAborted) as caught:
+        with pytest.raises(ParticipantStopped) as caught:
             await soon(ana.node.sign(HELLO))
     assert blamed(caught.value) == ((), {"ben"})
-    assert why(await ana.end_of_session()) == ("participant_aborted", 6)
+    assert why(await ana.end_of_session()) == ("participant_stopped", 6)
     assert why(await ben.end_of_session()) == ("participant_aborted", 6)
     assert (await signing(ana))[1].attempts == 1
 

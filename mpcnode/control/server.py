@@ -61,24 +61,34 @@ class ControlServer:
         self._node = node
         self._emit = emit
         self._home = home
-        self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._open = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        listener, _ = place.open_socket(self._home)
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST)
+        # Ctrl-C may come at any await: what stands on the stack is undone even when this method is never left.
+        async with contextlib.AsyncExitStack() as opening:
+            listener, _ = place.open_socket(self._home)
+            opening.callback(place.remove_socket, self._home)
+            opening.callback(listener.close)
+            server = await asyncio.start_unix_server(
+                self._accept, sock=listener, limit=MAX_REQUEST, start_serving=False
+            )
+            opening.push_async_callback(self._end, server)
+            await server.start_serving()
+            self._open = opening.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
+        await self._open.aclose()
+
+    async def _end(self, server: asyncio.Server) -> None:
+        server.close()
         for task in self._clients:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
-        await self._server.wait_closed()
-        place.remove_socket(self._home)
+        await server.wait_closed()
 
     def node_started(self) -> None:
         """From now on the node carries out commands."""

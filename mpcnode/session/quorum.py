@@ -22,7 +22,6 @@ from mpcnode.errors import (
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
-    ParticipantStopped,
     PeerError,
     UsageError,
 )
@@ -64,7 +63,7 @@ class _Trouble:
                 out.update(error.suspects)
             elif isinstance(error, LinkFailed) and len(error.suspects) == 1:
                 links.update(error.suspects)
-            elif isinstance(error, ParticipantStopped) or not isinstance(error, ParticipantAborted):
+            elif not isinstance(error, ParticipantAborted):
                 out.update(error.suspects if len(error.suspects) == 1 else ())
         return frozenset(out.union(peer for peer, times in links.items() if times > 1))
 

@@ -41,6 +41,55 @@ def home(tmp_path: Path) -> Path:
     return made
 
 
+# ---- the socket ----
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_ctrl_c_at_any_step_of_its_start_leaves_no_socket(home: Path, steps: int) -> None:
+    entered = asyncio.Event()
+
+    async def serve() -> None:
+        async with ControlServer(FakeNode(home), home, emit=ignore):
+            entered.set()
+            await asyncio.Event().wait()
+
+    serving = asyncio.create_task(serve())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert not (home / "control.sock").exists()
+    assert entered.is_set() or steps < 7  # the last of these steps is behind the start
+
+
+async def test_a_second_ctrl_c_while_it_stops_leaves_no_socket(home: Path) -> None:
+    async def talk(_command: CreateWallet, _user: User, _emit: Emit) -> status.WalletView:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+        raise AssertionError
+
+    async def serve() -> None:
+        async with running(home, talk):
+            await asyncio.Event().wait()
+
+    serving = asyncio.create_task(serve())
+    while not (home / "control.sock").exists():
+        await asyncio.sleep(0)
+    _, writer = await raw(home)
+    writer.write(encode_line(COMMAND))
+    await asyncio.sleep(0.05)
+    serving.cancel()
+    await asyncio.sleep(0.01)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert not (home / "control.sock").exists()
+    writer.close()
+
+
 # ---- commands ----
 
 

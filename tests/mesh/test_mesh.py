@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from mpcnode.errors import ParticipantAborted
+from mpcnode.errors import ParticipantStopped
 from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.transport import Answer, LinkState, MeshTimeouts, Offer
 from mpcnode.wire.peer import Abort, Idle
@@ -202,7 +202,7 @@ async def test_an_abort_while_the_mesh_opens_ends_it_for_all() -> None:
             made[ONE].broadcast(Abort(SESSION, "refused", "no\x1b[31m"))
 
         leaving = asyncio.create_task(leave())
-        with pytest.raises(ParticipantAborted) as caught:
+        with pytest.raises(ParticipantStopped) as caught:
             await outcome_of(made, TWO)
         await leaving
         assert blamed(caught.value) == ((), {ONE})

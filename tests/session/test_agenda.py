@@ -396,7 +396,7 @@ async def test_what_came_before_its_proposal_is_handed_on_when_that_is_there() -
         await people.settled()
         assert not people[BEN].events
         people.say(ANA, BEN, proposal)
-        assert await people[BEN].error() == ("participant_aborted", (), (ANA,))
+        assert await people[BEN].error() == ("participant_stopped", (), (ANA,))
 
 
 async def test_what_comes_for_a_session_that_is_over_waits_for_nothing() -> None:

@@ -235,7 +235,7 @@ async def test_a_share_that_cannot_be_opened_is_told_to_the_one_that_waits_for_i
         wallets._open_shares = unreadable
         view = await made.sign(ANA)
         assert view.signers == (ANA, CLEO)
-        assert [failure.code for failure in view.failures] == ["participant_aborted"]  # and not silence
+        assert [failure.code for failure in view.failures] == ["participant_stopped"]  # and not silence
 
 
 async def test_another_key_in_the_name_of_one_that_is_chosen_ends_nothing() -> None:

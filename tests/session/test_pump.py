@@ -22,6 +22,7 @@ from mpcnode.errors import (
     ParticipantAborted,
     ParticipantCheated,
     ParticipantSilent,
+    ParticipantStopped,
     WordsDiffer,
 )
 from mpcnode.protocols.descriptor import AGREED_SIZE
@@ -71,7 +72,7 @@ CAUGHT: Ended = (ParticipantCheated.code, (MAL,), ())
 DIFFERENT: Ended = (InconsistentBroadcast.code, (), ())
 TOLD_DIFFERENTLY: Ended = (Disagreement.code, (), ())
 SILENT: Ended = (ParticipantSilent.code, (), (MAL,))
-STOPPED: Ended = (ParticipantAborted.code, (), (MAL,))
+STOPPED: Ended = (ParticipantStopped.code, (), (MAL,))
 
 ROUNDS = ("digest", "commitment", "share", "ready")
 
@@ -506,13 +507,15 @@ async def test_an_abort_that_calls_a_living_peer_silent_is_its_senders_own_stop(
         assert nothing_is_active(people)
 
 
-@pytest.mark.parametrize("code", ["refused", "unwritable", "some_future_word"])
+@pytest.mark.parametrize(
+    ("code", "ended"), [("refused", STOPPED), ("unwritable", reported(MAL)), ("some_future_word", reported(MAL))]
+)
 async def test_an_abort_makes_a_suspect_of_the_one_that_stops_and_its_text_writes_on_no_terminal(
-    code: str,
+    code: str, ended: Ended
 ) -> None:
     async with four() as people:
         cheat(people, on("commitment")(stops_with(code, "good \x1b[31mbye")))
-        assert await run(people) == everywhere(STOPPED)
+        assert await run(people) == everywhere(ended)
         for name in HONEST:
             assert "good \\x1b[31mbye" in message(people[name])
 
@@ -1050,9 +1053,6 @@ async def test_a_lie_convicts_also_while_a_report_waits() -> None:
 @pytest.mark.parametrize(
     ("code", "accused", "suspects"),
     [
-        ("interrupted", (), {CLEO}),
-        ("interrupted", (BEN,), {CLEO}),
-        ("refused", (BEN,), {CLEO}),
         ("participant_refused", (BEN,), {BEN, CLEO}),
         ("link_failed", (), {CLEO}),
         ("link_failed", (BEN,), {BEN, CLEO}),
@@ -1069,6 +1069,17 @@ async def test_a_stop_because_of_another_makes_suspects_of_both(
     error = await fails(pipe)
     assert isinstance(error, ParticipantAborted)
     assert blamed(error) == ((), suspects)
+
+
+@pytest.mark.parametrize(("code", "accused"), [("interrupted", ()), ("interrupted", (BEN,)), ("refused", (BEN,))])
+async def test_a_stop_of_its_own_makes_a_suspect_of_the_one_that_stops_alone(
+    code: str, accused: tuple[PeerId, ...]
+) -> None:
+    pipe = Pipe()
+    pipe.stop(CLEO, code, culprits=accused)
+    error = await fails(pipe)
+    assert isinstance(error, ParticipantStopped)
+    assert blamed(error) == ((), {CLEO})
 
 
 async def test_a_report_of_another_view_of_the_session_names_nobody() -> None:

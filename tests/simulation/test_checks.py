@@ -25,9 +25,9 @@ def kinds(run: Run) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "seeds", "plan", "rule"),
     [
-        ("sign", range(8), ("drop",), (Came.CLOCK, Event.SILENCE)),
-        ("keygen", range(8), ("links",), (Came.CLOCK, Event.NO_LINK)),
-        ("keygen-liar", range(8), ("cancels",), (Came.RELAY, Event.REPORT)),
+        ("sign", range(100), ("drop",), (Came.CLOCK, Event.SILENCE)),
+        ("keygen", range(100), ("links",), (Came.CLOCK, Event.NO_LINK)),
+        ("keygen-liar", range(100), ("cancels",), (Came.RELAY, Event.REPORT)),
     ],
 )
 def test_one_wrong_rule_of_blame_is_found_out(

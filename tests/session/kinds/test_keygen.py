@@ -24,6 +24,7 @@ from mpcnode.errors import (
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
+    ParticipantStopped,
     Refused,
     Unanswered,
     UsageError,
@@ -267,7 +268,7 @@ async def test_one_that_does_not_answer_in_time_is_named() -> None:
         ended = await run(people)
         assert ended[ANA] == (ParticipantSilent.code, (), (CLEO,))
         assert ended[BEN] == (ParticipantAborted.code, (), (ANA, CLEO))  # by ana's word
-        assert ended[CLEO] in [(Unanswered.code, (), ()), (ParticipantAborted.code, (), (ANA,))]
+        assert ended[CLEO] in [(Unanswered.code, (), ()), (ParticipantStopped.code, (), (ANA,))]
 
 
 @pytest.mark.parametrize("minutes", [-4, 4])
@@ -310,8 +311,8 @@ CANCELS: dict[str, tuple[str, tuple[str, ...], Ended]] = {
     "anything else": ("some_future_word", (CLEO,), (ParticipantAborted.code, (), (ANA, CLEO))),
     "words": ("words_differ", (), (WordsDiffer.code, (), ())),
     "another view": ("disagreement", (CLEO,), (Disagreement.code, (), ())),
-    "a disk": ("cannot_store", (CLEO,), (ParticipantAborted.code, (), (ANA,))),
-    "interrupted": ("interrupted", (), (ParticipantAborted.code, (), (ANA,))),
+    "a disk": ("cannot_store", (CLEO,), (ParticipantStopped.code, (), (ANA,))),
+    "interrupted": ("interrupted", (), (ParticipantStopped.code, (), (ANA,))),
 }
 
 
@@ -508,7 +509,7 @@ async def test_words_that_nobody_compares_are_refused_after_a_while() -> None:
         ended = await run(people)
         assert ended[BEN] == (WordsUnanswered.code, (), ())
         assert "nobody compared the safety words in time" in why(people[BEN])
-        assert ended[ANA] == ended[CLEO] == (ParticipantAborted.code, (), (BEN,))
+        assert ended[ANA] == ended[CLEO] == (ParticipantStopped.code, (), (BEN,))
         assert why(people[ANA]) == "ben did not compare the safety words in time"
 
 
@@ -556,9 +557,9 @@ async def test_a_share_that_cannot_be_stored_ends_it_for_all_and_no_promise_is_m
         people[BEN].home.before_save = full("pending")
         ended = await run(people)
         assert ended == {
-            ANA: (ParticipantAborted.code, (), (BEN,)),
+            ANA: (ParticipantStopped.code, (), (BEN,)),
             BEN: (KeystoreUnwritable.code, (), ()),
-            CLEO: (ParticipantAborted.code, (), (BEN,)),
+            CLEO: (ParticipantStopped.code, (), (BEN,)),
         }
         assert "secret-place" not in why(people[ANA])
         assert people[BEN].states == []
@@ -686,7 +687,7 @@ async def test_ctrl_c_in_the_middle_is_told_and_leaves_nothing_behind(phase: str
             assert culprits == ()
             assert {BEN} <= {*suspects} <= {BEN, *({ANA, CLEO} - {name})}
             # Before anybody is chosen, a node that leaves says no.
-            assert code == (ParticipantRefused.code if phase == "negotiating" else ParticipantAborted.code)
+            assert code == (ParticipantRefused.code if phase == "negotiating" else ParticipantStopped.code)
         assert not any("active" in people[name].states for name in NAMES)
 
 
@@ -762,7 +763,7 @@ async def test_a_thread_that_writes_a_share_is_waited_for_however_often_ctrl_c_i
                 await asyncio.sleep(0.01)
                 assert not task.done()
             go_on.set()
-            with pytest.raises(ParticipantAborted) as caught:
+            with pytest.raises(ParticipantStopped) as caught:
                 await running
             assert blamed(caught.value) == ((), {BEN})
             assert how(await people[BEN].ended()) == (Interrupted.code, (), ())

@@ -27,6 +27,7 @@ from mpcnode.errors import (
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
+    ParticipantStopped,
     Refused,
     UsageError,
     WalletPending,
@@ -390,7 +391,7 @@ async def test_ctrl_c_in_the_middle_is_told_and_the_next_one_goes_through() -> N
             with pytest.raises(asyncio.CancelledError):
                 await running
         assert how(await people[ANA].ended()) == (Interrupted.code, (), ())
-        assert how(await people[CLEO].ended()) == (ParticipantAborted.code, (), (ANA,))
+        assert how(await people[CLEO].ended()) == (ParticipantStopped.code, (), (ANA,))
         people[BEN].rules.clear()
         await people.settled()
         await one_usable_epoch(people)
@@ -881,7 +882,7 @@ async def test_new_shares_that_do_not_abandon_what_is_pending_are_refused_in_a_s
         assert refused.value.saved == "the shares of wallet treasury are as they were"
         await people.settled()
         assert people[ANA].home.files == files
-        assert {how(await people[name].ended(2)) for name in (BEN, CLEO)} == {(ParticipantAborted.code, (), (ANA,))}
+        assert {how(await people[name].ended(2)) for name in (BEN, CLEO)} == {(ParticipantStopped.code, (), (ANA,))}
         monkeypatch.undo()
         await one_usable_epoch(people)
 
@@ -963,7 +964,7 @@ async def test_what_is_on_disk_is_said_when_it_fails() -> None:
         await people.settled()
         people[CLEO].asks()
         people[BEN].home.before_save = unwritable("pending")
-        with pytest.raises(ParticipantAborted) as aborted:
+        with pytest.raises(ParticipantStopped) as aborted:
             await people.refresh(ANA)
         assert aborted.value.saved in {
             "the shares of wallet treasury are as they were",

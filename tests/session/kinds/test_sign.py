@@ -19,10 +19,10 @@ from mpcnode.errors import (
     KeystoreAbsent,
     KeystoreUnwritable,
     MpcError,
-    ParticipantAborted,
     ParticipantCheated,
     ParticipantRefused,
     ParticipantSilent,
+    ParticipantStopped,
     UsageError,
     WalletPending,
 )
@@ -375,7 +375,7 @@ async def test_nothing_leaves_a_signer_whose_log_takes_no_line_and_the_others_do
             return True
 
         people[BEN].asks(says=yes_and_then_the_disk_is_full)
-        with pytest.raises(ParticipantAborted) as caught:
+        with pytest.raises(ParticipantStopped) as caught:
             await people.sign(ANA, hello(BEN))
         assert blamed(caught.value) == ((), {BEN})
         assert not _rounds(people[ANA], BEN)
