@@ -19,6 +19,8 @@ MAX_DATA_BYTES: Final = 2 * 1024 * 1024
 """The longest data of one round; oblivious transfer for a batch needs it, FROST some hundred bytes."""
 MAX_BODY_BYTES: Final = 32_600
 """The longest seal: in hexadecimal, with the longest names around it, it fits a frame of 64 KiB."""
+MAX_SLOT_BYTES: Final = 4_096
+"""The longest message through a slot; what a pairing says has some hundred bytes."""
 MAX_TERMS_BYTES: Final = 9_800
 """All terms of one proposal together, so that a proposal fits a seal with 64 participants of the longest names."""
 
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     HexData = bytes
     HexTerm = bytes
     HexBody = bytes
+    HexSlotBody = bytes
     HexSession = SessionId
     HexWallet = WalletId
     HexEpoch = EpochId
@@ -91,6 +94,11 @@ else:
         """What a seal holds: at least the overhead of one, at most what fits a signaling server's frame."""
 
         least, most = 48, MAX_BODY_BYTES
+
+    class HexSlotBody(metaclass=_Form):
+        """What one end of a slot says to the other."""
+
+        least, most = 1, MAX_SLOT_BYTES
 
     HexSession = HexWallet = Hex16
     HexEpoch = HexKey = Hex32
