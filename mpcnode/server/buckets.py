@@ -64,6 +64,37 @@ class Bucket:
         return self.tokens
 
 
+class AddressBuckets:
+    """A bucket for each address; a full one is not kept.
+
+    Args:
+        rate: tokens a second.
+        size: how many there can be.
+    """
+
+    def __init__(self, *, rate: float, size: float) -> None:
+        self._rate = rate
+        self._size = size
+        self._buckets: dict[str, Bucket] = {}
+
+    def spend(self, address: str, now: float) -> bool:
+        """Take one token of an address; say whether there was one."""
+        bucket = self._buckets.get(address)
+        if bucket is None:
+            bucket = Bucket(rate=self._rate, size=self._size, tokens=self._size, now=now)
+            self._buckets[address] = bucket
+        return bucket.spend(now)
+
+    def seconds(self, address: str) -> float:
+        """Give how long it takes until there is a whole token again, where there was none just now."""
+        return self._buckets[address].seconds()
+
+    def forget_full(self, now: float) -> None:
+        """Forget the buckets of which nothing is used; call it about once a second."""
+        for address in [address for address, bucket in self._buckets.items() if bucket.is_full(now)]:
+            del self._buckets[address]
+
+
 @dataclass(slots=True)
 class Address:
     """What one address uses: nothing here is named by anything a client says.
@@ -71,7 +102,6 @@ class Address:
     Args:
         arrivals: the connections it may make.
         refusals: how many of those above are told so.
-        prompt: its joins that the watchers of a large room are told at once; the others wait to be told together.
         messages: what its next connections may send at once. A connection takes its burst from here and gives back what
             it did not use, so that connecting again does not bring a new burst.
         connections: how many it has now.
@@ -79,7 +109,6 @@ class Address:
 
     arrivals: Bucket
     refusals: Bucket
-    prompt: Bucket
     messages: Bucket
     connections: int = 0
 
@@ -93,7 +122,6 @@ class Address:
         return cls(
             arrivals=full(limits.arrivals_per_second, limits.arrivals),
             refusals=full(min(limits.arrivals_per_second, 5), min(limits.arrivals, 20)),
-            prompt=full(1, 10),
             messages=full(limits.messages_per_second, limits.burst * _BURSTS),
         )
 
@@ -108,6 +136,5 @@ class Address:
             not self.connections
             and self.arrivals.is_full(now)
             and self.refusals.is_full(now)
-            and self.prompt.is_full(now)
             and self.messages.is_full(now)
         )

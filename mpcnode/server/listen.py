@@ -6,54 +6,29 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.server import ServerState
 
 from mpcnode.errors import ConfigurationError
+from mpcnode.server.config import ServerConfig
 from mpcnode.server.door import Door, Page
-from mpcnode.server.limits import Limits
-from mpcnode.server.relay.switchboard import Switchboard
+from mpcnode.server.rooms import ROOMS, Rooms
 from mpcnode.server.routes import pages
+from mpcnode.server.switchboard import Switchboard
 from mpcnode.server.websocket import Connection
-from mpcnode.wire.signaling import IceServer
 
 _TICK_SECONDS: Final = 0.5
 _BACKLOG: Final = 2048
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerConfig:
-    """How to run a signaling server.
-
-    Args:
-        host: the address or name to listen on.
-        port: the TCP port; 0 takes a free one.
-        limits: what one client may cost.
-        ice_servers: STUN and TURN servers to offer in ``welcome``.
-        origins: what clients call this server, such as ``wss://mpc.example``; a registration with a key must be
-            signed for one of them. Empty: whatever the client says it dialled, which does not keep another server
-            from passing a registration on.
-        certificate: PEM file of the TLS certificate chain; with ``key``, or neither.
-        key: PEM file of its private key.
-        trusted_proxies: addresses or networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 9000
-    limits: Limits = field(default_factory=Limits)
-    ice_servers: tuple[IceServer, ...] = ()
-    origins: tuple[str, ...] = ()
-    certificate: Path | None = None
-    key: Path | None = None
-    trusted_proxies: tuple[str, ...] = ()
-
-
 async def serve(
-    config: ServerConfig, *, on_ready: Callable[[str, int], None], stop: asyncio.Event | None = None
+    config: ServerConfig,
+    *,
+    on_ready: Callable[[str, int], None],
+    stop: asyncio.Event | None = None,
+    rooms: Rooms = ROOMS,
 ) -> None:
     """Run a signaling server until it is told to stop, then say goodbye to every client and return.
 
@@ -61,16 +36,12 @@ async def serve(
         config: how.
         on_ready: called with the host and the port once connections are accepted.
         stop: ends the server when set. Without it, SIGTERM and SIGINT do; with it, signals are left alone.
+        rooms: what is there, by paths.
 
     Raises:
         ConfigurationError: the address cannot be listened on, or an option does not make sense.
     """
-    switchboard = Switchboard(
-        config.limits,
-        ice_servers=config.ice_servers,
-        origins=config.origins,
-        trusted_proxies=config.trusted_proxies,
-    )
+    switchboard = Switchboard(config, rooms)
     server = _Server(_uvicorn_config(config, switchboard), switchboard, stop)
     sockets = await _listen(config)
     server.on_ready = lambda: on_ready(config.host, sockets[0].getsockname()[1])

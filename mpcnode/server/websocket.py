@@ -1,4 +1,4 @@
-"""One WebSocket client: bytes of a socket on one side, whole messages for a switchboard on the other.
+"""One WebSocket client: bytes of a socket on one side, whole messages for a room on the other.
 
 uvicorn accepts the socket, and ``Connection`` stands in the place of uvicorn's own WebSocket protocol. Both read the
 frames with the Sans-I/O core of ``websockets``. ``Connection`` has no queue and no task for each client, and it has
@@ -8,7 +8,7 @@ an outbox with a limit, which an ASGI application cannot see. Only this file and
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame, Opcode
@@ -20,7 +20,6 @@ from websockets.typing import Subprotocol
 from mpcnode.server.ledger import Ledger
 from mpcnode.server.limits import Limits
 from mpcnode.server.turns import Turns
-from mpcnode.wire.signaling import SUBPROTOCOL
 
 _MAX_FRAGMENTS: Final = 1024
 _SLICE: Final = 2048
@@ -36,14 +35,12 @@ _logger: Final = logging.getLogger("mpcnode.server.websocket")
 _logger.setLevel(logging.WARNING)
 
 
-class Switchboard(Protocol):
-    """What a connection calls; the server behind it."""
+class Room(Protocol):
+    """What a connection calls once its upgrade is answered."""
 
-    limits: Limits
-    turns: Turns
-
-    def opened(self, connection: "Connection", request: Request) -> None:
-        """The upgrade is answered; frames may follow."""
+    @property
+    def subprotocol(self) -> str | None:
+        """What is chosen where a client offers it."""
 
     def text(self, connection: "Connection", frame: bytes) -> None:
         """A whole text message came in."""
@@ -64,31 +61,54 @@ class Switchboard(Protocol):
         """The connection will deliver nothing any more."""
 
 
-def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+R = TypeVar("R", bound=Room)
+
+
+class Switchboard(Protocol[R]):
+    """What a connection calls before; the server behind it."""
+
+    limits: Limits
+    turns: Turns
+
+    def room(self, path: str) -> R | None:
+        """Give the room at a path."""
+
+    def opened(self, connection: "Connection", room: R, request: Request) -> None:
+        """The upgrade is answered; frames may follow."""
+
+
+class _Core(ServerProtocol):
+    """The frames of a connection; ``room_subprotocol`` is known when the request is."""
+
+    room_subprotocol: str | None = None
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol] | None) -> Subprotocol | None:
+        """Choose what the room speaks, where the client offers it."""
+        ours = self.room_subprotocol
+        return Subprotocol(ours) if ours is not None and ours in (subprotocols or ()) else None
 
 
 class Connection(asyncio.Protocol):
     """A WebSocket client (RFC 6455).
 
     Args:
-        switchboard: what is told of everything that comes in.
+        switchboard: finds it the room that is told of everything that comes in.
         state: uvicorn's set of connections, which shutdown empties.
     """
 
     __slots__ = (
-        "_conn", "_fragments", "_heard", "_is_text", "_ledger", "_pinged", "_rest", "_state", "_switchboard", "_timer",
+        "_conn", "_fragments", "_heard", "_is_text", "_ledger", "_pinged", "_rest", "_room", "_state", "_switchboard",
+        "_timer",
         "number", "transport", "wait",
     )  # fmt: skip
 
-    def __init__(self, switchboard: Switchboard, state: ServerState) -> None:
+    def __init__(self, switchboard: Switchboard[Any], state: ServerState) -> None:
         self.number = 0
         self.wait = 0.0
         self._switchboard = switchboard
         self._state = state
-        self._conn = ServerProtocol(
-            select_subprotocol=_select_subprotocol, max_size=switchboard.limits.message_bytes, logger=_logger
-        )
+        self._room: Room  # until it is there, nothing comes in that one would be told of
+        self._conn = _Core(max_size=switchboard.limits.message_bytes, logger=_logger)
         self.transport: asyncio.Transport
         self._fragments: list[bytes] = []
         self._ledger: Ledger | None = None
@@ -147,7 +167,8 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._rest = _NOTHING
         self._state.connections.discard(self)
-        self._switchboard.closed(self)
+        if self.number:
+            self._room.closed(self)
 
     def shutdown(self) -> None:
         """Close a connection that the hub did not know; uvicorn calls it when the server stops."""
@@ -168,15 +189,15 @@ class Connection(asyncio.Protocol):
 
     @property
     def extended(self) -> bool:
-        """Whether the client speaks our subprotocol."""
-        return self._conn.subprotocol == SUBPROTOCOL
+        """Whether the client speaks the room's subprotocol."""
+        return self._conn.subprotocol is not None
 
     def send(self, frame: bytes) -> None:
         """Queue a text frame; never waits. A client whose outbox is full is reported instead."""
         if self._conn.state is not OPEN:
             return
         if self.transport.get_write_buffer_size() + len(frame) > self._switchboard.limits.outbox_bytes:
-            self._switchboard.overflow(self)
+            self._room.overflow(self)
             return
         self.transport.write(with_header(frame))
 
@@ -198,7 +219,7 @@ class Connection(asyncio.Protocol):
         if self._conn.state is not OPEN:
             return
         if self.transport.get_write_buffer_size() + len(frames) > self._switchboard.limits.outbox_bytes:
-            self._switchboard.overflow(self)
+            self._room.overflow(self)
             return
         self.transport.write(frames)
 
@@ -290,14 +311,17 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     def _handshake(self, request: Request) -> None:
-        if request.path.partition("?")[0] == "/":
-            response = self._conn.accept(request)
-            del response.headers["Date"]
-        else:
-            response = self._conn.reject(404, "the signaling server is at /\n")
+        room = self._switchboard.room(request.path)
+        if room is None:
+            self._answer(self._conn.reject(404, "the signaling server is at /\n"))
+            return
+        self._conn.room_subprotocol = room.subprotocol
+        response = self._conn.accept(request)
+        del response.headers["Date"]
         self._answer(response)
         if response.status_code == 101:
-            self._switchboard.opened(self, request)
+            self._room = room
+            self._switchboard.opened(self, room, request)
 
     def _answer(self, response: Response) -> None:
         self._conn.send_response(response)
@@ -308,19 +332,19 @@ class Connection(asyncio.Protocol):
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT and frame.fin:
-            self._switchboard.text(self, bytes(frame.data))
+            self._room.text(self, bytes(frame.data))
         elif frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
             self._take_fragment(frame)
         elif frame.opcode is Opcode.CLOSE:
             self._flush()
-            self._switchboard.closed(self)
+            self._room.closed(self)
             self._end_soon()
             self.transport.close()
         else:
             self._flush()
-            self._switchboard.control(self)
+            self._room.control(self)
             if self.transport.get_write_buffer_size() > self._switchboard.limits.outbox_bytes:
-                self._switchboard.overflow(self)
+                self._room.overflow(self)
 
     def _take_fragment(self, frame: Frame) -> None:
         if frame.opcode is not Opcode.CONT:
@@ -329,21 +353,21 @@ class Connection(asyncio.Protocol):
         if not frame.fin:
             # Their bytes are limited with the message; empty ones would be free.
             if len(self._fragments) > _MAX_FRAGMENTS:
-                self._switchboard.too_big(self)
+                self._room.too_big(self)
             else:
-                self._switchboard.control(self)
+                self._room.control(self)
             return
         message, self._fragments = b"".join(self._fragments), []
         if self._is_text:
-            self._switchboard.text(self, message)
+            self._room.text(self, message)
         else:
-            self._switchboard.binary(self)
+            self._room.binary(self)
 
     def _fail(self) -> None:
         """End a connection on which the frames make no sense, or one is too big."""
         if self._conn.close_sent is not None and self._conn.close_sent.code == CloseCode.MESSAGE_TOO_BIG:
-            self._switchboard.too_big(self)
-        self._switchboard.closed(self)
+            self._room.too_big(self)
+        self._room.closed(self)
         self._flush()
         self._end_soon()
         self._end(self._rest)

@@ -8,8 +8,10 @@ from nacl.signing import SigningKey
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
+from mpcnode.server.actions import Close
+from mpcnode.server.admission import Admission
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Close, Hub, SendAll
+from mpcnode.server.relay.hub import Action, Hub, SendAll
 from mpcnode.wire.signaling import register_fields
 
 ORIGIN = "ws://127.0.0.1:9000"
@@ -20,7 +22,8 @@ class Desk:
 
     def __init__(self, **limits: Any) -> None:
         challenges = itertools.count(1)
-        self.hub = Hub(Limits(**limits), version="1.2.3", rng=lambda n: next(challenges).to_bytes(n, "big"))
+        self.admission = Admission(Limits(**limits))
+        self.hub = Hub(self.admission, version="1.2.3", rng=lambda n: next(challenges).to_bytes(n, "big"))
         self.now = 1000.0
         self.said: dict[int, list[dict[str, Any]]] = {}
         self.closed: dict[int, int] = {}

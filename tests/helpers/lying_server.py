@@ -22,8 +22,10 @@ from mpcnode.crypto import tags
 from mpcnode.identity.contacts import Contacts
 from mpcnode.peers.conversation import Conversations, Opened
 from mpcnode.peers.hello import hello_fields
+from mpcnode.server.actions import Close
+from mpcnode.server.admission import Admission
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Close, Hub, SendAll
+from mpcnode.server.relay.hub import Action, Hub, SendAll
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
@@ -77,7 +79,7 @@ class LyingServer:
         """By viewer: names that are shown and are nobody's."""
         self.passed: list[Passing] = []
         self.url = ""
-        self._hub = Hub(Limits(), version="1.2.3", rng=os.urandom)
+        self._hub = Hub(Admission(Limits()), version="1.2.3", rng=os.urandom)
         self._sockets: dict[int, ServerConnection] = {}
         self._names: dict[int, str] = {}
         self._numbers = itertools.count(1)

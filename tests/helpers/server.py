@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from mpcnode.server.listen import ServerConfig, serve
+from mpcnode.server.config import ServerConfig
+from mpcnode.server.listen import serve
 
 DEADLINE = 10.0
 """Seconds any single wait of a test may take before the test is wrong."""

@@ -7,9 +7,9 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from mpcnode.server.config import ServerConfig
 from mpcnode.server.door import Page
 from mpcnode.server.limits import Limits
-from mpcnode.server.listen import ServerConfig
 from mpcnode.server.websocket import Connection
 from tests.helpers.server import DEADLINE, PlainClient, RunningServer, running_server
 

@@ -6,8 +6,8 @@ import pytest
 from nacl.signing import SigningKey
 
 from mpcnode.errors import ConfigurationError
+from mpcnode.server.actions import Send
 from mpcnode.server.limits import Limits, address_group
-from mpcnode.server.relay.hub import Send
 from tests.helpers.desk import Desk
 
 
@@ -189,11 +189,11 @@ def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
 
 def test_an_address_that_comes_too_often_is_told_when_to_come_again() -> None:
     desk = Desk(arrivals=5, arrivals_per_second=2)
-    assert [desk.hub.admit("192.0.2.1", desk.now) for _ in range(5)] == [0.0] * 5
-    wait = desk.hub.admit("192.0.2.1", desk.now)
+    assert [desk.admission.admit("192.0.2.1", desk.now) for _ in range(5)] == [0.0] * 5
+    wait = desk.admission.admit("192.0.2.1", desk.now)
     assert wait is not None
     assert wait == pytest.approx(0.5)
-    assert desk.hub.admit("192.0.2.2", desk.now) == 0.0
+    assert desk.admission.admit("192.0.2.2", desk.now) == 0.0
     refused = desk.connect(wait=wait)
     assert desk.heard(refused) == [
         {"type": "error", "error": "too many connections: try again in 0.5 s", "code": "too_many_connections"}
@@ -202,17 +202,17 @@ def test_an_address_that_comes_too_often_is_told_when_to_come_again() -> None:
     extended = desk.connect(extended=True, wait=wait)
     assert desk.heard(extended)[0]["retry_after"] == 500
     desk.now += 0.5
-    assert desk.hub.admit("192.0.2.1", desk.now) == 0.0
+    assert desk.admission.admit("192.0.2.1", desk.now) == 0.0
 
 
 def test_an_address_that_never_stops_is_no_longer_told() -> None:
     desk = Desk(arrivals=5, arrivals_per_second=2)
-    answers = [desk.hub.admit("192.0.2.1", desk.now) for _ in range(1000)]
+    answers = [desk.admission.admit("192.0.2.1", desk.now) for _ in range(1000)]
     told = sum(1 for wait in answers if wait)
     assert 0 < told <= 20
     assert answers[-1] is None
     desk.now += 1
-    assert desk.hub.admit("192.0.2.1", desk.now) == 0.0
+    assert desk.admission.admit("192.0.2.1", desk.now) == 0.0
 
 
 def test_connecting_again_does_not_bring_a_new_burst() -> None:
@@ -244,15 +244,16 @@ def test_an_address_is_forgotten_when_it_has_everything_back() -> None:
     desk = Desk()
     for host in range(100):
         address = f"192.0.2.{host}"
-        desk.hub.admit(address, desk.now)
+        desk.admission.admit(address, desk.now)
         one = desk.connect(address=address)
         for _ in range(40):
             desk.send(one, type="list_peers")
         desk.do(desk.hub.disconnect(one))
-    assert len(desk.hub._addresses) == 100
+    assert len(desk.admission._addresses) == 100
     desk.now += 60
     desk.do(desk.hub.tick(desk.now))
-    assert len(desk.hub._addresses) == 0
+    desk.admission.tick(desk.now)
+    assert len(desk.admission._addresses) == 0
 
 
 def test_a_long_answer_and_a_long_message_cost_as_much_as_many_short_ones() -> None:

@@ -16,8 +16,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from mpcnode.errors import ConfigurationError
+from mpcnode.server.config import ServerConfig
 from mpcnode.server.limits import Limits
-from mpcnode.server.listen import ServerConfig, serve
+from mpcnode.server.listen import serve
 from tests.helpers.server import DEADLINE, PlainClient, RunningServer, running_server
 
 
@@ -302,7 +303,8 @@ async def test_stopping_tells_every_client_and_frees_the_port() -> None:
 async def test_a_signal_drains_and_ends_the_process_well(number: signal.Signals) -> None:
     program = (
         "import asyncio\n"
-        "from mpcnode.server.listen import ServerConfig, loop_factory, serve\n"
+        "from mpcnode.server.config import ServerConfig\n"
+        "from mpcnode.server.listen import loop_factory, serve\n"
         "ready = lambda host, port: print(f'ws://{host}:{port}', flush=True)\n"
         "with asyncio.Runner(loop_factory=loop_factory()) as runner:\n"
         "    runner.run(serve(ServerConfig(port=0), on_ready=ready))\n"

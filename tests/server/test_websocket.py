@@ -11,9 +11,12 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
+from mpcnode.server.admission import Admission
+from mpcnode.server.config import ServerConfig
 from mpcnode.server.limits import Limits
-from mpcnode.server.listen import ServerConfig, serve
-from mpcnode.server.relay.switchboard import Switchboard
+from mpcnode.server.listen import serve
+from mpcnode.server.relay.room import RelayRoom
+from mpcnode.server.room import Ground
 from mpcnode.server.websocket import Connection
 from tests.helpers.server import DEADLINE, PlainClient, RunningServer, running_server
 
@@ -116,29 +119,30 @@ async def test_cancelling_the_server_ends_every_connection() -> None:
 
 
 async def test_a_thousand_full_outboxes_at_once_do_not_nest() -> None:
-    switchboard = Switchboard(Limits(connections_per_address=5000), ice_servers=(), origins=(), trusted_proxies=())
+    limits = Limits(connections_per_address=5000)
+    room = RelayRoom(Ground(ServerConfig(limits=limits), Admission(limits)))
     ended: list[int] = []
 
     class Stuck:
         number = 0
 
         def send(self, _frame: bytes) -> None:
-            switchboard.overflow(cast("Connection", self))
+            room.overflow(cast("Connection", self))
 
         send_all = send
 
         def close(self, _code: int, _reason: str, _frame: bytes) -> None:
             ended.append(self.number)
 
-    hub = switchboard._hub
+    hub = room._machine
     for number in range(1, 1001):
         stuck = Stuck()
         stuck.number = number
-        switchboard._connections[number] = cast("Connection", stuck)
+        room._connections[number] = cast("Connection", stuck)
         hub.connect(number, address="192.0.2.1", extended=True, origins=[], now=0)
         hub.receive(number, b'{"type":"register","peer_id":"p%d"}' % number, 0)
         hub.receive(number, b'{"type":"list_peers","watch":true}', 0)
-    switchboard._act(hub.disconnect(1))
+    room.act(hub.disconnect(1))
     async with asyncio.timeout(DEADLINE):
         while hub.connections:
             await asyncio.sleep(0.01)
@@ -224,11 +228,11 @@ async def test_a_client_that_answers_the_close_is_let_go_at_once() -> None:
 async def test_a_long_read_of_one_client_does_not_keep_the_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two messages of an innocent pair stands at most a small part of what a flooder sent at once."""
     heard: list[str] = []
-    text = Switchboard.text
+    text = RelayRoom.text
 
-    def noted(switchboard: Switchboard, connection: Connection, data: bytes) -> None:
+    def noted(room: RelayRoom, connection: Connection, data: bytes) -> None:
         heard.append("innocent" if b"relay" in data else "flooder")
-        text(switchboard, connection, data)
+        text(room, connection, data)
 
     async with (
         running_server(limited(burst=1_000_000)) as server,
@@ -236,7 +240,7 @@ async def test_a_long_read_of_one_client_does_not_keep_the_others_waiting(monkey
         PlainClient.registered(server.url, "cli2") as two,
         raw(server) as (_, writer),
     ):
-        monkeypatch.setattr(Switchboard, "text", noted)
+        monkeypatch.setattr(RelayRoom, "text", noted)
         writer.write(frame(Opcode.TEXT, b'{"type":"x"}') * 20_000)
         for number in range(10):
             await one.relay("cli2", {"number": number})
@@ -251,15 +255,15 @@ async def test_a_long_read_of_one_client_does_not_keep_the_others_waiting(monkey
 async def test_nothing_is_parsed_after_a_verdict_that_came_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client is closed while much of what it sent still waits for its turn."""
     closing: list[Connection] = []
-    binary = Switchboard.binary
+    binary = RelayRoom.binary
 
-    def closed(switchboard: Switchboard, connection: Connection) -> None:
-        binary(switchboard, connection)
+    def closed(room: RelayRoom, connection: Connection) -> None:
+        binary(room, connection)
         closing.append(connection)
         asyncio.get_running_loop().call_soon(connection.close, 1008, "enough", b"")
 
     async with running_server(limited(burst=1_000_000)) as server, raw(server) as (stream, writer):
-        monkeypatch.setattr(Switchboard, "binary", closed)
+        monkeypatch.setattr(RelayRoom, "binary", closed)
         reader = Reader(monkeypatch)
         writer.write(frame(Opcode.BINARY, b"x") + frame(Opcode.TEXT, b"x") * 10_000)
         async with asyncio.timeout(DEADLINE):

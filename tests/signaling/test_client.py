@@ -25,8 +25,8 @@ from mpcnode.errors import (
     UsageError,
     WrongPassphrase,
 )
+from mpcnode.server.config import ServerConfig
 from mpcnode.server.limits import Limits
-from mpcnode.server.listen import ServerConfig
 from mpcnode.signaling import registration
 from mpcnode.signaling.client import SignalingClient
 from mpcnode.signaling.events import (

@@ -10,8 +10,10 @@ from typing import Any, Final
 import msgspec
 from websockets.exceptions import ConnectionClosedError
 
+from mpcnode.server.actions import Close
+from mpcnode.server.admission import Admission
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Close, Hub
+from mpcnode.server.relay.hub import Hub
 from mpcnode.wire.signaling import SUBPROTOCOL
 from tests.helpers.lying_server import Lie, Passing
 
@@ -103,7 +105,7 @@ class Server:
         self.passed: list[Passing] = []
         self.on_registered: list[Callable[[str], None]] = []
         """Told of each name as it comes."""
-        self._hub = Hub(Limits(), version="1.2.3", rng=rng.randbytes)
+        self._hub = Hub(Admission(Limits()), version="1.2.3", rng=rng.randbytes)
         self._sockets: dict[int, Socket] = {}
         self._names: dict[int, str] = {}
         self._numbers = itertools.count(1)

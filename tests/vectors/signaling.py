@@ -4,8 +4,10 @@ from contextlib import suppress
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
+from mpcnode.server.actions import Close, Send
+from mpcnode.server.admission import Admission
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Action, Close, Hub, Pass, Send
+from mpcnode.server.relay.hub import Action, Hub, Pass
 from mpcnode.types import PeerId
 from mpcnode.wire import signaling as wire
 from tests.vectors.made import Drawn, Json, Person, people
@@ -53,7 +55,7 @@ REFUSED_ONCE_REGISTERED = (
 def make() -> Json:
     alice, bob, _ = people(3)
     rng = Drawn("signaling")
-    hub = Hub(Limits(), version="1.2.3", rng=rng, ice_servers=(wire.IceServer(("stun:192.0.2.1:3478",)),))
+    hub = Hub(Admission(Limits()), version="1.2.3", rng=rng, ice_servers=(wire.IceServer(("stun:192.0.2.1:3478",)),))
     talk: list[Json] = []
     for number, one, extended in ((1, alice, True), (2, bob, True), (3, PeerId("plain"), False)):
         _connect(hub, talk, number, one, extended=extended)

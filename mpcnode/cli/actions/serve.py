@@ -9,8 +9,9 @@ from mpcnode.cli.actions.ice import ice_servers
 from mpcnode.cli.loop import run_orderly
 from mpcnode.cli.terminal.output import log_to_stderr, print_json, say
 from mpcnode.control.lines import Serving
+from mpcnode.server.config import ServerConfig
 from mpcnode.server.limits import Limits
-from mpcnode.server.listen import ServerConfig, loop_factory, serve
+from mpcnode.server.listen import loop_factory, serve
 
 _EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 -- named, to say what it means
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")

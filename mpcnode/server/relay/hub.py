@@ -1,8 +1,7 @@
 """The relay without any I/O: which peers are here, and which may reach each other.
 
-Calls in, actions out. A connection is a number its owner chose; the clock is the argument ``now``, in seconds of any
-monotonic clock. The hub knows names, rooms and keys and keeps no session state, ever: no session ids, no
-participants, no thresholds; ``data`` is bytes it does not look into.
+A machine of a room: calls in, actions out. The hub knows names, rooms and keys and keeps no session state, ever: no
+session ids, no participants, no thresholds; ``data`` is bytes it does not look into.
 """
 
 import math
@@ -15,9 +14,10 @@ import msgspec
 from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import DecodeError
-from mpcnode.server.buckets import Address, Bucket
-from mpcnode.server.limits import Limits, address_group
-from mpcnode.server.relay.reasons import ERRORS, MESSAGE_TOO_BIG, POLICY_VIOLATION
+from mpcnode.server.actions import MESSAGE_TOO_BIG, POLICY_VIOLATION, Close, Send, said_wait
+from mpcnode.server.admission import Admission
+from mpcnode.server.buckets import AddressBuckets, Bucket
+from mpcnode.server.relay.reasons import ERRORS
 from mpcnode.types import IdentityKey, PeerId, parse_peer_id
 from mpcnode.wire.signaling import (
     DEFAULT_ROOM,
@@ -39,13 +39,6 @@ from mpcnode.wire.signaling import (
 )
 
 
-class Send(msgspec.Struct, frozen=True, gc=False):
-    """Queue one text frame for ``connection``; when its outbox is full, tell the hub with ``overflow`` instead."""
-
-    connection: int
-    frame: bytes
-
-
 class Pass(msgspec.Struct, frozen=True, gc=False):
     """Queue one text frame for ``connection`` that ``sender`` relays from ``address``.
 
@@ -56,15 +49,6 @@ class Pass(msgspec.Struct, frozen=True, gc=False):
     frame: bytes
     sender: int
     address: str
-
-
-class Close(msgspec.Struct, frozen=True, gc=False):
-    """Send ``frame``, whatever waits before it, then close; the hub has already forgotten the connection."""
-
-    connection: int
-    code: int
-    reason: str
-    frame: bytes
 
 
 class SendAll(msgspec.Struct, frozen=True, gc=False):
@@ -148,7 +132,7 @@ class Hub:
     """The signaling server as a pure machine: every call returns what to do, in order.
 
     Args:
-        limits: what one client may cost.
+        admission: what addresses use, in this room and all others.
         version: the server's version, for ``welcome``.
         rng: gives n random bytes; makes the challenges.
         ice_servers: what the operator offers, for ``welcome``.
@@ -156,23 +140,23 @@ class Hub:
 
     def __init__(
         self,
-        limits: Limits,
+        admission: Admission,
         *,
         version: str,
         rng: Callable[[int], bytes],
         ice_servers: tuple[IceServer, ...] = (),
     ) -> None:
-        self._limits = limits
+        self._admission = admission
+        self._limits = admission.limits
         self._version = version
         self._rng = rng
         self._ice_servers = ice_servers
         self._clients: dict[int, _Client] = {}
         self._rooms: dict[str, _Room] = {}
-        self._addresses: dict[str, Address] = {}
+        # The joins of an address that the watchers of a large room are told at once; others wait to be told together.
+        self._prompt = AddressBuckets(rate=1, size=10)
         self._due: dict[_Room, float] = {}
         self._now = 0.0
-        # Those without a connection, which are forgotten when they have everything back.
-        self._idle: dict[str, None] = {}
         # In the order of their deadlines, because all have the same time to register.
         self._unregistered: dict[int, float] = {}
 
@@ -181,19 +165,6 @@ class Hub:
         """How many connections there are."""
         return len(self._clients)
 
-    def admit(self, address: str, now: float) -> float | None:
-        """Count a new connection of ``address``, before anything is read from it.
-
-        Returns:
-            How many seconds too early it comes, to be passed to ``connect``: 0 where it is welcome. None where the
-            address was told often enough: the connection is not worth an answer.
-        """
-        self._now = now
-        used = self._address(address_group(address), now)
-        if used.arrivals.spend(now):
-            return 0.0
-        return used.arrivals.seconds() if used.refusals.spend(now) else None
-
     def connect(
         self, connection: int, *, address: str, extended: bool, origins: Iterable[str], now: float, wait: float = 0.0
     ) -> list[Action]:
@@ -201,30 +172,25 @@ class Hub:
 
         Args:
             connection: a number that was never used before.
-            address: the client's IP address.
+            address: what is counted as one address, where the client is.
             extended: it speaks ``mpcnode.v1``.
             origins: what this server is called; a registration must be signed for one of them.
             now: the time.
-            wait: what ``admit`` said; a connection that comes too early is told so and closed.
+            wait: what was said when it was admitted; a connection that comes too early is told so and closed.
         """
         self._now = now
-        group = address_group(address)
-        used = self._address(group, now)
         if wait:
             return [self._last_words(connection, "too_many_connections", extended=extended, wait=wait)]
-        limits = self._limits
-        if used.connections >= limits.connections_per_address or len(self._clients) >= limits.connections:
+        bucket = self._admission.enter(address, now)
+        if bucket is None:
             return [self._last_words(connection, "too_many_connections")]
-        burst = used.burst(limits, now)
-        bucket = Bucket(rate=limits.messages_per_second, size=limits.burst, tokens=burst, now=now)
-        self._clients[connection] = client = _Client(connection, group, extended, tuple(origins), bucket)
-        used.connections += 1
-        self._idle.pop(group, None)
+        limits = self._limits
+        self._clients[connection] = client = _Client(connection, address, extended, tuple(origins), bucket)
         self._unregistered[connection] = now + limits.register_seconds
         if not extended:
             return []
         client.challenge = self._rng(32)
-        offered = OfferedLimits(limits.message_bytes, limits.messages_per_second, max(1, int(burst)))
+        offered = OfferedLimits(limits.message_bytes, limits.messages_per_second, max(1, int(bucket.tokens)))
         welcome = Welcome(self._version, client.challenge, offered, self._ice_servers)
         return [Send(connection, encode(welcome))]
 
@@ -287,11 +253,7 @@ class Hub:
         if client is None:
             return []
         self._unregistered.pop(connection, None)
-        used = self._addresses[client.address]
-        used.connections -= 1
-        used.messages.put(client.bucket.tokens)
-        if not used.connections:
-            self._idle[client.address] = None
+        self._admission.leave(client.address, client.bucket)
         return self._leave(client)
 
     def tick(self, now: float) -> list[Action]:
@@ -302,23 +264,17 @@ class Hub:
             if deadline > now:
                 break
             actions += self._close(connection, "register_timeout")
-        for group in [group for group in self._idle if self._addresses[group].is_unused(now)]:
-            del self._idle[group], self._addresses[group]
+        self._prompt.forget_full(now)
         return actions
 
     def shutdown(self) -> list[Action]:
         """Tell every client that the server goes, and forget them all."""
         actions: list[Action] = [self._last_words(connection, "server_shutdown") for connection in self._clients]
-        for state in (self._clients, self._addresses, self._idle, self._rooms, self._unregistered, self._due):
+        for client in self._clients.values():
+            self._admission.leave(client.address, client.bucket)
+        for state in (self._clients, self._rooms, self._unregistered, self._due):
             state.clear()
         return actions
-
-    def _address(self, group: str, now: float) -> Address:
-        used = self._addresses.get(group)
-        if used is None:
-            self._addresses[group] = used = Address.fresh(self._limits, now)
-            self._idle[group] = None
-        return used
 
     def _refuse_rate(self, client: _Client) -> list[Action]:
         client.refused += 1
@@ -394,7 +350,7 @@ class Hub:
                 return self._error(client, "already_registered")
             actions += self._close(holder, "replaced")
             frame_bytes = room.frame_bytes + len(peer_id) + 3
-        prompt = self._addresses[client.address].prompt.spend(self._now)
+        prompt = self._prompt.spend(client.address, self._now)
         actions += self._changed(room, PeerJoined(peer_id), prompt=prompt)
         self._rooms[message.room] = room
         room.members[peer_id] = client.connection
@@ -515,8 +471,7 @@ def _refusal(code: ErrorCode, *, extended: bool, wait: float, peer: PeerId | Non
     text, _ = ERRORS[code]
     if not wait:
         return encode(Error(text, code))
-    # Rounded up to tens of milliseconds: nobody needs it finer.
-    wait_ms = max(10, math.ceil(wait * 100) * 10)
+    wait_ms = said_wait(wait)
     said = f"{text}: try again in {wait_ms / 1000:g} s"
     return encode(Error(said, code, peer, wait_ms) if extended else Error(said, code))
 

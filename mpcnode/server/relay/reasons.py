@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
+from mpcnode.server.actions import POLICY_VIOLATION, SERVICE_RESTART, TRY_AGAIN_LATER
 from mpcnode.types import PEER_ID_FORM
 from mpcnode.wire.signaling import ErrorCode
-
-POLICY_VIOLATION: Final = 1008
-MESSAGE_TOO_BIG: Final = 1009
-SERVICE_RESTART: Final = 1012
-TRY_AGAIN_LATER: Final = 1013
 
 ERRORS: Final[Mapping[ErrorCode, tuple[str, int | None]]] = {
     "invalid_message": ("invalid message", None),

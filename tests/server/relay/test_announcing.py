@@ -35,7 +35,7 @@ def crowd(count: int = WATCHERS) -> tuple[Desk, list[int]]:
 
 def come_and_go(desk: Desk, name: str, address: str) -> None:
     """Do it as the server does: ask whether the address may come, and only then connect and register."""
-    if desk.hub.admit(address, desk.now) == 0.0:
+    if desk.admission.admit(address, desk.now) == 0.0:
         number = desk.connect(address=address)
         desk.send(number, type="register", peer_id=name)
         desk.do(desk.hub.disconnect(number))

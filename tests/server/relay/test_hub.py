@@ -8,8 +8,10 @@ from nacl.signing import SigningKey
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
+from mpcnode.server.actions import Send
+from mpcnode.server.admission import Admission
 from mpcnode.server.limits import Limits
-from mpcnode.server.relay.hub import Hub, Pass, Send
+from mpcnode.server.relay.hub import Hub, Pass
 from mpcnode.wire.signaling import IceServer, register_fields
 from tests.helpers.desk import ORIGIN, Desk
 
@@ -117,7 +119,7 @@ def test_a_name_is_free_again_when_its_holder_is_gone(desk: Desk) -> None:
 
 def test_welcome_comes_first_and_only_with_the_subprotocol() -> None:
     ice = IceServer(("turn:turn.example",), "u", "c")
-    hub = Hub(Limits(), version="1.2.3", rng=lambda n: b"\x07" * n, ice_servers=(ice,))
+    hub = Hub(Admission(Limits()), version="1.2.3", rng=lambda n: b"\x07" * n, ice_servers=(ice,))
     (action,) = hub.connect(1, address="::1", extended=True, origins=[], now=0)
     assert isinstance(action, Send)
     assert json.loads(action.frame) == {

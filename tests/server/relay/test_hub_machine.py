@@ -140,7 +140,8 @@ class HubMachine(RuleBasedStateMachine):
     def the_hub_holds_who_is_here_and_nobody_else(self) -> None:
         hub = self.desk.hub
         assert hub.connections == len(self.open)
-        assert sum(address.connections for address in hub._addresses.values()) == len(self.open)
+        addresses = self.desk.admission._addresses.values()
+        assert sum(address.connections for address in addresses) == self.desk.admission.connections == len(self.open)
         assert set(hub._unregistered) == set(self.open) - set(self.names)
         rooms = {room: list(state.members) for room, state in hub._rooms.items()}
         assert rooms == {room: self.members(room) for room, _ in self.names.values()}
