@@ -27,7 +27,7 @@ from mpcnode.wire.peer import Idle, PeerMessage
 from mpcnode.wire.relay import Participant, SessionCancel, SessionProposal, SessionResponse
 from tests.helpers.cheat import Rule, Said
 from tests.helpers.identities import key_of
-from tests.helpers.table import DEADLINE, ED25519, NAMES, WALLET_ID, Seat, Table, asked, hello, table
+from tests.helpers.table import DEADLINE, ED25519, NAMES, PATIENT, WALLET_ID, Seat, Table, asked, hello, table
 
 ANA, BEN, CLEO, DORA = NAMES[:4]
 MALLORY = PeerId("mallory")
@@ -450,20 +450,35 @@ async def test_something_odd_in_the_name_of_a_participant_ends_no_session_that_i
         assert not people[BEN].of(SessionEnded)
 
 
-async def test_what_is_odd_explains_why_a_participant_did_not_answer_and_its_answer_undoes_it() -> None:
-    async with table(2, 2) as people:
-        gate = asyncio.Event()
-
-        async def thinks(_proposal: Proposed) -> bool:
-            return await gate.wait()
-
-        people[BEN].asks(says=thinks)
+async def test_what_is_odd_explains_why_a_participant_did_not_answer() -> None:
+    async with table(2, 2, timeouts=replace(PATIENT, negotiate=1)) as people:
+        people[BEN].asks(says=lambda _proposal: for_ever())
         odd = IdentityCheckFailed("the seal of ben does not open")
         signing = asyncio.create_task(people.sign(ANA))
         await running(people[ANA], 1)
         (attempt,) = people[ANA].agenda._running.values()
         people[ANA].agenda.doubted(BEN, odd)
         assert attempt.answers.gone == {BEN: odd}
+        # It is asked once more, does not answer in time, and what was odd says more than its silence.
         with pytest.raises(IdentityCheckFailed) as caught:
             await signing
         assert caught.value.culprits == ()
+
+
+async def test_an_answer_undoes_what_was_odd_in_the_name_of_its_sender() -> None:
+    async with table(2, 3) as people:
+        gate = asyncio.Event()
+
+        async def thinks(_proposal: Proposed) -> bool:
+            return await gate.wait()
+
+        people[BEN].asks(says=thinks)
+        people[CLEO].asks(says=lambda _proposal: for_ever())
+        signing = asyncio.create_task(people.sign(ANA))
+        await running(people[ANA], 1)
+        (attempt,) = people[ANA].agenda._running.values()
+        people[ANA].agenda.doubted(BEN, IdentityCheckFailed("the seal of ben does not open"))
+        assert BEN in attempt.answers.gone
+        gate.set()
+        assert (await signing).signers == (ANA, BEN)
+        assert not attempt.answers.gone

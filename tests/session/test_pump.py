@@ -59,10 +59,12 @@ from tests.helpers.cheat import (
 )
 from tests.helpers.identities import identity, key_of
 from tests.helpers.meshes import FAST
-from tests.helpers.table import ANA, BEN, CLEO, DEADLINE, ED25519, HASTY, NAMES, STEADY, Seat, Table, table
+from tests.helpers.table import ANA, BEN, CLEO, DEADLINE, ED25519, HASTY, NAMES, PATIENT, STEADY, Seat, Table, table
 
 MAL = NAMES[3]
 HONEST = (ANA, BEN, CLEO)
+UNHEARD = replace(PATIENT, leave=0.3)
+"""For a lie after which its teller is cut off: when it is told to stop, nobody acknowledges its last words."""
 OTHER_SESSION = SessionId(bytes.fromhex("0f" * 16))
 
 Ended = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -448,7 +450,7 @@ async def test_a_message_of_a_suite_that_nobody_asked_for_names_its_sender_every
     ids=["more than allowed at once", "more than allowed in pieces", "truncated", "out of order", "not a message"],
 )
 async def test_bytes_that_are_not_a_message_name_their_sender_everywhere(frame: bytes) -> None:
-    async with four() as people:
+    async with four(timeouts=UNHEARD) as people:
         cheat(people, on("commitment")(lambda _to, _message: [frame]))
         assert await run(people) == everywhere(CAUGHT)
         assert nothing_is_stored(people)
@@ -462,7 +464,7 @@ async def test_too_long_a_payload_names_its_sender_everywhere(field: dict[str, b
 
 
 async def test_mesh_messages_inside_the_protocol_name_their_sender() -> None:
-    async with four() as people:
+    async with four(timeouts=UNHEARD) as people:
 
         def ready_again(_to: PeerId, said: RoundMessage) -> Iterable[Said]:
             return [MeshReady(said.session_id), said]
