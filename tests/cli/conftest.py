@@ -1,5 +1,6 @@
 """A signaling server and homes for tests that run real commands."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,3 +24,11 @@ def passphrase(tmp_path: Path) -> Path:
     path = tmp_path / "passphrase"
     path.write_text("correct horse\n")
     return path
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of this machine's user reaches a command, and there is no terminal to ask on."""
+    for name in [name for name in os.environ if name.startswith("MPCNODE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("mpcnode.cli.terminal.prompts.has_terminal", lambda: False)

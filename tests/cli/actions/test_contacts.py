@@ -1,7 +1,6 @@
 """``mpcnode contacts``, ``settings`` and ``wallets delete``: what a home knows, and what a person takes out of it."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +21,9 @@ from tests.helpers.sign_command import run_command
 from tests.helpers.terminal import mpcnode, terminal
 from tests.helpers.wallets import make_wallet
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 BEN, CLEO = PeerId("ben"), PeerId("cleo")
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MPCNODE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

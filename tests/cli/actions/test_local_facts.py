@@ -1,6 +1,5 @@
 """What this machine knows is checked before a passphrase is asked for, a home made or a server dialled."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,10 @@ from tests.helpers.sign_command import Ended, run_command
 from tests.helpers.terminal import mpcnode, terminal
 from tests.helpers.wallets import home_with_a_wallet, make_wallet
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 NOWHERE = ("--server", "ws://127.0.0.1:9")
 QUICK = ("--kdf", "interactive", "--loopback")
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MPCNODE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr("mpcnode.cli.terminal.prompts.has_terminal", lambda: False)
 
 
 @pytest.fixture

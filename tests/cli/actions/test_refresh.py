@@ -32,6 +32,8 @@ from tests.helpers.sign_command import Ended, run_command, serving
 from tests.helpers.statuses import wallet as shown
 from tests.helpers.wallets import home_with_a_wallet, make_wallet
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 BEN = PeerId("ben")
 EVIL = "\x1b[2J\u202e"
 SAVED = "the shares of wallet treasury are as they were"
@@ -65,13 +67,6 @@ class _RefreshingNode(FakeNode):
         assert emit is not None
         self._does.commands.append(command)
         return await self._does.refreshes(command, emit)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MPCNODE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr("mpcnode.cli.terminal.prompts.has_terminal", lambda: False)
 
 
 @pytest.fixture

@@ -29,15 +29,10 @@ from mpcnode.types import PeerId
 from tests.helpers.fake_node import Emit
 from tests.helpers.sign_command import Answering, SignCommand, answering, signature_of, signed
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 BEN = PeerId("ben")
 EVIL = "\x1b[2J\u202e"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MPCNODE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr("mpcnode.cli.terminal.prompts.has_terminal", lambda: False)
 
 
 @pytest.fixture

@@ -26,15 +26,10 @@ from tests.helpers.sign_command import Answering, SignCommand, answering, signat
 from tests.helpers.terminal import mpcnode, terminal
 from tests.helpers.wallets import home_with_a_wallet, make_wallet
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 BEN = PeerId("ben")
 HELLO = f"{signature_of(b'hello')}\n"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MPCNODE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr("mpcnode.cli.terminal.prompts.has_terminal", lambda: False)
 
 
 @pytest.fixture

@@ -23,19 +23,14 @@ from tests.helpers.signing import ED25519, TAPROOT
 from tests.helpers.terminal import terminal
 from tests.helpers.wallets import make_wallet, secret_of
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 PASSPHRASE = b"correct horse"
-
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MPCNODE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
 def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mpcnode.cli.actions.wallets.has_terminal", lambda: False)
-    monkeypatch.setattr("mpcnode.cli.terminal.prompts.has_terminal", lambda: False)
 
 
 @pytest.fixture
