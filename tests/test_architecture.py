@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,15 +121,33 @@ def judgements_in(source: str) -> list[int]:
     return found
 
 
-def test_nobody_but_one_module_blames_anybody() -> None:
-    """A scenario judges its own processes, which are no participants."""
-    blaming = {
-        f"{path.relative_to(PACKAGE)}:{line}"
-        for path in PACKAGE.rglob("*.py")
-        if str(path.relative_to(PACKAGE)) not in JUDGES and path.relative_to(PACKAGE).parts[0] != "scenario"
+def blaming_in(package: Path) -> set[str]:
+    """Give the places in a package where a module makes an error about participants that may not do so.
+
+    A scenario judges its own processes, which are no participants.
+    """
+    return {
+        f"{path.relative_to(package)}:{line}"
+        for path in package.rglob("*.py")
+        if str(path.relative_to(package)) not in JUDGES and path.relative_to(package).parts[0] != "scenario"
         for line in judgements_in(path.read_text())
     }
-    assert blaming == set()
+
+
+def test_nobody_but_one_module_blames_anybody() -> None:
+    assert blaming_in(PACKAGE) == set()
+
+
+def test_a_judgement_that_is_planted_anywhere_in_the_package_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "mpcnode"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    planted = set()
+    for where in ("session/pump.py", "session/kinds/keygen.py", "mesh/mesh.py", "peers/room.py", "node.py"):
+        module = package / where
+        source = module.read_text() + '\n\nLIAR = ParticipantCheated("it lies", culprits=["ben"])\n'
+        module.write_text(source)
+        planted.add(f"{where}:{source.count(chr(10))}")
+    assert blaming_in(package) == planted
 
 
 @pytest.mark.parametrize(
