@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from mpcnode.blame import ENDINGS
+from mpcnode.crypto import tags
 from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import (
@@ -34,8 +35,10 @@ from mpcnode.session.pump import Pump
 from mpcnode.session.services import SessionTimeouts
 from mpcnode.status import SessionEnded, Warned
 from mpcnode.types import Identifier, PeerId, SessionId
+from mpcnode.wire import agreement
 from mpcnode.wire.framing import FRAME_SIZE, MAX_MESSAGE
 from mpcnode.wire.peer import Abort, MeshReady, PeerMessage, RoundMessage, encode
+from mpcnode.wire.relay import RelayMessage, SessionProposal, SessionStart, encode_message
 from tests.helpers.blamed import blamed
 from tests.helpers.cheat import (
     Change,
@@ -290,6 +293,55 @@ async def test_between_two_nobody_is_named_for_a_session_agreed_on_differently()
         people[BEN].rules.append(on("digest")(flip(0)))
         assert await run(people, ANA) == {ANA: TOLD_DIFFERENTLY}
         assert not people[ANA].states
+
+
+def two_stories(people: Table, *told_another: PeerId) -> None:
+    """Have mal, as the proposer, tell these of another choice than everybody else; it signs both."""
+
+    def tell(sender: PeerId, to: PeerId, said: RelayMessage) -> RelayMessage:
+        if not isinstance(said, SessionStart) or to not in told_another:
+            return said
+        (proposal, *_) = people.of(SessionProposal, MAL, to)
+        nonce, hashed = b"\x07" * 16, agreement.proposal_hash(proposal)
+        accepts = identity(MAL).sign(tags.ACCEPTANCE, *agreement.acceptance_fields(hashed, nonce, ()))
+        chosen = tuple(
+            msgspec.structs.replace(one, nonce=nonce, signature=accepts) if one.identifier == 4 else one
+            for one in said.chosen
+        )
+        signed = identity(MAL).sign(tags.START, *agreement.start_fields(hashed, said.mesh, chosen))
+        assert sender == MAL
+        return msgspec.structs.replace(said, chosen=chosen, signature=signed)
+
+    people.tamper = tell
+
+
+@pytest.mark.parametrize("told_another", [(ANA,), (BEN, CLEO)])
+async def test_a_proposer_that_signs_two_choices_is_convicted_by_what_each_was_told(
+    told_another: tuple[PeerId, ...],
+) -> None:
+    """Everybody's word that the session differs comes with the start that it was told."""
+    async with four() as people:
+        two_stories(people, *told_another)
+        with contextlib.suppress(MpcError):
+            await people.create_wallet(MAL)
+        assert {name: how(await people[name].ended()) for name in HONEST} == everywhere(CAUGHT)
+        for name in HONEST:
+            assert "dora signed two different values for one" in message(people[name])
+        assert nothing_is_stored(people)
+
+
+async def test_a_participant_that_shows_another_start_than_its_honest_proposer_signed_convicts_nobody() -> None:
+    async with four() as people:
+
+        def lie(_to: PeerId, said: Abort) -> Iterable[Said]:
+            (told,) = people.of(SessionStart, ANA, MAL)
+            other = msgspec.structs.replace(told, mesh=OTHER_SESSION)
+            return [Abort(said.session_id, "disagreement", "look", evidence=encode_message(other))]
+
+        # What is in front of its promise differs for ben alone, which stops, and mal with it.
+        cheat(people, on("digest", to=BEN)(flip(0)), on("abort")(lie))
+        assert await run(people) == everywhere(TOLD_DIFFERENTLY)
+        assert [m for _, m in people[ANA].made[-1].heard if isinstance(m, Abort) and m.evidence]
 
 
 @pytest.mark.parametrize("about", [("digest", 0, "data"), ("commitment", 0, "echo")])
@@ -602,6 +654,21 @@ async def test_a_link_that_breaks_for_good_is_named_by_its_ends() -> None:
         assert ends <= {*broken, reported(ANA, BEN, CLEO), reported(BEN, CLEO), reported(ANA, CLEO)}
         assert ended[CLEO] == reported(ANA, BEN)
         assert nothing_is_active(people)
+
+
+@pytest.mark.parametrize("proposer", [ANA, BEN], ids=["the third", "an end"])
+async def test_of_a_link_between_two_others_that_never_opens_both_ends_are_suspects(proposer: PeerId) -> None:
+    async with four(total=3, mesh_timeouts=FAST) as people:
+        people.network.refuse(BEN, CLEO)
+        with pytest.raises(MpcError):
+            await people.create_wallet(proposer)
+        ended = {name: how(await people[name].ended()) for name in HONEST}
+        assert ended[ANA] == reported(BEN, CLEO)
+        for name, other in ((BEN, CLEO), (CLEO, BEN)):
+            # It saw so itself, or heard it of the other end or of ana first.
+            assert ended[name] in {(LinkFailed.code, (), (other,)), reported(other), reported(ANA, other)}
+        assert LinkFailed.code in {ended[BEN][0], ended[CLEO][0]}
+        assert nothing_is_stored(people)
 
 
 async def test_a_link_that_breaks_and_comes_back_is_nobodys_fault() -> None:
