@@ -7,20 +7,17 @@ buffers of our own, which are cleared: libsodium is called on them, because PyNa
 
 from typing import Final
 
-from mpcnode.crypto.ed25519 import ffi, lib
+from mpcnode.crypto import aead
+from mpcnode.crypto.aead import KEY_SIZE, TAG_SIZE
+from mpcnode.crypto.hashing import ffi, lib, wipe
+from mpcnode.crypto.hkdf import hmac_sha256
 from mpcnode.errors import DecodeError
 
-KEY_SIZE: Final = 32
-TAG_SIZE: Final = 16
+__all__ = ["KEY_SIZE", "TAG_SIZE", "open_", "public_key", "seal", "wipe"]
 
 _KEM: Final = b"KEM\x00\x20"
 _HPKE: Final = b"HPKE\x00\x20\x00\x01\x00\x03"
 _MODE_AUTH: Final = b"\x02"
-_NONCE_SIZE: Final = 12
-_BLOCK: Final = 64
-_ROOM: Final = bytes(32)
-_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 Bytes = bytes | bytearray
 
@@ -56,22 +53,10 @@ def seal(
     enc = public_key(ephemeral)
     shared = _shared_secret((ephemeral, recipient), (sender, recipient), kem_context=enc + recipient + sender_public)
     key, nonce = _key_schedule(shared, info)
-    ciphertext = bytearray(len(plaintext) + TAG_SIZE)
     try:
-        lib.crypto_aead_chacha20poly1305_ietf_encrypt(
-            ffi.from_buffer(ciphertext),
-            ffi.NULL,
-            ffi.from_buffer(plaintext),
-            len(plaintext),
-            aad,
-            len(aad),
-            ffi.NULL,
-            ffi.from_buffer(nonce),
-            ffi.from_buffer(key),
-        )
+        return enc + aead.encrypt(key, nonce, aad, plaintext)
     finally:
         wipe(key, nonce)
-    return enc + ciphertext
 
 
 def open_(
@@ -98,24 +83,10 @@ def open_(
     enc, ciphertext = bytes(sealed[:KEY_SIZE]), bytes(sealed[KEY_SIZE:])
     shared = _shared_secret((recipient, enc), (recipient, sender), kem_context=enc + recipient_public + sender)
     key, nonce = _key_schedule(shared, info)
-    plaintext = bytearray(len(ciphertext) - TAG_SIZE)
     try:
-        failed: int = lib.crypto_aead_chacha20poly1305_ietf_decrypt(
-            ffi.from_buffer(plaintext),
-            ffi.NULL,
-            ffi.NULL,
-            ciphertext,
-            len(ciphertext),
-            aad,
-            len(aad),
-            ffi.from_buffer(nonce),
-            ffi.from_buffer(key),
-        )
+        return aead.decrypt(key, nonce, aad, ciphertext)
     finally:
         wipe(key, nonce)
-    if failed:
-        raise DecodeError("a sealed message does not open: wrong sender, recipient or context, or altered")
-    return plaintext
 
 
 def public_key(secret: bytearray) -> bytes:
@@ -123,12 +94,6 @@ def public_key(secret: bytearray) -> bytes:
     public = bytearray(KEY_SIZE)
     lib.crypto_scalarmult_base(ffi.from_buffer(public), ffi.from_buffer(secret))
     return bytes(public)
-
-
-def wipe(*buffers: bytearray) -> None:
-    """Clear buffers that held a secret."""
-    for buffer in buffers:
-        buffer[:] = bytes(len(buffer))
 
 
 def _shared_secret(*pairs: tuple[bytearray, bytes], kem_context: bytes) -> bytearray:
@@ -155,37 +120,23 @@ def _key_schedule(shared: bytearray, info: bytes) -> tuple[bytearray, bytearray]
     context = _MODE_AUTH + _NO_PSK_ID_HASH + _extract(_HPKE, b"", b"info_hash", info)
     secret = _extract(_HPKE, shared, b"secret", b"")
     key = _expand(_HPKE, secret, b"key", context, KEY_SIZE)
-    nonce = _expand(_HPKE, secret, b"base_nonce", context, _NONCE_SIZE)
+    nonce = _expand(_HPKE, secret, b"base_nonce", context, aead.NONCE_SIZE)
     wipe(shared, secret)
     return key, nonce
 
 
 def _extract(suite: bytes, salt: Bytes, label: bytes, ikm: Bytes) -> bytearray:
     """LabeledExtract, section 4."""
-    return _hmac(salt, b"HPKE-v1", suite, label, ikm)
+    return hmac_sha256(salt, b"HPKE-v1", suite, label, ikm)
 
 
 def _expand(suite: bytes, prk: bytearray, label: bytes, info: bytes, length: int) -> bytearray:
     """LabeledExpand, section 4, of at most one block."""
-    block = _hmac(prk, length.to_bytes(2, "big"), b"HPKE-v1", suite, label, info, b"\x01")
+    block = hmac_sha256(prk, length.to_bytes(2, "big"), b"HPKE-v1", suite, label, info, b"\x01")
     if length == len(block):
         return block
     out = block[:length]
     wipe(block)
-    return out
-
-
-def _hmac(key: Bytes, *parts: Bytes) -> bytearray:
-    """HMAC-SHA256 (RFC 2104) of a key of at most 64 bytes."""
-    padded = bytearray(_BLOCK)
-    padded[: len(key)] = key
-    ipad, opad = padded.translate(_INNER), padded.translate(_OUTER)
-    # `join` makes its result at once: a buffer that grows leaves pieces of the secret where it was before.
-    inner, outer, out = bytearray().join((ipad, *parts)), bytearray().join((opad, _ROOM)), bytearray(len(_ROOM))
-    start = ffi.from_buffer("unsigned char[]", outer)
-    lib.crypto_hash_sha256(start + _BLOCK, ffi.from_buffer(inner), len(inner))
-    lib.crypto_hash_sha256(ffi.from_buffer(out), start, len(outer))
-    wipe(padded, ipad, opad, inner, outer)
     return out
 
 
