@@ -72,6 +72,17 @@ SEAL: Final = "mpcnode/seal/v1"
 RELAY: Final = "mpcnode/relay/v1"
 """Hash: the conversation a relayed message belongs to."""
 
+# Pairing
+
+PAIR: Final = "mpcnode/pair/v1"
+"""Hash: what both ends of a pairing saw before they had a key. As bytes, what they call themselves in SPAKE2."""
+PAIR_SEAL: Final = "mpcnode/pair-seal/v1"
+"""Hash: the purpose of the key that one end of a pairing seals with."""
+PAIR_KEY: Final = "mpcnode/pair-key/v1"
+"""Hash: the purpose of the key that two contacts share after a pairing, with both identity keys."""
+CARD: Final = "mpcnode/card/v1"
+"""Signature: a contact card, for the one pairing it was made in."""
+
 # On screens and on disk
 
 FINGERPRINT: Final = "mpcnode/fingerprint/v1"
