@@ -17,10 +17,13 @@
     │   ├── SignatureInvalid        4    us: `verify` was asked about a signature that is not valid
     │   ├── ContactChanged          4    peer, or the server between: another key under a pinned name
     │   ├── IdentityCheckFailed     4    peer, or the server between: a signature or fingerprint that does not fit
-    │   └── WordsDiffer             4    somebody between: a person says that the safety words are not the same
+    │   ├── WordsDiffer             4    somebody between: a person says that the safety words are not the same
+    │   ├── WrongCode               4    peer, or somebody else: the words of a code were not the same at both ends
+    │   └── CodeCrowded             4    peer, or somebody else: more than two used one code
     ├── TransportError              5    never raised itself
     │   ├── ServerUnreachable       5    network: no answer, or not a signaling server
     │   ├── ClocksApart             5    us, or a peer: two clocks differ by more than is tolerated
+    │   ├── CodeOver                5    us, or a peer: nobody is at this code, or nobody came to it
     │   ├── ServerRefused           5    server: it answered with an error
     │   │   └── NameTaken           5    us: the name belongs to somebody else
     │   └── LinkFailed              5    network: a link of the mesh did not open
@@ -33,6 +36,7 @@
     │   │   └── Disagreement        6    peer, or the server between: told different things about the session
     │   └── ParticipantCheated      7    peer: sent what no honest node sends
     │       └── InconsistentBroadcast 7  peer: told different participants different things
+    ├── PairingStopped              6    peer: the other end of a pairing went away or did something else
     ├── Refused                     8    us: the user or a policy said no
     │   ├── Unanswered              8    us: nobody answered the question about a proposal in time
     │   └── WordsUnanswered         8    us: nobody compared the safety words in time
@@ -204,6 +208,20 @@ class WordsDiffer(PeerError, AuthenticationError):
     code = "words_differ"
 
 
+class WrongCode(AuthenticationError):
+    """The two ends of a code did not have the same words; the code is used up."""
+
+    code = "wrong_code"
+    fault = "peer"
+
+
+class CodeCrowded(AuthenticationError):
+    """A third connection used a code, so that nobody can any more."""
+
+    code = "code_crowded"
+    fault = "peer"
+
+
 class TransportError(MpcError):
     """Nobody's cheating: the way there is not open."""
 
@@ -221,6 +239,12 @@ class ClocksApart(TransportError):
     """The clock of a peer and this node's differ so much that what one says is over when the other hears it."""
 
     code = "clocks_apart"
+
+
+class CodeOver(TransportError):
+    """Nobody is at the code that was given, or nobody came to the one that was made."""
+
+    code = "code_over"
 
 
 class ServerRefused(TransportError):
@@ -304,6 +328,14 @@ class InconsistentBroadcast(ParticipantCheated):
     """Participants hold different values of what should be one; culprits are named once two signed values are seen."""
 
     code = "inconsistent_broadcast"
+
+
+class PairingStopped(MpcError):
+    """The other end of a pairing went away, or said something that a pairing does not have; nobody is known by it."""
+
+    exit_code = 6
+    code = "pairing_stopped"
+    fault = "peer"
 
 
 class Refused(MpcError):

@@ -54,6 +54,7 @@ def from_hex(form: type, text: object) -> bytes:
 if TYPE_CHECKING:
     Hex16 = bytes
     Hex32 = bytes
+    Hex33 = bytes
     Hex64 = bytes
     HexData = bytes
     HexTerm = bytes
@@ -74,6 +75,11 @@ else:
         """32 bytes."""
 
         least = most = 32
+
+    class Hex33(metaclass=_Form):
+        """33 bytes."""
+
+        least = most = 33
 
     class Hex64(metaclass=_Form):
         """64 bytes."""

@@ -15,6 +15,7 @@ import { parse } from "./lib/json.js";
 import * as keys from "./lib/keys.js";
 import * as link from "./lib/link.js";
 import * as messages from "./lib/messages.js";
+import * as pairing from "./lib/pairing.js";
 import * as relay from "./lib/relay.js";
 import * as signaling from "./lib/signaling.js";
 import * as signing from "./lib/signing.js";
@@ -540,6 +541,49 @@ subject("blame", (v) => {
     assert.deepEqual(blame.equivocators(unhex(mine), unhex(theirs), about(bound)), proved, what);
   const { bound, mine } = v.cases[0];
   for (const theirs of v.malformed) refuses(() => blame.equivocators(unhex(mine), unhex(theirs), about(bound)));
+});
+
+subject("pairing", (v) => {
+  equal(v.words.length, 256);
+  for (const { text, accepted, code, slot, password } of v.codes) {
+    equal(accepts(() => pairing.parseCode(text)), accepted, text);
+    if (!accepted) continue;
+    const read = pairing.parseCode(text);
+    assert.deepEqual([read.code, read.slot, hex(read.password)], [code, slot, password]);
+  }
+  const { ends, key, root, ...it } = v.handshake;
+  const [inviter, joiner] = ends;
+  const [password, hash] = bytesOf([it.password, it.handshake]);
+  equal(pairing.handshake(it.slot, unhex(inviter.message), unhex(joiner.message)), it.handshake);
+  equal(pairing.root(hash, unhex(key)), root);
+  equal(pairing.shared(unhex(root), unhex(inviter.public_key), unhex(joiner.public_key)), it.shared);
+  for (const [one, other] of [ends, [joiner, inviter]]) {
+    const [scalar, mine, theirs] = bytesOf([one.scalar, one.message, other.message]);
+    equal(pairing.messageOf(password, scalar), one.message);
+    equal(pairing.exchangedKey(password, scalar, mine, theirs), key);
+    refuses(() => pairing.exchangedKey(password, scalar, mine, mine), "its own message");
+    const sealKey = pairing.sealKey(unhex(root), one.role);
+    equal(sealKey, one.seal_key);
+    const [exchange, ...seals] = one.says.map((text) => parse(text));
+    assert.deepEqual(exchange, { type: "exchange", message: one.message, version: 1 });
+    const said = seals.map(({ type, body }, count) => {
+      equal(type, "sealed");
+      const plain = pairing.open(sealKey, count, unhex(body));
+      equal(pairing.seal(sealKey, count, plain), body);
+      refuses(() => pairing.open(unhex(other.seal_key), count, unhex(body)), "the other end's key");
+      return parse(new TextDecoder().decode(plain));
+    });
+    const { signature, ...card } = said[0];
+    assert.deepEqual(card, { type: "card", moniker: one.peer_id, public_key: one.public_key });
+    equal(ed25519.sign(unhex(one.seed), "mpcnode/card/v1", hash, one.role, one.peer_id), signature);
+    assert.deepEqual(said.slice(1), [{ type: "met" }]);
+  }
+  for (const { link, ...invitation } of v.invitations) {
+    const [room, public_key, secret] = bytesOf([invitation.room, invitation.public_key, invitation.secret]);
+    equal(pairing.linkOf({ ...invitation, room, public_key, secret }), link);
+    assert.deepEqual(pairing.parseLink(link), { ...invitation, link });
+  }
+  for (const { link, accepted } of v.links_refused) equal(accepts(() => pairing.parseLink(link)), accepted, link);
 });
 
 test("every file of vectors is checked", () => {

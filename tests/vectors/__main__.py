@@ -11,6 +11,8 @@ SUBJECTS: Final = (
     "ed25519",
     "sealing",
     "signaling",
+    "slots",
+    "pairing",
     "relay",
     "agreement",
     "link",

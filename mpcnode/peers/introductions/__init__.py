@@ -1,0 +1,1 @@
+"""How people meet: codes that make two nodes contacts."""
