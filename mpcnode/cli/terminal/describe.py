@@ -97,10 +97,13 @@ def _certificate(wallet: status.WalletView) -> str:
 
 
 def message_rows(sign: status.SignView, width: int) -> list[str]:
-    """What is to be signed, whole, from this node's own copy: each message behind its length, then its hash."""
+    """What is to be signed, whole, from this node's own copy: each message behind its length, its hash, what is signed.
+
+    The bytes that are signed are those that ``sign`` and ``verify`` print, and other programs check a signature with.
+    """
     rows = []
     many = len(sign.messages) > 1
-    for number, (message, digest) in enumerate(zip(sign.messages, sign.hashes, strict=True), 1):
+    for number, (message, digest, signed) in enumerate(zip(sign.messages, sign.hashes, sign.signed, strict=True), 1):
         which = f"message {number} of {len(sign.messages)}: " if many else ""
         content = bytes.fromhex(message)
         match sign.reading:
@@ -109,11 +112,13 @@ def message_rows(sign: status.SignView, width: int) -> list[str]:
                 size = counted(len(text), "character")
                 if len(text) != len(content):
                     size += f", {counted(len(content), 'byte')}"
-                rows += [f"  {which}text, {size}", *untrusted(text, width), *digest_rows("sha-256", digest, width)]
+                rows += [f"  {which}text, {size}", *untrusted(text, width)]
+                rows += [*digest_rows("sha-256", digest, width), *digest_rows("signed ", signed, width)]
             case "file":
                 file = FileContent.decode(content)
                 rows.append(f"  {which}a file; its proposer says it has {counted(file.size, 'byte')} and is called")
-                rows += [*untrusted(file.name, width), *digest_rows("sha-256", digest, width)]
+                rows += untrusted(file.name, width)
+                rows += [*digest_rows("sha-256", digest, width), *digest_rows("signed ", signed, width)]
             case "hex":
                 rows.append(f"  {which}hex, {counted(len(content), 'byte')}")
                 rows += hex_rows(message, width)
@@ -146,13 +151,13 @@ def digest_rows(label: str, digest: str, width: int) -> list[str]:
     if len(label) + len(digest) + 4 <= width:
         return [f"  {label}  {digest}"]
     if len(digest) + 4 <= width:
-        return [f"  {label}", f"    {digest}"]
+        return [f"  {label.rstrip()}", f"    {digest}"]
     half = (len(digest) + 1) // 2
-    return [f"  {label}", f"    {digest[:half]}", f"    {digest[half:]}"]
+    return [f"  {label.rstrip()}", f"    {digest[:half]}", f"    {digest[half:]}"]
 
 
 def signature_lines(signature: status.SignatureView) -> list[str]:
-    """Signatures in full, one a line, after the names of the signers."""
+    """Signatures in full, each behind the bytes that it is over, after the names of the signers."""
     lines = [
         f"wallet      {escape(signature.name)}",
         f"suite       {escape(signature.suite)}",
@@ -162,7 +167,9 @@ def signature_lines(signature: status.SignatureView) -> list[str]:
     if signature.attempts > 1:
         lines.append(f"attempts    {signature.attempts}")
     lines += [f"failed      {listed(failure.named)}: {escape(failure.message, 300)}" for failure in signature.failures]
-    return lines + [f"signature   {one}" for one in signature.signatures]
+    for signed, one in zip(signature.signed, signature.signatures, strict=True):
+        lines += [f"signed      {signed or 'no bytes'}", f"signature   {one}"]
+    return lines
 
 
 # ---- times ----

@@ -4,11 +4,14 @@ import hashlib
 from typing import Any, get_args
 
 import msgspec
+import pytest
 
-from mpcnode.cli.terminal.describe import known_as, message_rows, peer_row, wallet_lines, wallet_row
+from mpcnode.cli.terminal.describe import known_as, message_rows, peer_row, signature_lines, wallet_lines, wallet_row
+from mpcnode.commands import Sign
 from mpcnode.readings import registry
 from mpcnode.readings.file import FileContent
 from mpcnode.status import PeerView, SignView, Verified
+from tests.helpers.sign_command import signed
 from tests.helpers.statuses import wallet
 
 
@@ -20,7 +23,7 @@ def shown(*messages: bytes, reading: Any = "text", merkle_root: str | None = Non
         reading=reading,
         messages=tuple(message.hex() for message in messages),
         hashes=hashes,
-        signed=("ef" * 32,) * len(messages),
+        signed=tuple(registry.signed_bytes(reading, message).hex() for message in messages),
         merkle_root=merkle_root,
     )
     return message_rows(view, width)
@@ -31,6 +34,7 @@ def test_a_text_stands_behind_its_length_and_before_its_hash() -> None:
         "  text, 6 characters",
         "  | hello\\{1 space}",
         f"  sha-256  {hashlib.sha256(b'hello ').hexdigest()}",
+        f"  signed   {registry.signed_bytes('text', b'hello ').hex()}",
     ]
     assert shown("Zürich".encode())[0] == "  text, 6 characters, 7 bytes"
 
@@ -64,8 +68,36 @@ def test_a_file_is_shown_by_its_size_its_name_and_the_hash_that_sha256sum_shows(
         "  a file; its proposer says it has 1234 bytes and is called",
         "  | pay\\u202ement.bin",
         f"  sha-256  {'aa' * 32}",
+        f"  signed   {registry.signed_bytes('file', content).hex()}",
     ]
-    assert "".join(row.strip() for row in shown(content, reading="file", width=60)).endswith("aa" * 32)
+    assert f"sha-256{'aa' * 32}signed" in "".join(row.strip() for row in shown(content, reading="file", width=60))
+
+
+@pytest.mark.parametrize("width", [79, 59, 40])
+@pytest.mark.parametrize("reading", ["text", "file", "hex"])
+def test_the_bytes_that_are_signed_are_on_the_screen_whatever_the_reading(reading: str, width: int) -> None:
+    """They are what another program checks the signature with, and what a hardware screen may show (audit C4)."""
+    content = FileContent(b"\xaa" * 32, 9, "payment.bin").encode() if reading == "file" else b"pay 5 to ben"
+    rows = shown(content, reading=reading, width=width)
+    assert registry.signed_bytes(reading, content).hex() in "".join(row.removeprefix("  | ").strip() for row in rows)
+    assert max(map(len, rows)) <= width
+
+
+@pytest.mark.parametrize("reading", ["text", "hex"])
+def test_the_bytes_that_were_signed_stand_beside_each_signature(reading: str) -> None:
+    contents = (b"one", b"two")
+    made = msgspec.structs.replace(
+        signed(Sign("treasury", contents, reading=reading)), signatures=("11" * 64, "22" * 64)  # type: ignore[arg-type]
+    )
+    lines = signature_lines(made)
+    assert lines[-4:] == [
+        f"signed      {registry.signed_bytes(reading, b'one').hex()}",
+        f"signature   {'11' * 64}",
+        f"signed      {registry.signed_bytes(reading, b'two').hex()}",
+        f"signature   {'22' * 64}",
+    ]
+    nothing = msgspec.structs.replace(made, signed=("",), signatures=("11" * 64,))
+    assert "signed      no bytes" in signature_lines(nothing)
 
 
 def test_a_peer_is_called_verified_only_where_it_showed_the_key_that_is_pinned() -> None:

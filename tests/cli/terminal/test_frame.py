@@ -61,7 +61,7 @@ def signing(*messages: bytes, reading: Any = "text") -> status.Proposed:
         reading=reading,
         messages=tuple(message.hex() for message in messages),
         hashes=tuple(registry.digest(reading, message).hex() for message in messages),
-        signed=("ef" * 32,) * len(messages),
+        signed=tuple(registry.signed_bytes(reading, message).hex() for message in messages),
     )
     return msgspec.structs.replace(keygen("cli1", "cli2", "cli3"), kind="sign", proposer="cli3", sign=sign)
 
