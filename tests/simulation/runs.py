@@ -111,7 +111,7 @@ class Run:
     async def ask(self, name: PeerId, work: Callable[[Any], Awaitable[Any]], *, ends: float) -> Any:
         """Have a node do something; give what came of it, or None."""
         life = self.world.lives[name]
-        if not life.ready.done():
+        if not life.ready.done() or life.task.done():
             self.result.outcome = f"{name} is not registered"
             return None
         task = asyncio.ensure_future(work(life.node))
