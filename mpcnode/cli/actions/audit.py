@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
-from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
-from mpcnode.cli.terminal.text import columns, counted
+from mpcnode.cli.terminal.describe import digest_rows
+from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say, width_of_data
+from mpcnode.cli.terminal.text import INDENT, counted, listed, wrapped
 from mpcnode.errors import KeystoreAbsent, KeystoreUnreadable, UsageError
 from mpcnode.keystore.audit import AUDIT_LOG, Unended, raise_broken, read_log
 from mpcnode.keystore.audit_chain import GENESIS, Entry, Line, Verdict
@@ -94,7 +95,10 @@ def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
     else:
         # The line of a session's end says that it was accepted; without an end, the acceptance is shown.
         left = unended.lines
-        print_data(*columns(_row(line) for line in shown if line.entry.outcome != "accepted" or line.number in left))
+        width = width_of_data()
+        for line in shown:
+            if line.entry.outcome != "accepted" or line.number in left:
+                print_data(*_rows(line.entry, width))
     if verdict.problem is not None:
         raise_broken(home / AUDIT_LOG, verdict)
 
@@ -133,20 +137,27 @@ def _read_once(home: Path, on_line: Callable[[Line], None]) -> Verdict:
         ) from None
 
 
-def _row(line: Line) -> tuple[str, ...]:
-    entry = line.entry
+def _rows(entry: Entry, width: int) -> list[str]:
+    """One session: when, what and how it ended in a row, and under it who took part and what was signed."""
     when = datetime.fromtimestamp(entry.time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     ended = entry.outcome if entry.error is None else f"{entry.outcome} ({entry.error})"
     if entry.outcome == "accepted":
         ended = f"accepted, {NO_END}"
     if named := (*entry.culprits, *entry.suspects):
-        ended += f", by {', '.join(named)}" if entry.culprits else f", perhaps by {', '.join(named)}"
-    signers = f"signed by {', '.join(entry.signers)}" if entry.signers else f"among {', '.join(entry.participants)}"
-    return (when, entry.kind, entry.wallet_name, f"by {entry.proposer}", _what(entry), ended, signers)
+        ended += f", by {listed(named)}" if entry.culprits else f", perhaps by {listed(named)}"
+    others = f"signed by {listed(entry.signers)}" if entry.signers else f"among {listed(entry.participants)}"
+    return [
+        *wrapped(f"{when}  {entry.kind}  {entry.wallet_name}  {ended}", width),
+        *wrapped(f"{INDENT}proposed by {entry.proposer}, {others}", width),
+        *_messages(entry, width),
+    ]
 
 
-def _what(entry: Entry) -> str:
+def _messages(entry: Entry, width: int) -> list[str]:
     if not entry.messages:
-        return ""
-    more = f" and {len(entry.messages) - 1} more" if len(entry.messages) > 1 else ""
-    return f"{entry.reading or 'message'} {entry.messages[0][:16]}{more}"
+        return []
+    inside = len(INDENT) - 2  # the rows of a hash begin with two spaces
+    rows = [" " * inside + row for row in digest_rows(entry.reading or "message", entry.messages[0], width - inside)]
+    if more := len(entry.messages) - 1:
+        rows.append(f"{INDENT}and {more} more, which --json shows")
+    return rows

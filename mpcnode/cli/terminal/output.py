@@ -233,6 +233,11 @@ def say(*lines: str) -> None:
         print(row, file=sys.stderr, flush=True)  # noqa: T201 -- stderr is where talk goes
 
 
+def width_of_data() -> int:
+    """How wide a row on stdout may be: as the terminal, or where it goes elsewhere, as a terminal begins."""
+    return (size_of(sys.stdout.fileno()).columns if sys.stdout.isatty() else 80) - 1
+
+
 def print_data(*lines: str) -> None:
     """Data: lines on stdout; on a terminal in rows that fit, but for what somebody may want to copy."""
     width = size_of(sys.stdout.fileno()).columns - 1 if sys.stdout.isatty() else 0

@@ -33,6 +33,17 @@ def audit(command: str, log: Path, *arguments: str) -> int:
     return cli._run(["audit", command, "--home", str(log.parent), *arguments])
 
 
+def sessions(out: str) -> list[str]:
+    """What is shown of each session, in one row."""
+    found: list[str] = []
+    for row in out.splitlines():
+        if row.startswith(" "):
+            found[-1] += f" {row.strip()}"
+        else:
+            found.append(row)
+    return found
+
+
 @pytest.mark.parametrize("command", ["verify", "show"])
 def test_a_home_without_a_log_is_exit_3(command: str, log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log.unlink()
@@ -61,7 +72,7 @@ def test_a_broken_log_is_shown_as_far_as_it_holds(log: Path, capfd: pytest.Captu
     log.write_bytes(b"".join([*LINES[:2], *LINES[3:]]))
     assert audit("show", log) == 3
     captured = capfd.readouterr()
-    assert len(captured.out.splitlines()) == 2
+    assert len(sessions(captured.out)) == 2
     assert "line 3: " in captured.err
     assert audit("show", log, "--json") == 3
     *shown, error = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
@@ -139,24 +150,63 @@ def test_an_empty_log_holds_and_shows_nothing(log: Path, capfd: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
-        ({}, "2027-01-15 08:00:00Z  sign  treasury  by cli1  text 0000000000000000  done  signed by cli1, cli2"),
-        ({"messages": ("ab" * 32,) * 100}, "text abababababababab and 99 more"),
+        (
+            {},
+            [
+                "2027-01-15 08:00:00Z  sign  treasury  done",
+                "    proposed by cli1, signed by cli1, cli2",
+                f"    text  {1:064x}",
+            ],
+        ),
+        ({"messages": ("ab" * 32,) * 100}, [f"    text  {'ab' * 32}", "    and 99 more, which --json shows"]),
         (
             {"outcome": "failed", "error": "participant_cheated", "culprits": ("cli3",), "signers": ()},
-            "failed (participant_cheated), by cli3  among cli1, cli2, cli3",
+            ["failed (participant_cheated), by cli3", "among cli1, cli2, cli3"],
         ),
-        ({"kind": "keygen", "messages": (), "reading": None, "wallet_id": None}, "keygen  treasury  by cli1    done"),
-        ({"time": 253_402_300_799_000}, "9999-12-31 23:59:59Z"),
-        ({"time": 0}, "1970-01-01 00:00:00Z"),
+        (
+            {"kind": "keygen", "messages": (), "reading": None, "wallet_id": None},
+            ["keygen  treasury  done", "    proposed by cli1"],
+        ),
+        ({"time": 253_402_300_799_000}, ["9999-12-31 23:59:59Z"]),
+        ({"time": 0}, ["1970-01-01 00:00:00Z"]),
     ],
 )
-def test_a_session_is_one_row(
-    changes: dict[str, Any], shown: str, log: Path, capfd: pytest.CaptureFixture[str]
+def test_a_session_is_one_row_and_what_belongs_to_it_stands_under_it(
+    changes: dict[str, Any], shown: list[str], log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log.write_bytes(b"".join(chained(entry(**changes))))
     assert audit("show", log) == 0
-    (row,) = capfd.readouterr().out.splitlines()
-    assert shown in row
+    row, *under = capfd.readouterr().out.splitlines()
+    assert not row.startswith(" ")
+    assert all(one.startswith("    ") for one in under)
+    for one in shown:
+        assert one in "\n".join([row, *under])
+
+
+@pytest.mark.parametrize("columns", [60, 80, 132])
+def test_no_row_is_wider_than_the_terminal_and_none_of_it_is_lost(
+    columns: int, log: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mpcnode.cli.actions.audit.width_of_data", lambda: columns - 1)
+    names = tuple(f"a-name-that-is-rather-long-{number:02}" for number in range(20))
+    hashes = tuple(f"{number:064x}" for number in range(3))
+    given = entry(
+        wallet_name="w" * 64, messages=hashes, signers=names, outcome="failed", error="participant_silent", suspects=names
+    )
+    log.write_bytes(b"".join(chained(entry(), given)))
+    assert audit("show", log) == 0
+    rows = capfd.readouterr().out.splitlines()
+    assert max(map(len, rows)) < columns
+    together = "".join(row.strip() for row in rows)
+    for part in ("w" * 64, "perhaps", hashes[0], *names):
+        assert part in together
+
+
+def test_rows_that_go_to_a_pager_are_as_wide_as_a_terminal_begins(
+    log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert audit("show", log) == 0
+    assert max(map(len, capfd.readouterr().out.splitlines())) <= 80
 
 
 def test_a_session_that_was_accepted_is_one_row_and_what_has_no_end_says_so(
@@ -165,7 +215,7 @@ def test_a_session_that_was_accepted_is_one_row_and_what_has_no_end_says_so(
     ended, killed = entry(1, outcome="accepted"), entry(2, outcome="accepted", approved_by="policy")
     log.write_bytes(b"".join(chained(ended, killed, entry(1), entry(2, outcome="refused", approved_by=None))))
     assert audit("show", log) == 0
-    rows = capfd.readouterr().out.splitlines()
+    rows = sessions(capfd.readouterr().out)
     assert ["no end: it runs, or the node was killed" in row for row in rows] == [True, False, False]
     assert "accepted, no end" in rows[0]
     assert audit("show", log, "--json") == 0
@@ -182,7 +232,7 @@ def test_an_id_that_is_used_again_gives_no_end_to_the_session_that_was_killed(
     accepted = entry(outcome="accepted")
     log.write_bytes(b"".join(chained(accepted, accepted, entry())))
     assert audit("show", log) == 0
-    assert ["accepted, no end" in row for row in capfd.readouterr().out.splitlines()] == [True, False]
+    assert ["accepted, no end" in row for row in sessions(capfd.readouterr().out)] == [True, False]
 
 
 def test_json_is_the_lines_as_they_stand(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
