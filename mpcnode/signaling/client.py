@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from mpcnode.errors import DecodeError, ServerRefused, ServerUnreachable
+from mpcnode.signaling.dialling import CLOSE_SECONDS
 from mpcnode.signaling.events import (
     ClientEvent,
     Disconnected,
@@ -26,7 +27,7 @@ from mpcnode.signaling.events import (
 )
 from mpcnode.signaling.outbox import Outbox, Standing
 from mpcnode.signaling.reasons import refusal, shown, why
-from mpcnode.signaling.registration import CLOSE_SECONDS, Registration, Signer, peer_ids, receive
+from mpcnode.signaling.registration import Registration, Signer, peer_ids, receive
 from mpcnode.types import PeerId, parse_peer_id
 from mpcnode.wire import signaling as wire
 

@@ -6,21 +6,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.asyncio.client import ClientConnection
 
 from mpcnode.crypto import tags
 from mpcnode.errors import UsageError
+from mpcnode.signaling.dialling import dial
 from mpcnode.signaling.events import Registered
 from mpcnode.signaling.reasons import refusal, tls_context
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire import signaling as wire
 
-CLOSE_SECONDS: Final = 2.0
-_FRAME_BYTES: Final = 1024 * 1024
-_PING_SECONDS: Final = 10.0
 _WELCOME_SECONDS: Final = 5.0
 """How old a welcome may be that is answered: servers wait ten seconds for a registration."""
 
@@ -111,29 +107,13 @@ class Registration:
         loop = asyncio.get_running_loop()
         while True:
             async with asyncio.timeout(self.deadline):
-                socket = await stack.enter_async_context(self._dial())
+                socket = await stack.enter_async_context(dial(self._url, self._ssl, [wire.SUBPROTOCOL]))
                 welcome = await self._welcome(socket)
             welcomed = loop.time()
             signer = await self._unlocked()  # a key takes as long as it takes
             if loop.time() - welcomed < _WELCOME_SECONDS and socket.close_code is None:
                 return socket, welcome, signer
             await stack.aclose()
-
-    def _dial(self) -> connect:
-        host = urlsplit(self._url).hostname or ""
-        return connect(
-            self._url,
-            subprotocols=[Subprotocol(wire.SUBPROTOCOL)],
-            compression=None,
-            # A proxy is for the way out of a network; this machine is not on that way.
-            proxy=None if host in {"localhost", "127.0.0.1", "::1"} else True,
-            ssl=self._ssl,
-            open_timeout=None,
-            ping_interval=_PING_SECONDS,
-            ping_timeout=_PING_SECONDS,
-            close_timeout=CLOSE_SECONDS,
-            max_size=_FRAME_BYTES,
-        )
 
     async def _welcome(self, socket: ClientConnection) -> wire.Welcome | None:
         """Hear what the server offers; one of the source document says nothing."""
