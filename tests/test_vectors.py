@@ -15,6 +15,8 @@ from mpcnode.mesh import delivery, negotiation, pool, sdp
 from mpcnode.mesh.transport import MeshTimeouts
 from mpcnode.peers import conversation, hello, kept, room
 from mpcnode.server.limits import Limits
+from mpcnode.server.slots import machine as slots
+from mpcnode.server.slots.reasons import ERRORS as SLOT_ERRORS
 from mpcnode.session import attempt, catch_up
 from mpcnode.session.kinds import sign as kind
 from mpcnode.session.services import SessionTimeouts
@@ -22,6 +24,7 @@ from mpcnode.session.state import TRANSITIONS, State
 from mpcnode.signaling import outbox
 from mpcnode.types import MAX_PARTICIPANTS
 from mpcnode.wire import fields, framing, relay
+from mpcnode.wire.slots import MESSAGES as SLOT_MESSAGES
 from tests.vectors.__main__ import SUBJECTS, made
 from tests.vectors.made import FOLDER
 
@@ -66,7 +69,7 @@ def _budget(budget: tuple[int, float]) -> str:
     return f"{budget[0]}, then one in {budget[1]:g} s"
 
 
-TIMEOUTS, MESH, SERVER = SessionTimeouts(), MeshTimeouts(), Limits()
+TIMEOUTS, MESH, SERVER, SLOTS = SessionTimeouts(), MeshTimeouts(), Limits(), slots.USUAL
 LIMITS = {
     "hello unanswered: said again / given up": f"{room.HELLO_AGAIN:.0f} s / {TIMEOUTS.introduce:.0f} s",
     "greetings of one peer": _budget(conversation.GREETINGS),
@@ -103,6 +106,12 @@ LIMITS = {
     "server: connections of one address (IPv6: /64), in all": f"{SERVER.connections_per_address}, "
     f"{SERVER.connections:,}",
     "server: what waits for a slow reader": f"{SERVER.outbox_bytes // 1024} KiB",
+    "slot: waits for its other end, then lives at most, rests when it is over": f"{SLOTS.open_seconds:,} s, "
+    f"{SLOTS.pair_seconds} s, {SLOTS.rest_seconds} s",
+    "slots: of one address (IPv6: /64), in all, those that rest included": f"{SLOTS.slots_per_address}, "
+    f"{SLOTS.slots:,}",
+    "claims of one address at once, lasting": f"{SLOTS.claims}, {SLOTS.claims_per_second:g} a second",
+    "slot: messages of one end, bytes of one": f"{SLOT_MESSAGES}, {fields.MAX_SLOT_BYTES:,}",
     "SDP, its lines, candidates used": f"{sdp.MAX_SDP:,}, {sdp.MAX_LINE}, {sdp.MAX_CANDIDATES}",
     "frame, message, round data": f"{framing.FRAME_SIZE:,}, {framing.MAX_MESSAGE:,}, {fields.MAX_DATA_BYTES:,} bytes",
     "pieces not reported, reported after": f"{framing.WINDOW}, {framing.REPORT_AFTER}",
@@ -124,6 +133,11 @@ def test_the_protocol_says_the_limits_and_timers_of_the_package(what: str) -> No
 
 def _section(name: str) -> str:
     return PROTOCOL.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_the_protocol_has_the_errors_of_slots() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (\d{4}) \|$", _section("Slots"), re.MULTILINE)
+    assert {code: int(close) for code, close in rows} == {code: close for code, (_, close) in SLOT_ERRORS.items()}
 
 
 def test_the_protocol_has_the_table_of_a_link() -> None:

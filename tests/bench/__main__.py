@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.report import Table, conditions
 
-NAMES = ("keygen", "mesh", "start", "wallet", "sign", "server", "soak")
+NAMES = ("keygen", "mesh", "start", "wallet", "sign", "server", "slots", "soak")
 
 
 def main() -> None:

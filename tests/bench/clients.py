@@ -1,7 +1,9 @@
 """Clients that cost a load generator almost nothing: WebSocket frames by hand, two dialects, many source addresses."""
 
 import asyncio
+import json
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, cast
 
@@ -68,9 +70,8 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        path = f"/peerjs?key=peerjs&id={self.name}&token=t" if self._dialect == "peerjs" else "/"
         more = _SUBPROTOCOL if self._room and self._dialect == "plain" else ""
-        self.transport.write(_UPGRADE.format(path=path, port=self._port, more=more).encode())
+        self.transport.write(_UPGRADE.format(path=self._path(), port=self._port, more=more).encode())
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -93,6 +94,9 @@ class Client(asyncio.Protocol):
     def _refused(self, why: object) -> None:
         if not self.registered.done():
             self.registered.set_exception(ConnectionError(why))
+
+    def _path(self) -> str:
+        return f"/peerjs?key=peerjs&id={self.name}&token=t" if self._dialect == "peerjs" else "/"
 
     def _registration(self) -> bytes:
         room = f',"room":"{self._room}"' if self._room else ""
@@ -131,6 +135,45 @@ class Client(asyncio.Protocol):
             self.registered.set_result(None)
         elif b'"welcome"' not in payload[:20]:
             self._refused(payload[:200])
+
+
+class SlotClient(Client):
+    """One end of a slot; it is ``registered`` when it has one."""
+
+    slot = 0
+
+    def _path(self) -> str:
+        return "/slots"
+
+    def _registration(self) -> bytes:
+        return b'{"type":"allocate"}'
+
+    def _take(self, payload: bytes) -> None:
+        if not self.registered.done():
+            answer = json.loads(payload)
+            if answer["type"] != "allocated":
+                self._refused(payload)
+                return
+            self.slot = answer["slot"]
+            self.registered.set_result(None)
+            return
+        self.on_frame(payload)
+
+
+class SlotGuest(SlotClient):
+    """The other end of somebody's slot; its name is the number, and it is ``registered`` when it was let in."""
+
+    def _registration(self) -> bytes:
+        self.began = time.perf_counter()
+        return f'{{"type":"claim","slot":{self.name}}}'.encode()
+
+    def _take(self, payload: bytes) -> None:
+        if not self.registered.done():
+            self.seconds = time.perf_counter() - self.began
+            if payload.startswith(b'{"type":"claimed"'):
+                self.registered.set_result(None)
+            else:
+                self._refused(payload)
 
 
 def stamped_body(now: float) -> str:

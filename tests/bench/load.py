@@ -14,7 +14,18 @@ from typing import Any
 
 import uvloop
 
-from tests.bench.clients import BODY, PER_ADDRESS, Client, Dialect, many, stamp_of, stamped_body, text_frame
+from tests.bench.clients import (
+    BODY,
+    PER_ADDRESS,
+    Client,
+    Dialect,
+    SlotClient,
+    SlotGuest,
+    many,
+    stamp_of,
+    stamped_body,
+    text_frame,
+)
 from tests.bench.report import median, percentile
 
 WINDOW = 8
@@ -207,8 +218,31 @@ async def visitors(dialect: Dialect, port: int, seconds: int) -> None:
     say(joined=joined, refused=refused)
 
 
+async def slots(dialect: Dialect, port: int, count: int, claims: int, rate: int) -> None:
+    """Open ``count`` slots and say so; when told to, claim some of them, ``rate`` a second, and end those."""
+    holders = await many([SlotClient.connected(dialect, port, "", i // 12) for i in range(count)])
+    say(slots=sorted(client.slot for client in holders))  # type: ignore[attr-defined] # they are what was made
+    await asyncio.to_thread(sys.stdin.readline)
+    gc.disable()  # the generator's own pauses are not the server's
+    seconds: list[float] = []
+
+    async def visit(number: int, slot: int) -> None:
+        guest = await SlotGuest.connected(dialect, port, str(slot), (count + number) // 12)
+        seconds.append(guest.seconds)  # type: ignore[attr-defined] # it is what was made
+        guest.transport.write(text_frame(b'{"type":"release"}'))
+        guest.transport.close()
+
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number in range(claims):
+            group.create_task(visit(number, 1 + number * count // claims))
+            await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+    lost = sum(client.lost for client in holders)
+    say(claims=len(seconds), p50=median(seconds), p99=percentile(seconds, 99), lost=lost)
+
+
 WHAT = {"throughput": throughput, "latency": latency, "connections": connections, "stalled": stalled}
-WHAT |= {"tiny": tiny, "watchers": watchers, "visitors": visitors}
+WHAT |= {"tiny": tiny, "watchers": watchers, "visitors": visitors, "slots": slots}
 
 
 def main() -> None:

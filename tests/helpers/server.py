@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from mpcnode.server.config import ServerConfig
 from mpcnode.server.listen import serve
+from mpcnode.server.rooms import ROOMS, Rooms
 
 DEADLINE = 10.0
 """Seconds any single wait of a test may take before the test is wrong."""
@@ -30,7 +31,7 @@ class RunningServer:
 
 
 @contextlib.asynccontextmanager
-async def running_server(config: ServerConfig | None = None) -> AsyncIterator[RunningServer]:
+async def running_server(config: ServerConfig | None = None, rooms: Rooms = ROOMS) -> AsyncIterator[RunningServer]:
     """Run a signaling server for as long as the block lasts; on a free port unless ``config`` says otherwise."""
     stop, ready = asyncio.Event(), asyncio.Event()
     where: list[tuple[str, int]] = []
@@ -40,7 +41,7 @@ async def running_server(config: ServerConfig | None = None) -> AsyncIterator[Ru
         ready.set()
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(serve(config or ServerConfig(port=0), on_ready=on_ready, stop=stop))
+        task = tasks.create_task(serve(config or ServerConfig(port=0), on_ready=on_ready, stop=stop, rooms=rooms))
         waiter = tasks.create_task(ready.wait())
         await asyncio.wait({task, waiter}, timeout=DEADLINE, return_when=asyncio.FIRST_COMPLETED)
         waiter.cancel()

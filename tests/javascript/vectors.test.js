@@ -19,6 +19,7 @@ import * as pairing from "./lib/pairing.js";
 import * as relay from "./lib/relay.js";
 import * as signaling from "./lib/signaling.js";
 import * as signing from "./lib/signing.js";
+import * as slots from "./lib/slots.js";
 import * as wallet from "./lib/wallet.js";
 
 const FOLDER = new URL("../vectors/", import.meta.url);
@@ -584,6 +585,29 @@ subject("pairing", (v) => {
     assert.deepEqual(pairing.parseLink(link), { ...invitation, link });
   }
   for (const { link, accepted } of v.links_refused) equal(accepts(() => pairing.parseLink(link)), accepted, link);
+});
+
+subject("slots", (v) => {
+  for (const talk of [v.meeting, v.third, v.gone, v.late]) {
+    for (const { what, heard } of talk) {
+      const [connection, said] = what.split(" says ");
+      const message = said && slots.said(said);
+      for (const one of heard) {
+        const answer = slots.heard(one.frame);
+        const ends = answer.type === "error" ? (slots.closesWith[answer.code] ?? 1008) : answer.type === "released" ? 1000 : undefined;
+        equal(one.closed, ends, one.frame);
+        if (answer.type !== "message") continue;
+        assert.notEqual(String(one.connection), connection);
+        equal(answer.body, hex(message.body));
+      }
+    }
+  }
+  const codes = (talk) => talk.flatMap(({ heard }) => heard.map(({ frame }) => slots.heard(frame).code)).filter(Boolean);
+  assert.deepEqual(codes(v.third), ["crowded", "crowded", "crowded"]);
+  for (const { frame, heard } of v.refused) {
+    const { code } = slots.heard(heard);
+    equal(code === "invalid_message", !accepts(() => slots.said(frame)), frame);
+  }
 });
 
 test("every file of vectors is checked", () => {
