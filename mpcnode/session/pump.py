@@ -16,11 +16,11 @@ from mpcnode.blame import Came, Event, heard, judge, last_words
 from mpcnode.errors import (
     Disagreement,
     InconsistentBroadcast,
+    LinkFailed,
     MpcError,
     ParticipantCheated,
     ParticipantSilent,
     PeerError,
-    ProtocolAbort,
 )
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.rounds import ProtocolMessage, Round
@@ -139,7 +139,7 @@ class Pump(Generic[T]):
             raise
         except MpcError as raised:
             # A mesh that closes because somebody stopped says less than its last words did.
-            error = self._report.error if self._report and not isinstance(raised, ProtocolAbort) else raised
+            error = self._report.error if self._report and isinstance(raised, LinkFailed) else raised
             self._tell_abort(error)
             await self._look_for_proof(error)
         else:
@@ -154,6 +154,7 @@ class Pump(Generic[T]):
         deadline = loop.time() + self._timeouts.round
         try:
             while True:
+                self._weigh_report()
                 if self._send_all():
                     self._rounds += 1
                     deadline = loop.time() + self._patience()
@@ -252,27 +253,34 @@ class Pump(Generic[T]):
             case _:
                 said = f"{sender} sent a {wire.type_name(message)} that has no place in the protocol"
                 raise judge(Came.LINK, Event.MISPLACED, said, [sender])
-        if self._report is not None and not self._report.accused.intersection(self._missing()):
-            raise self._report.error  # it was not silent, so one of the two is wrong
 
     def _take_abort(self, sender: PeerId, abort: wire.Abort) -> None:
         """Turn somebody's last words into this node's error.
 
         Raises:
-            MpcError: at once, but for a report that somebody is silent of whom this node waits to hear as well: that
-                counts when this node's own time for it is over, and no sooner.
+            MpcError: at once, but for a report that somebody is silent of whom this node waits to hear as well, now or
+                when its user has answered: that counts when this node's own time for it is over, and no sooner.
         """
         if abort.evidence and (proved := self._host.proved(abort.code, self._execution.evidence, abort.evidence)):
             said = f"{', '.join(sorted(proved))} signed two different values for one"
             raise judge(Came.SIGNED, Event.TWO_VALUES, said, proved)
         named = [name for name in self._others if name in abort.culprits and name != sender]
         error = heard(Came.LINK, sender, code=abort.code, reason=abort.reason, named=named)
-        accused = frozenset(named).intersection(self._missing() if abort.code == ParticipantSilent.code else ())
+        silent = named if abort.code == ParticipantSilent.code else ()
+        asking = self._execution.checkpoint is not None
+        accused = frozenset(silent) if asking else frozenset(silent).intersection(self._missing())
         if not accused:
             raise error
         # Of several reports the first one is the error; whoever sends them, they count no sooner than one.
         first = self._report or _Report(error, accused)
         self._report = _Report(first.error, first.accused | accused)
+
+    def _weigh_report(self) -> None:
+        """Stop where those that were called silent have spoken: one of them or the one that said so is wrong."""
+        if self._execution.checkpoint is not None or self._execution.concluded:
+            return  # nobody is waited for just now, or ever again
+        if self._report and not self._report.accused.intersection(self._missing()):
+            raise self._report.error
 
     async def _look_for_proof(self, error: MpcError) -> NoReturn:
         """Go on listening a moment where somebody lies and it is not known which: proof may be under way.

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mpcnode.blame import ENDINGS
+from mpcnode.blame import ENDINGS, words_differ
 from mpcnode.crypto import tags
 from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.crypto.suites import DEFAULT_SUITES
@@ -1099,6 +1099,65 @@ async def test_a_report_of_silence_about_one_that_this_node_hears_makes_suspects
     error = await fails(pipe)
     assert isinstance(error, ParticipantAborted)
     assert blamed(error) == ((), {BEN, CLEO})
+
+
+async def test_a_report_of_silence_while_this_node_s_user_is_asked_waits_for_this_node_s_own_time() -> None:
+    """The one that is called silent may speak in the next round, which has its time when the user has answered."""
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+    gate = asyncio.Event()
+
+    async def answers(_record: object) -> None:
+        pipe.stop(CLEO, "participant_silent", culprits=(BEN,))
+        await gate.wait()
+
+    made, _ = pump(pipe, answers)
+    running = asyncio.create_task(made.run())
+    await asyncio.sleep(0.1)
+    assert not running.done()
+    assert not pipe.aborts
+    gate.set()
+    with pytest.raises(ParticipantSilent, match="no two from ben within") as caught:
+        await running
+    assert blamed(caught.value) == ((), {BEN})
+
+
+@pytest.mark.parametrize("when", ["early", "later"])
+async def test_one_that_was_called_silent_while_this_node_asked_its_user_and_speaks_makes_suspects_of_both(
+    when: str,
+) -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+
+    async def answers(_record: object) -> None:
+        pipe.stop(CLEO, "participant_silent", culprits=(BEN,))
+        if when == "early":
+            pipe.say(BEN, "two")
+        await asyncio.sleep(0.05)
+
+    made, _ = pump(pipe, answers, timeouts=replace(SHORT, round=1000))
+    running = asyncio.create_task(made.run())
+    await asyncio.sleep(0.2)
+    if when == "later":
+        assert not running.done()
+        pipe.say(BEN, "two")
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(ParticipantAborted) as caught:
+            await running
+    assert blamed(caught.value) == ((), {BEN, CLEO})
+
+
+async def test_what_this_node_s_own_user_says_counts_more_than_a_report_that_waits() -> None:
+    pipe = Pipe()
+    everybody_says(pipe, "one")
+
+    async def answers(_record: object) -> None:
+        pipe.stop(CLEO, "participant_silent", culprits=(BEN,))
+        await asyncio.sleep(0.05)
+        raise words_differ()
+
+    assert isinstance(await fails(pipe, answers), WordsDiffer)
+    assert {abort.code for abort in pipe.aborts} == {"words_differ"}
 
 
 async def test_a_report_of_silence_says_more_than_the_end_of_the_links_that_follows() -> None:

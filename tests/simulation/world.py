@@ -26,7 +26,7 @@ from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.transport import MeshTimeouts
 from mpcnode.node import Node, NodeConfig
 from mpcnode.session.services import SessionTimeouts
-from mpcnode.signaling import registration
+from mpcnode.signaling import dialling
 from mpcnode.status import PeerView, Proposed, SafetyWords
 from mpcnode.types import PeerId, SuiteId, WalletId
 from mpcnode.wire.peer import PeerMessage, RoundMessage
@@ -289,7 +289,7 @@ class World:
                 (node_module, "load_policy", lambda *_: None),
                 (node_module, "_connector", lambda config, *_: self.network.connector(config.peer_id)),
                 (journal_module, "AuditLog", SimpleNamespace(open=lambda path, **_: _Log(self.homes[path.name]))),
-                (registration, "connect", self.server.dial),
+                (dialling, "connect", self.server.dial),
             ):
                 stack.enter_context(mock.patch.object(place, name, instead))
             yield
