@@ -1,6 +1,7 @@
 """Every hint names commands that exist, with options that they have."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,9 @@ _QUOTED: Final = re.compile(r"[`'](?:mpcnode )([a-z][^`']*)[`']")
 _OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
+@functools.cache
 def tree() -> dict[str, Any]:
-    """Every command by its words."""
+    """Every command by its words; nobody changes them."""
     root = typer.main.get_command(cli.app)
     return {"": root} | {path.removeprefix("mpcnode "): command for path, command in commands_of(root)}
 
@@ -41,7 +43,10 @@ def text_of(node: ast.expr) -> str:
 def hints() -> Iterator[tuple[str, str]]:
     """Every text given as ``hint`` in the package, and every text that is an argument of ``Ending``."""
     for path in sorted((ROOT / "mpcnode").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = path.read_text()
+        if "hint" not in source and "Ending" not in source:
+            continue  # every worker reads the package before its first test
+        for node in ast.walk(ast.parse(source)):
             if not isinstance(node, ast.Call):
                 continue
             given = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]

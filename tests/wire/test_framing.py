@@ -7,7 +7,7 @@ from mpcnode.wire.framing import FRAME_SIZE, MAX_MESSAGE, REPORT_AFTER, WINDOW, 
 
 
 def message(length: int) -> bytes:
-    return b"{" + bytes(number % 251 for number in range(length - 1))
+    return (b"{" + bytes(range(251)) * (length // 251 + 1))[:length]
 
 
 def join(frames: list[bytes]) -> bytes:
