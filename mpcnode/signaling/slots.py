@@ -84,7 +84,12 @@ class Slot:
                     f"no server with slots at {origin}: {why(exc, deadline)}",
                     hint="start one with mpcnode serve, or name another with --server",
                 ) from exc
-            yield cls(socket)
+            slot = cls(socket)
+            try:
+                yield slot
+            finally:
+                if slot._over is not None:
+                    socket.transport.abort()  # nothing follows; a handshake of closing would only be waited for
 
     async def allocate(self) -> tuple[int, float]:
         """Get a slot; gives its number, and for how many seconds it waits for its other end."""
@@ -119,12 +124,8 @@ class Slot:
     async def _send(self, message: wire.ClientMessage) -> None:
         if self._over is not None:
             raise self._over
-        try:
+        with contextlib.suppress(ConnectionClosed):  # what was said before that, and why it ended, is heard next
             await self._socket.send(wire.encode(message), text=True)
-        except ConnectionClosed:
-            # The server may have said why before it closed.
-            while True:
-                await self._next()
 
     async def _hear(self, kind: type[M]) -> M:
         message = await self._next()

@@ -124,7 +124,7 @@ async def test_what_is_too_much_is_said_to_be(server: RunningServer) -> None:
 
 
 async def test_where_no_server_is_the_origin_is_named() -> None:
-    with pytest.raises(ServerUnreachable, match="no server with slots at ws://127.0.0.1:1: "):
+    with pytest.raises(ServerUnreachable, match=r"no server with slots at ws://127\.0\.0\.1:1: "):
         async with Slot.open("ws://127.0.0.1:1"):
             pytest.fail("there is no server")
 
@@ -140,8 +140,9 @@ async def test_a_server_over_tls_is_reached_with_its_authority(tls_files: tuple[
     certificate, key = tls_files
     config = ServerConfig(port=0, certificate=certificate, key=key)
     async with running_server(config) as server:
-        async with Slot.open(f"wss://127.0.0.1:{server.port}", ca_file=certificate) as inviter:
-            assert (await inviter.allocate())[0] == 1
+        inviter = Slot.open(f"wss://127.0.0.1:{server.port}", ca_file=certificate)
+        async with inviter as slot:
+            assert (await slot.allocate())[0] == 1
 
 
 @contextlib.asynccontextmanager
@@ -192,9 +193,22 @@ async def test_an_unknown_word_is_an_end_and_its_text_is_escaped() -> None:
 async def test_a_connection_that_breaks_is_the_end() -> None:
     async with liar(close=True) as url, Slot.open(url) as slot:
         assert (await over(slot.allocate())).code == LOST
-        with pytest.raises(SlotOver):
-            await slot.say(b"x")
+        assert (await over(slot.say(b"x"))).code == LOST
         await slot.release()
+
+
+async def test_what_was_said_before_the_end_is_heard_by_one_that_speaks_meanwhile(server: RunningServer) -> None:
+    async with Slot.open(server.url) as inviter, Slot.open(server.url) as joiner:
+        number, _ = await inviter.allocate()
+        await joiner.claim(number)
+        await joiner.claimed()
+        await inviter.claimed()
+        await inviter.say(b"last words")
+        await inviter.release()
+        await asyncio.sleep(0.1)
+        await joiner.say(b"too late")
+        assert await joiner.hear() == b"last words"
+        assert (await over(joiner.hear())).code == RELEASED
 
 
 async def test_a_server_that_does_not_answer_to_release_is_not_waited_for() -> None:
