@@ -108,6 +108,9 @@ def _check_named(name: str, expect: Expect | model.EndExpect | model.OthersExpec
         raise NotAsWritten(f"{name} convicts {sorted(ended.culprits)}, not {sorted(expect.culprits)}")
     if expect.suspects is not None and sorted(ended.suspects) != sorted(expect.suspects):
         raise NotAsWritten(f"{name} suspects {sorted(ended.suspects)}, not {sorted(expect.suspects)}")
+    named = expect.named if isinstance(expect, model.OthersExpect) else ()
+    if missed := sorted(set(named) - set(ended.suspects)):
+        raise NotAsWritten(f"{name} suspects {sorted(ended.suspects)}, and {missed} are not among them")
 
 
 async def check_state(

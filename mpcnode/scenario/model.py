@@ -197,11 +197,13 @@ class OthersExpect(_Part, frozen=True):
         error: the error's code, or several that will do: a death is noticed in more than one way.
         culprits: the nodes that are convicted, exactly.
         suspects: the nodes of which one may be at fault, exactly.
+        named: nodes that are among the suspects; one that stops because of a death is a suspect beside the dead.
     """
 
     error: str | tuple[str, ...]
     culprits: tuple[Name, ...] | None = None
     suspects: tuple[Name, ...] | None = None
+    named: tuple[Name, ...] = ()
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -282,7 +284,8 @@ class Expect(_Part, frozen=True, rename="kebab"):
         """The nodes that are named."""
         ends = self.ends or {}
         named = [end for end in (self, self.others, *ends.values()) if end is not None]
-        blamed = (name for end in named for name in (*(end.culprits or ()), *(end.suspects or ())))
+        blamed = [name for end in named for name in (*(end.culprits or ()), *(end.suspects or ()))]
+        blamed += self.others.named if self.others is not None else ()
         return frozenset((*ends, *(self.failures or ()), *(self.signed_by or ()), *blamed))
 
     @property

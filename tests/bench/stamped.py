@@ -118,8 +118,10 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, probe)
     from mpcnode.cli.terminal import output
 
-    stock = output.print_json_line
-    output.print_json_line = lambda line: stock(b'{"at":%.6f,' % time.monotonic() + line[1:])
+    # Every line of the JSON output is encoded there, those of a running node and those of a command.
+    names = vars(output)
+    stock = names["encode_line"]
+    names["encode_line"] = lambda line: b'{"at":%.6f,' % time.monotonic() + stock(line)[1:]
     if arguments[0] != "serve":
         say(mark="python runs", born=BORN)
         sys.meta_path.insert(0, Marking(MARKS))
