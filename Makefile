@@ -23,10 +23,10 @@ test: $(STAMP)  ## the default suite
 	$(BIN)/python -m pytest $(TOGETHER)
 
 slow: $(STAMP)  ## what takes longer than the default suite may
-	$(BIN)/python -m pytest -m slow --ignore tests/environment
+	$(BIN)/python -m pytest $(TOGETHER) -m slow --ignore tests/environment
 
 environment: $(STAMP)  ## odd surroundings: variables, descriptors, disks, networks; some rows need root
-	$(BIN)/python -m pytest tests/environment -m slow
+	$(BIN)/python -m pytest $(TOGETHER) tests/environment -m slow
 
 check: $(STAMP)  ## the gate: format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -50,8 +50,11 @@ bench: $(STAMP)  ## medians and ratios; the tables of BENCHMARKS.md come from he
 vectors: $(STAMP)  ## the golden vectors of PROTOCOL.md; CI fails where they differ from what is committed
 	$(BIN)/python -m tests.vectors
 
+# Each as COMMAND:PACKAGE, with the names of Debian's packages.
+TOOLS := node:nodejs npm:npm firefox-esr:firefox-esr chromium:chromium openssl:openssl jq:jq xxd:xxd groff:groff ip:iproute2
 ci-tools:  ## what tests need beside Python; CI installs it, and elsewhere such tests skip with a reason
-	command -v node >/dev/null || (apt-get update -qq && apt-get install -y -qq nodejs npm)
+	missing=$$(for tool in $(TOOLS); do command -v $${tool%:*} >/dev/null || echo $${tool#*:}; done); \
+	test -z "$$missing" || (apt-get update -qq && apt-get install -y -qq $$missing)
 
 JS := tests/javascript
 vectors-js: $(JS)/node_modules/.package-lock.json  ## what the second implementation needs; the default suite runs it then
