@@ -166,6 +166,8 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 -- one way out a kind of
         return _fail(_refused(error), arguments)
     except Exception:  # noqa: BLE001 -- the outermost boundary: anything that arrives here is a defect, and says so
         return _bug(arguments)
+    if code == Interrupted.exit_code:  # typer catches Ctrl-C, and says nothing
+        return _fail(Interrupted("interrupted"), arguments)
     return code if isinstance(code, int) else 0
 
 
@@ -188,8 +190,9 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
         with suppress(OSError, OutputUnwritable):  # that it cannot be written is said once
             sys.stdout.write(encode_line(Failed(error_view(error))).decode())
             sys.stdout.flush()
-    for line in error_lines(error):
-        print(line, file=sys.stderr)  # noqa: T201 -- this is where errors are printed
+    from mpcnode.cli.terminal.output import say  # noqa: PLC0415 -- what is heavy waits for an error
+
+    say(*error_lines(error))
     return error.exit_code
 
 

@@ -13,6 +13,7 @@ from mpcnode import errors
 from mpcnode.cli import app as cli
 from mpcnode.errors import MpcError, Refused
 from mpcnode.types import PeerId
+from tests.helpers.terminal import terminal
 
 
 def run(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object], *arguments: str) -> int:
@@ -81,6 +82,27 @@ def test_a_defect_is_exit_1_and_shows_its_insides_only_on_request(
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt(), typer.Abort()])
 def test_an_interruption_is_130(interruption: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, failing(interruption)) == 130
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), typer.Abort()])
+def test_an_interruption_is_said_also_where_the_library_of_options_catches_it(
+    interruption: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mpcnode.cli.actions.version.show_version", lambda **_: failing(interruption)())
+    assert cli._run(["--version"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+@pytest.mark.process
+def test_an_error_is_set_in_rows_that_fit_the_terminal() -> None:
+    """A terminal breaks a line in the middle of a word, and begins the next row with what somebody else wrote."""
+    arguments = ("verify", "--pubkey", "x" * 90, "--signature", "00", "--message", "hello")
+    with terminal(*arguments, size=(60, 24)) as shown:
+        shown.end()
+        rows = [row for row in shown.seen() if row]
+    assert rows[0].startswith("error:")
+    assert all(row.startswith(("error:", "hint: ", "    ")) for row in rows)
+    assert max(map(len, rows)) < 60
 
 
 def test_a_command_may_choose_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

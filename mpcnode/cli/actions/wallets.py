@@ -14,12 +14,12 @@ import msgspec
 from mpcnode import status
 from mpcnode.cli.actions.passphrases import with_passphrase
 from mpcnode.cli.options import SUITES, home_or_default
-from mpcnode.cli.terminal.describe import wallet_lines, wallet_row
+from mpcnode.cli.terminal.describe import wallet_lines, wallet_list
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
-from mpcnode.cli.terminal.prompts import has_terminal
-from mpcnode.cli.terminal.text import columns, escape, listed
+from mpcnode.cli.terminal.prompts import ask_line, has_terminal
+from mpcnode.cli.terminal.text import escape, listed
 from mpcnode.control.lines import error_of
-from mpcnode.errors import DecodeError, Interrupted, KeystoreUnreadable, NoTerminal, Refused, UsageError
+from mpcnode.errors import DecodeError, KeystoreUnreadable, NoTerminal, Refused, UsageError
 from mpcnode.keystore.format import JsonObject
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
@@ -189,7 +189,7 @@ def list_wallets(home: Path | None, *, json: bool, verbose: bool) -> None:
         for one in (*wallets, *unreadable):
             print_json(one)
     else:
-        print_data(*columns(wallet_row(wallet) for wallet in wallets))
+        print_data(*wallet_list(wallets))
     if unreadable:
         for error in unreadable[1:]:
             say(f"warning: {escape(error.message)}")
@@ -225,6 +225,7 @@ def delete_pending(home: Path, wanted: str, *, verbose: bool) -> None:
         raise Refused(
             f"wallet {wallet.name} is active, and only a pending one is deleted",
             saved="this node's share is where it was",
+            hint="keep it: the others may need this share to sign",
         )
     if not has_terminal():
         raise NoTerminal(
@@ -242,13 +243,12 @@ def delete_pending(home: Path, wanted: str, *, verbose: bool) -> None:
         "Ask them before you go on.",
     )
     with opened.lock():  # from here on nothing that was shown can change
-        sys.stderr.write(f"type {wallet.name} to move this node's share to the trash: ")
-        sys.stderr.flush()
-        typed = sys.stdin.readline()
-        if not typed:
-            raise Interrupted("the terminal ended before the answer")
-        if typed.strip() != wallet.name:
-            raise Refused("the name that was typed is not the wallet's", saved="the wallet is where it was")
+        if ask_line(f"type {wallet.name} to move this node's share to the trash: ").strip() != wallet.name:
+            raise Refused(
+                "the name that was typed is not the wallet's",
+                saved="the wallet is where it was",
+                hint="run it again and type the name as it is shown",
+            )
         place = delete_wallet(opened, wallet)
     say(
         f"moved to {escape(str(place))}",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mpcnode import status
-from mpcnode.cli.terminal.text import MARGIN, counted, escape, hex_rows, listed, untrusted, wrapped
+from mpcnode.cli.terminal.text import INDENT, MARGIN, columns, counted, escape, hex_rows, listed, untrusted, wrapped
 from mpcnode.readings.file import FileContent
 
 _VERIFIED: Final[dict[status.Verified, str]] = {
@@ -47,10 +47,13 @@ def peer_row(peer: status.PeerView) -> tuple[str, ...]:
 # ---- wallets ----
 
 
-def wallet_row(wallet: status.WalletView) -> tuple[str, ...]:
-    """One wallet, for columns."""
-    signers = f"{wallet.threshold} of {wallet.total}"
-    return (wallet.name, wallet.state, signers, wallet.peer_id, wallet.wallet_id, pending_line(wallet))
+def wallet_list(wallets: Sequence[status.WalletView]) -> list[str]:
+    """Wallets, a row each; what is pending stands under its wallet, where no column makes it too wide."""
+    rows = columns(
+        (one.name, one.state, f"{one.threshold} of {one.total}", one.peer_id, one.wallet_id) for one in wallets
+    )
+    notes = ([f"{INDENT}{note}"] if (note := pending_line(one)) else [] for one in wallets)
+    return [line for row, under in zip(rows, notes, strict=True) for line in (row, *under)]
 
 
 def pending_line(wallet: status.WalletView) -> str:

@@ -103,6 +103,25 @@ def _read_hidden(fd: int) -> bytearray:
     return answer
 
 
+def ask_line(question: str) -> str:
+    """Ask on the terminal for a line of text, where no node runs in this process.
+
+    Raises:
+        Interrupted: the terminal ended.
+    """
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    line = ""
+    try:
+        line = sys.stdin.readline()
+    finally:
+        if not line.endswith("\n"):  # what is said next begins a row of its own
+            sys.stderr.write("\n")
+    if not line:
+        raise Interrupted("the terminal ended before the answer")
+    return line
+
+
 class TerminalUser:
     """The user at this terminal: answers what a node asks (``consent.User``), one question at a time.
 

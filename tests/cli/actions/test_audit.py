@@ -190,9 +190,8 @@ def test_no_row_is_wider_than_the_terminal_and_none_of_it_is_lost(
     monkeypatch.setattr("mpcnode.cli.actions.audit.width_of_data", lambda: columns - 1)
     names = tuple(f"a-name-that-is-rather-long-{number:02}" for number in range(20))
     hashes = tuple(f"{number:064x}" for number in range(3))
-    given = entry(
-        wallet_name="w" * 64, messages=hashes, signers=names, outcome="failed", error="participant_silent", suspects=names
-    )
+    failed = {"outcome": "failed", "error": "participant_silent", "suspects": names}
+    given = entry(wallet_name="w" * 64, messages=hashes, signers=names, **failed)
     log.write_bytes(b"".join(chained(entry(), given)))
     assert audit("show", log) == 0
     rows = capfd.readouterr().out.splitlines()
@@ -202,9 +201,7 @@ def test_no_row_is_wider_than_the_terminal_and_none_of_it_is_lost(
         assert part in together
 
 
-def test_rows_that_go_to_a_pager_are_as_wide_as_a_terminal_begins(
-    log: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_that_go_to_a_pager_are_as_wide_as_a_terminal_begins(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert audit("show", log) == 0
     assert max(map(len, capfd.readouterr().out.splitlines())) <= 80
 

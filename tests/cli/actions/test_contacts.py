@@ -1,6 +1,7 @@
 """``mpcnode contacts``, ``settings`` and ``wallets delete``: what a home knows, and what a person takes out of it."""
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,14 @@ def test_a_node_takes_what_is_remembered_and_options_go_first(home: Path) -> Non
 # --- deleting a pending wallet ---
 
 
+def test_what_is_pending_stands_under_its_wallet_in_the_list(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "wallets", "--home", str(home))
+    treasury, draft, note = ended.out.splitlines()
+    assert (treasury.split()[:2], draft.split()[:2]) == (["treasury", "active"], ["draft", "pending"])
+    assert note == "    epoch 0 is pending: no word yet from ana, ben, cleo"
+    assert max(len(treasury), len(draft)) <= 79
+
+
 @pytest.mark.process
 def test_a_pending_wallet_goes_to_the_trash_when_its_name_is_typed(home: Path) -> None:
     with terminal("wallets", "delete", "draft", "--home", str(home)) as opened:
@@ -167,6 +176,22 @@ def test_any_other_answer_deletes_nothing(typed: str, home: Path) -> None:
         opened.type(f"{typed}\n")
         code, _ = opened.end()
     assert code == 8
+    assert "hint: run it again and type the name as it is shown" in opened.shown
+    assert "--accept" not in opened.shown  # that is about what others propose
+    assert len(Home.open(home, create=False).list_wallets()) == 2
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("said", ["error: interrupted", "error: the terminal ended"])
+def test_what_is_said_of_an_end_does_not_stand_in_the_row_of_the_question(said: str, home: Path) -> None:
+    with terminal("wallets", "delete", "draft", "--home", str(home), size=(80, 24)) as opened:
+        opened.expect("to the trash: ")
+        if said == "error: interrupted":
+            opened.process.send_signal(signal.SIGINT)
+        else:
+            opened.type("\x04")
+        assert opened.end()[0] == 130
+        assert any(row.startswith(said) for row in opened.seen())
     assert len(Home.open(home, create=False).list_wallets()) == 2
 
 
@@ -175,6 +200,8 @@ def test_an_active_wallet_is_not_deleted(home: Path, capfd: pytest.CaptureFixtur
     assert ended.code == 8
     assert "is active" in ended.talk
     assert "saved: this node's share is where it was" in ended.talk
+    assert "--accept" not in ended.talk
+    assert "hint: keep it: the others may need this share to sign" in ended.talk
 
 
 def test_nobody_but_a_person_deletes_a_share(home: Path) -> None:

@@ -284,9 +284,10 @@ def test_a_pending_epoch_beside_the_active_one_is_shown_with_those_that_are_miss
     found = json.loads(capfd.readouterr().out)
     assert (found["state"], found["epoch"], found["pending"], found["missing"]) == ("active", 0, 1, ["ben", "cleo"])
     assert cli._run(["wallets", "list", "--home", str(home)]) == 0
-    treasury, draft = capfd.readouterr().out.splitlines()
-    assert treasury.endswith(f"  {line}")
-    assert draft.endswith("  epoch 0 is pending: no word yet from ana, ben, cleo")
+    treasury, under_treasury, draft, under_draft = capfd.readouterr().out.splitlines()
+    assert (treasury.split()[0], draft.split()[0]) == ("treasury", "draft")
+    assert under_treasury == f"    {line}"
+    assert under_draft == "    epoch 0 is pending: no word yet from ana, ben, cleo"
 
 
 def test_a_wallet_without_a_pending_epoch_says_nothing_of_one(home: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from mpcnode.cli.terminal.describe import known_as, message_rows, peer_row, signature_lines, wallet_lines, wallet_row
+from mpcnode.cli.terminal.describe import known_as, message_rows, peer_row, signature_lines, wallet_lines, wallet_list
 from mpcnode.commands import Sign
 from mpcnode.readings import registry
 from mpcnode.readings.file import FileContent
@@ -87,7 +87,8 @@ def test_the_bytes_that_are_signed_are_on_the_screen_whatever_the_reading(readin
 def test_the_bytes_that_were_signed_stand_beside_each_signature(reading: str) -> None:
     contents = (b"one", b"two")
     made = msgspec.structs.replace(
-        signed(Sign("treasury", contents, reading=reading)), signatures=("11" * 64, "22" * 64)  # type: ignore[arg-type]
+        signed(Sign("treasury", contents, reading=reading)),
+        signatures=("11" * 64, "22" * 64),  # type: ignore[arg-type]
     )
     lines = signature_lines(made)
     assert lines[-4:] == [
@@ -142,17 +143,17 @@ def test_words_that_nobody_had_to_compare_are_not_called_compared() -> None:
 def test_a_pending_epoch_is_one_plain_line_with_those_that_are_missing() -> None:
     later = msgspec.structs.replace(wallet(), pending=1, missing=("cli2", "cli3"))
     line = "epoch 1 is pending: no word yet from cli2, cli3"
-    assert wallet_row(later)[-1] == line
+    assert wallet_list([later])[1:] == [f"    {line}"]
     assert f"note          {line}" in wallet_lines(later)
     first = msgspec.structs.replace(wallet(state="pending"), pending=0, missing=("cli3",))
-    assert wallet_row(first)[-1] == "epoch 0 is pending: no word yet from cli3"
+    assert wallet_list([first])[-1] == "    epoch 0 is pending: no word yet from cli3"
 
 
 def test_without_a_pending_epoch_nothing_is_said_of_one() -> None:
-    assert wallet_row(wallet())[-1] == ""
+    assert len(wallet_list([wallet()])) == 1
     assert not [line for line in wallet_lines(wallet()) if "pending" in line]
 
 
 def test_the_names_of_those_that_are_missing_are_shown_escaped() -> None:
     evil = msgspec.structs.replace(wallet(), pending=1, missing=("\x1b[2J\u202e",))
-    assert all(line.isprintable() for line in (*wallet_lines(evil), *wallet_row(evil)))
+    assert all(line.isprintable() for line in (*wallet_lines(evil), *wallet_list([evil])))
