@@ -85,6 +85,18 @@ class PeerView(_Value, frozen=True):
     proved: bool = True
 
 
+class ContactView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A contact; ``moniker`` is what it calls itself, where that is not the name it is kept under."""
+
+    peer_id: str
+    verified: bool
+    how: str
+    fingerprint: str
+    public_key: str
+    first_seen: int
+    moniker: str | None = None
+
+
 class WalletView(_Value, frozen=True, kw_only=True):
     """A wallet without its secret; a pending one shows no public key, because nothing may be sent to it yet.
 
@@ -272,6 +284,13 @@ class SessionEnded(_Event, frozen=True, tag="session_ended", kw_only=True):
     error: ErrorView | None = None
 
 
+class PairingCode(_Event, frozen=True, tag="pairing_code"):
+    """A code is made and waits for whoever is told it, ``until`` then (Unix milliseconds)."""
+
+    code: str
+    until: int
+
+
 class Warned(_Event, frozen=True, tag="warning"):
     """Something the user should know, although it ended nothing."""
 
@@ -290,6 +309,7 @@ Event = (
     | SafetyWords
     | WalletChanged
     | SessionEnded
+    | PairingCode
     | Warned
 )
 

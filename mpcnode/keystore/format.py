@@ -48,7 +48,7 @@ MIN_MEMORY: Final = 8 << 20
 MAX_MEMORY: Final = 1 << 30
 MAX_PASSES: Final = 10
 
-FileFormat: TypeAlias = Literal["mpcnode-wallet", "mpcnode-identity"]
+FileFormat: TypeAlias = Literal["mpcnode-wallet", "mpcnode-identity", "mpcnode-pair"]
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object of strings, integers from 0 to ``MAX_INTEGER``, booleans, lists and objects; never null or a float."""
 

@@ -6,6 +6,7 @@
       identity.json                        sealed; its public key readable
       contacts.json   settings.json        public, and nobody else's to write
       lock                                 locked while a node runs; never renamed, never removed
+      pairs/<identity key>.json            sealed; the key shared with a contact since a code was used
       wallets/<wallet id>/<peer id>.json   sealed; its header readable
       trash/<wallet id>.<random>/          what a person removed, as it was; mpcnode never looks there again
 
@@ -50,7 +51,7 @@ from mpcnode.keystore.wallets import (
     wallet_directories,
     wallet_path,
 )
-from mpcnode.types import IdentityKey, PeerId, WalletId
+from mpcnode.types import IdentityKey, PeerId, WalletId, parse_identity_key
 
 
 class Home:
@@ -206,6 +207,55 @@ class Home:
         return read_sealed(self._fs, self._identity, "mpcnode-identity").preamble.kdf
 
     # --- contacts and settings ---
+
+    def save_pair_key(self, contact: IdentityKey, shared: bytearray, keyring: Keyring) -> None:
+        """Store the key that this node shares with a contact; it replaces the one of an earlier code.
+
+        Args:
+            contact: the contact's identity key.
+            shared: what is encrypted; the caller wipes it.
+            keyring: must open this home's identity.
+
+        Raises:
+            WrongPassphrase: the keyring is not this home's.
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer: of the identity.
+            HomeInUse, KeystoreUnwritable: as ``lock``, or not durable; an old one stays.
+        """
+        own = read_sealed(self._fs, self._identity, "mpcnode-identity")
+        keyring.verify(own)
+        header: JsonObject = {"public_key": contact.hex()}
+        file = keyring.seal("mpcnode-pair", own.preamble.kdf, header, shared, self._rng)
+        with self._lock.exclusive():
+            make_directory(self._fs, self._pairs)
+            write_sealed(self._fs, self._pair(contact), file, keyring, rng=self._rng)
+
+    def load_pair_key(self, contact: IdentityKey, keyring: Keyring) -> bytearray:
+        """Open the key that this node shares with a contact; the caller wipes it.
+
+        Raises:
+            KeystoreAbsent, KeystoreUnreadable, KeystoreNewer, WrongPassphrase: which of the four it is.
+        """
+        path = self._pair(contact)
+        file = read_sealed(self._fs, path, "mpcnode-pair")
+        if file.preamble.header != {"public_key": contact.hex()}:
+            raise KeystoreUnreadable(f"{path} is the file of another contact")
+        return open_sealed(path, file, keyring)
+
+    def remove_pair_key(self, contact: IdentityKey) -> None:
+        """Forget the key that this node shares with a contact, if there is one.
+
+        Raises:
+            HomeInUse, KeystoreUnwritable: as ``lock``, or it is still there.
+        """
+        path = self._pair(contact)
+        with self._lock.exclusive():
+            try:
+                self._fs.unlink(path)
+                sync_directory(self._fs, self._pairs)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise_unwritable(path, error)
 
     def load_contacts(self) -> Contacts:
         """Read the contacts; none where none were stored.
@@ -380,6 +430,13 @@ class Home:
         return self.path / "contacts.json"
 
     @property
+    def _pairs(self) -> Path:
+        return self.path / "pairs"
+
+    def _pair(self, contact: IdentityKey) -> Path:
+        return self._pairs / f"{parse_identity_key(contact).hex()}.json"
+
+    @property
     def _settings(self) -> Path:
         return self.path / "settings.json"
 
@@ -397,7 +454,7 @@ class Home:
             write_file(self._fs, path, data, verify=lambda _: None, rng=self._rng)
 
     def _sweep(self) -> None:
-        for directory in (self.path, *wallet_directories(self._fs, self._wallets)):
+        for directory in (self.path, self._pairs, *wallet_directories(self._fs, self._wallets)):
             sweep(self._fs, directory)
 
 

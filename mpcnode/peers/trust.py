@@ -11,9 +11,9 @@ import msgspec
 
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
-from mpcnode.identity.contacts import Contacts
+from mpcnode.identity.contacts import Contact, Contacts, How
 from mpcnode.keystore.store import Home
-from mpcnode.status import PeerView
+from mpcnode.status import ContactView, PeerView
 from mpcnode.types import IdentityKey, PeerId
 
 
@@ -21,6 +21,19 @@ def fingerprint(key: IdentityKey) -> str:
     """Forty hexadecimal digits of the key's hash, in groups of four, for people to compare."""
     digest = tagged_hash(tags.FINGERPRINT, key).hex()[:40]
     return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
+
+
+def contact_view(contact: Contact, *, moniker: PeerId | None = None) -> ContactView:
+    """Show a contact; ``moniker`` where it calls itself otherwise."""
+    return ContactView(
+        peer_id=contact.peer_id,
+        verified=contact.verified,
+        how=contact.how,
+        fingerprint=fingerprint(contact.public_key),
+        public_key=contact.public_key.hex(),
+        first_seen=contact.first_seen,
+        moniker=moniker,
+    )
 
 
 class Trusts:
@@ -96,6 +109,22 @@ class Trusts:
         if contacts != self.contacts:
             self._home.save_contacts(contacts)
             self.contacts = contacts
+
+    def keep(self, peer: PeerId, key: IdentityKey, *, how: How, now: int) -> Contact:
+        """Pin one contact, and give it as it is then.
+
+        Raises:
+            ContactChanged: the name is pinned to another key.
+            ValueError: no more can be kept.
+            KeystoreUnwritable: not durable; the contacts are as before.
+        """
+        contacts = self.contacts.pin(peer, key, how=how, now=now)
+        if contacts != self.contacts:
+            self._home.save_contacts(contacts)
+            self.contacts = contacts
+        kept = contacts.get(peer)
+        assert kept is not None
+        return kept
 
     def _without_me(self, roster: Mapping[PeerId, IdentityKey]) -> Iterable[tuple[PeerId, IdentityKey]]:
         return ((name, key) for name, key in roster.items() if name != self._me)

@@ -4,15 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from mpcnode.cli.options import home_or_default, peer_id
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
 from mpcnode.cli.terminal.text import columns, escape
 from mpcnode.errors import KeystoreAbsent
 from mpcnode.identity.contacts import Contact, Contacts, How
 from mpcnode.keystore.store import Home
-from mpcnode.peers.trust import fingerprint
+from mpcnode.peers.trust import contact_view, fingerprint
 
 _HOW: Final[dict[How, str]] = {
     "code": "verified by a code, both ways",
@@ -20,17 +18,6 @@ _HOW: Final[dict[How, str]] = {
     "invitation": "the inviter's key, by an invitation",
     "introduced": "not verified: pinned when it was first met",
 }
-
-
-class ContactView(msgspec.Struct, frozen=True):
-    """A contact in the output of ``--json``."""
-
-    peer_id: str
-    verified: bool
-    how: str
-    fingerprint: str
-    public_key: str
-    first_seen: int
 
 
 def list_contacts(home: Path | None, *, json: bool, verbose: bool) -> None:
@@ -47,7 +34,7 @@ def list_contacts(home: Path | None, *, json: bool, verbose: bool) -> None:
         say(f"no contacts yet in {escape(str(path))}")
     if json:
         for contact in contacts:
-            print_json(_view(contact))
+            print_json(contact_view(contact))
     else:
         print_data(*columns((one.peer_id, _HOW[one.how], fingerprint(one.public_key)) for one in contacts))
 
@@ -61,7 +48,7 @@ def show_contact(home: Path | None, name: str, *, json: bool, verbose: bool) -> 
     log_to_stderr(verbose=verbose)
     contact = _find(Home.open(home_or_default(home), create=False).load_contacts(), name)
     if json:
-        print_json(_view(contact))
+        print_json(contact_view(contact))
         return
     seen = datetime.fromtimestamp(contact.first_seen / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     print_data(
@@ -86,9 +73,12 @@ def remove_contact(home: Path | None, name: str, *, json: bool, verbose: bool) -
     with opened.lock():
         contacts = opened.load_contacts()
         contact = _find(contacts, name)
-        opened.save_contacts(contacts.remove(contact.peer_id))
+        rest = contacts.remove(contact.peer_id)
+        opened.save_contacts(rest)
+        if all(other.public_key != contact.public_key for other in rest):
+            opened.remove_pair_key(contact.public_key)
     if json:
-        print_json(_view(contact))
+        print_json(contact_view(contact))
     else:
         say(f"removed {contact.peer_id}, whose fingerprint was {fingerprint(contact.public_key)}")
 
@@ -98,14 +88,3 @@ def _find(contacts: Contacts, name: str) -> Contact:
     if contact is None:
         raise KeystoreAbsent(f"there is no contact {name}", hint="see `mpcnode contacts list`")
     return contact
-
-
-def _view(contact: Contact) -> ContactView:
-    return ContactView(
-        contact.peer_id,
-        contact.verified,
-        contact.how,
-        fingerprint(contact.public_key),
-        contact.public_key.hex(),
-        contact.first_seen,
-    )
