@@ -20,6 +20,8 @@ DEFAULT_SUITES: Final = (SuiteId("FROST-ED25519-SHA512-v1"), SuiteId("FROST-secp
 DEFAULT_WAIT_MS: Final = 600_000
 MAX_MS: Final = 24 * 3600 * 1000
 """A day: the longest that answers or peers are waited for."""
+DEFAULT_WORDS: Final = 2
+"""Words of a code, a byte each: two are enough where a wrong one ends the code."""
 MAX_CONTENT_BYTES: Final = 8 * 1024
 """The longest content that is signed; of a longer one, the hash is signed (``mpcnode sign --file``)."""
 MAX_CONTENTS: Final = 10_000
@@ -163,6 +165,47 @@ class Sign(_Command, frozen=True, omit_defaults=True, tag="sign"):
             raise UsageError(str(error), hint=hint) from None
 
 
+class Pair(_Command, frozen=True, omit_defaults=True, tag="pair"):
+    """Meet somebody with a code, and keep them as a contact.
+
+    Args:
+        code: the one that the other side made; None: make one and wait. Not in ``repr``.
+        words: how many words a code that is made has.
+        alias: what to call the contact; None: what it calls itself, or is called already.
+
+    Raises:
+        UsageError: the code cannot be right, or a value is out of its bounds.
+    """
+
+    code: str | None = None
+    words: int = DEFAULT_WORDS
+    alias: PeerId | None = None
+
+    def __post_init__(self) -> None:
+        from mpcnode.wire import code as codes  # noqa: PLC0415 -- a client of a running node loads nothing of the wire
+
+        if self.code is not None:
+            try:
+                codes.parse_code(self.code)
+            except ValueError as error:
+                raise UsageError(str(error), hint="type the code as the other side says it") from None
+        if not codes.MIN_WORDS <= self.words <= codes.MAX_WORDS:
+            raise UsageError(f"a code has {codes.MIN_WORDS} to {codes.MAX_WORDS} words", hint="correct --words")
+        if self.alias is not None:
+            try:
+                parse_peer_id(self.alias)
+            except ValueError as error:
+                raise UsageError(f"{self.alias!a} is no name: {error}", hint="correct --as") from None
+
+    def __repr__(self) -> str:
+        code = None if self.code is None else "<redacted>"
+        return f"Pair(code={code}, words={self.words}, alias={self.alias!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show rich what ``repr`` shows; msgspec's own would show the code."""
+        return [("words", self.words), ("alias", self.alias)]
+
+
 class ListPeers(_Command, frozen=True, tag="peers"):
     """Give the peers in the room."""
 
@@ -171,7 +214,7 @@ class ListWallets(_Command, frozen=True, tag="wallets"):
     """Give the wallets of the node."""
 
 
-Command: TypeAlias = CreateWallet | Refresh | Sign | ListPeers | ListWallets
+Command: TypeAlias = CreateWallet | Refresh | Sign | Pair | ListPeers | ListWallets
 
 
 def _check_wallet(wanted: str) -> None:

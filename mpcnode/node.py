@@ -1,27 +1,24 @@
 """One node: home, signaling, mesh, peers and sessions put together, and nothing else."""
 
 import asyncio
-import re
 import secrets
-import socket
 import time
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from mpcnode.commands import CreateWallet, Refresh, Sign
+from mpcnode.commands import CreateWallet, Pair, Refresh, Sign
 from mpcnode.consent.approval import Accept, Options, User
 from mpcnode.consent.journal import Journal
 from mpcnode.consent.limits import Claims
 from mpcnode.consent.policy import load_policy
-from mpcnode.crypto.selftest import check_libraries
 from mpcnode.errors import MpcError
 from mpcnode.identity.identity import Identity
-from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.opening import name_of, open_identity
 from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.store import Home
 from mpcnode.mesh.mesh import Mesh
@@ -29,6 +26,8 @@ from mpcnode.mesh.pool import Pool
 from mpcnode.mesh.transport import Connector, Local, MeshTimeouts
 from mpcnode.peers.budget import Complaints
 from mpcnode.peers.conversation import Conversations, Opened
+from mpcnode.peers.introductions.introductions import Introductions
+from mpcnode.peers.introductions.meeting import Introducer
 from mpcnode.peers.neighbours import Neighbours
 from mpcnode.peers.room import Room
 from mpcnode.peers.trust import Trusts
@@ -39,8 +38,8 @@ from mpcnode.session.services import Services, SessionTimeouts
 from mpcnode.session.sessions import Sessions
 from mpcnode.signaling import events
 from mpcnode.signaling.client import SignalingClient
-from mpcnode.status import ErrorView, Event, PeerView, SignatureView, WalletView, Warned
-from mpcnode.types import IdentityKey, PeerId, parse_peer_id
+from mpcnode.status import ContactView, ErrorView, Event, PeerView, SignatureView, WalletView, Warned
+from mpcnode.types import IdentityKey, PeerId
 from mpcnode.waits import first_of, see_end
 from mpcnode.wallet.store import Wallets, list_wallets, unreadable_wallets
 from mpcnode.wire.relay import CertificateReply, CertificateRequest, NegotiationMessage
@@ -148,7 +147,7 @@ class Node:
         self._resources.enter_context(keyring)
         # What is wrong with the home is said before anybody hears of this node.
         settings = await asyncio.to_thread(self._home.load_settings)
-        self.peer_id = self.config.peer_id or settings.peer_id or _host_name()
+        self.peer_id = name_of(self.config.peer_id, settings)
         for problem in await asyncio.to_thread(unreadable_wallets, self._home):
             self._emit(Warned(problem.message))
         room = Room(self.peer_id)
@@ -219,6 +218,10 @@ class Node:
         """Sign together with others; see ``Sessions``."""
         return await self._parts.sessions.sign(command, emit=emit)
 
+    async def pair(self, command: Pair, *, emit: Callable[[Event], None] | None = None) -> ContactView:
+        """Meet somebody with a code; see ``Introductions``."""
+        return await self._parts.introductions.pair(command, emit=emit or self._emit)
+
     # Start-up
 
     @property
@@ -244,7 +247,16 @@ class Node:
 
     async def _unlock(self, keyring: Keyring, settings: Settings, room: Room) -> "_Parts":
         """Open the home. Argon2id is most of a start: aiortc is loaded and the server dialled beside it."""
-        opening = asyncio.ensure_future(asyncio.to_thread(self._open_identity, keyring, settings))
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(
+                open_identity,
+                self._home,
+                keyring,
+                self.peer_id,
+                settings,
+                interactive_kdf=self.config.interactive_kdf,
+            )
+        )
         try:
             connector = await asyncio.to_thread(_connector, self.config, self._signaling_address)
         finally:
@@ -259,22 +271,6 @@ class Node:
         parts.router.spawn(parts.router.catch_up.keep_asking())
         parts.router.spawn(parts.neighbours.keep_up())
         return parts
-
-    def _open_identity(self, keyring: Keyring, settings: Settings) -> Identity:
-        check_libraries()
-        if self._home.is_new():
-            policy = KdfPolicy.INTERACTIVE if self.config.interactive_kdf else KdfPolicy.DEFAULT
-            identity = self._home.create_identity(keyring, policy)
-        else:
-            identity = self._home.load_identity(keyring)
-        if settings.peer_id != self.peer_id:
-            # Before the node registers: a node that others can see has nothing half-written in its home.
-            try:
-                self._home.save_settings(replace(settings, peer_id=self.peer_id))
-            except BaseException:
-                identity.wipe()
-                raise
-        return identity
 
     def _compose(self, identity: Identity, connector: Connector, keyring: Keyring, room: Room) -> "_Parts":
         assert self._client is not None
@@ -342,7 +338,15 @@ class Node:
             clock=time.monotonic,
         )
         sessions = Sessions(agenda, user=self._user, emit=emit)
-        return _Parts(services, agenda, sessions, neighbours, router)
+        introducer = Introducer(
+            server=self.config.server,
+            ca_file=self.config.ca_file,
+            identity=identity,
+            moniker=self.peer_id,
+            rng=secrets.token_bytes,
+        )
+        introductions = Introductions(home, keyring, introducer, trusts, _now)
+        return _Parts(services, agenda, sessions, neighbours, router, introductions)
 
 
 SIGNAL_LASTS: Final = 60_000
@@ -409,6 +413,7 @@ class _Parts:
     sessions: Sessions
     neighbours: Neighbours
     router: _Router
+    introductions: Introductions
 
 
 def _now() -> int:
@@ -424,9 +429,3 @@ def _connector(config: NodeConfig, signaling: Callable[[], str | None]) -> Conne
         named=config.addresses,
         signaling=signaling,
     )
-
-
-def _host_name() -> PeerId:
-    """This machine's name, made fit for a peer id."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64]
-    return parse_peer_id(name or "node")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpcnode import commands
-from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Refresh, Sign
+from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Pair, Refresh, Sign
 from mpcnode.crypto import suites
 from mpcnode.errors import UsageError
 from mpcnode.types import PeerId
@@ -28,6 +28,9 @@ CLI2, CLI3 = PeerId("cli2"), PeerId("cli3")
         Sign(
             wallet="treasury", contents=(b"\x00\xff",), reading="hex", suite=suites.DEFAULT_SUITES[1], merkle_root=b""
         ),
+        Pair(),
+        Pair(words=3, alias=CLI2),
+        Pair(code="12-swirl-motor"),
         ListPeers(),
         ListWallets(),
     ],
@@ -98,6 +101,28 @@ def test_a_signature_that_makes_no_sense_is_refused(arguments: dict[str, Any], m
 def test_a_refresh_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Refresh(**({"wallet": "treasury"} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"code": "12"}, "this is not all of a code"),
+        ({"code": "swirl-motor"}, "a code begins with the number"),
+        ({"words": 1}, "a code has 2 to 8 words"),
+        ({"words": 9}, "a code has 2 to 8 words"),
+        ({"alias": "b ob"}, "'b ob' is no name"),
+    ],
+)
+def test_a_pairing_that_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        Pair(**arguments)
+    assert refused.value.hint
+
+
+def test_a_command_does_not_show_its_code() -> None:
+    pair = Pair(code="12-swirl-motor")
+    assert "swirl" not in repr(pair)
+    assert "swirl" not in repr(pair.__rich_repr__())
 
 
 def test_what_comes_over_a_socket_is_checked_like_what_is_made_here() -> None:

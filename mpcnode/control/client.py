@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from mpcnode import status
-from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Refresh, Sign
+from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Pair, Refresh, Sign
 from mpcnode.control import place
 from mpcnode.control.lines import (
     MAX_REPLY,
@@ -110,6 +110,15 @@ class ControlClient:
             Interrupted: the node was stopped.
         """
         return _there((await self._carry_out(command, user=user, emit=emit)).signature)
+
+    async def pair(self, command: Pair, *, user: "User", emit: Callable[[status.Event], None]) -> status.ContactView:
+        """Have the node meet somebody with a code; the code that it makes comes to ``emit``.
+
+        Raises:
+            MpcError: what the node says went wrong.
+            Interrupted: the node was stopped.
+        """
+        return _there((await self._carry_out(command, user=user, emit=emit)).contact)
 
     async def _carry_out(self, command: Command, *, user: "User", emit: Callable[[status.Event], None]) -> Result:
         self._writer.write(encode_line(command))

@@ -37,6 +37,7 @@ class Result(
 
     wallet: status.WalletView | None = None
     signature: status.SignatureView | None = None
+    contact: status.ContactView | None = None
     peers: tuple[status.PeerView, ...] = ()
     wallets: tuple[status.WalletView, ...] = ()
     unreadable: tuple[status.ErrorView, ...] = ()

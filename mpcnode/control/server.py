@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from mpcnode import status
-from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Refresh, Sign
+from mpcnode.commands import Command, CreateWallet, ListPeers, ListWallets, Pair, Refresh, Sign
 from mpcnode.control import place
 from mpcnode.control.lines import (
     MAX_REQUEST,
@@ -180,6 +180,10 @@ class _Client:
             case Sign():
                 signing = self._node.sign(command, emit=self._tell)
                 return Result(signature=await self._while_listening(signing))
+            case Pair():
+                # The code is for whoever asked for it: the node's own screen and log are others' to read.
+                pairing = self._node.pair(command, emit=self._send)
+                return Result(contact=await self._while_listening(pairing))
             case ListPeers():
                 await self._node.greet()
                 return Result(peers=self._node.peers())

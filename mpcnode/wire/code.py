@@ -12,8 +12,6 @@ from typing import Final
 
 MAX_SLOT: Final = 999_999
 """The highest slot of a server; ``wire.slots`` has the same, and a test holds the two together."""
-DEFAULT_WORDS: Final = 2
-"""One byte each: two are enough where a wrong one ends the code."""
 MIN_WORDS: Final = 2
 MAX_WORDS: Final = 8
 MAX_WORD: Final = 40

@@ -19,7 +19,7 @@ from mpcnode.control.lines import (
 )
 from mpcnode.errors import DecodeError, MpcError
 from mpcnode.status import error_view
-from tests.helpers.statuses import SESSION, peers, proposed
+from tests.helpers.statuses import SESSION, contact, peers, proposed
 
 WORDS = status.SafetyWords(SESSION, ("one", "two", "three", "four", "five", "six"))
 
@@ -53,6 +53,8 @@ def test_an_error_of_a_later_version_is_still_an_error() -> None:
         Question(1, WORDS),
         Question(2, proposed("a", "b")),
         status.Warned("x"),
+        status.PairingCode("12-swirl-motor", 1),
+        Result(contact=contact("bob")),
     ],
 )
 def test_every_line_comes_back_as_it_was(line: object) -> None:

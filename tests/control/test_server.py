@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mpcnode import status
-from mpcnode.commands import MAX_CONTENTS, MAX_CONTENTS_BYTES, CreateWallet, ListPeers, Refresh, Sign
+from mpcnode.commands import MAX_CONTENTS, MAX_CONTENTS_BYTES, CreateWallet, ListPeers, Pair, Refresh, Sign
 from mpcnode.control import server
 from mpcnode.control.client import ControlClient
 from mpcnode.control.lines import (
@@ -29,7 +29,7 @@ from mpcnode.node import User
 from mpcnode.types import PeerId
 from tests.helpers.control import COMMAND, Says, connected, create, ignore, raw, running, said
 from tests.helpers.fake_node import Emit, FakeNode, Recording
-from tests.helpers.statuses import SESSION, peers, proposed, signature, wallet
+from tests.helpers.statuses import SESSION, contact, peers, proposed, signature, wallet
 
 WORDS = status.SafetyWords(SESSION, ("one", "two", "three", "four", "five", "six"))
 
@@ -116,6 +116,7 @@ async def test_a_wallet_is_made_and_its_events_come_before_it(home: Path) -> Non
 async def test_every_command_reaches_the_node_as_it_was_made(home: Path) -> None:
     sign = Sign(wallet="treasury", contents=(b"\x00\xff", b""), reading="hex", merkle_root=b"r" * 32, answer_within=1)
     refresh = Refresh(wallet="treasury", answer_within=2)
+    pair = Pair(code="12-swirl-motor", alias=PeerId("bob"))
     node, user = Recording(home), Says()
     async with asyncio.timeout(30), ControlServer(node, home, emit=ignore) as served:
         served.node_started()
@@ -125,7 +126,20 @@ async def test_every_command_reaches_the_node_as_it_was_made(home: Path) -> None
             assert await client.refresh(refresh, user=user, emit=ignore) == wallet("treasury")
         async with await connected(home) as client:
             assert await client.sign(sign, user=user, emit=ignore) == signature("treasury", sign.contents)
-    assert node.asked == [COMMAND, refresh, sign]
+        async with await connected(home) as client:
+            assert await client.pair(pair, user=user, emit=ignore) == contact("bob")
+    assert node.asked == [COMMAND, refresh, sign, pair]
+
+
+async def test_a_code_is_shown_to_the_command_that_asked_for_it_and_not_by_the_node(home: Path) -> None:
+    by_the_node: list[status.Event] = []
+    by_the_command: list[status.Event] = []
+    async with asyncio.timeout(30), ControlServer(Recording(home), home, emit=by_the_node.append) as served:
+        served.node_started()
+        async with await connected(home) as client:
+            await client.pair(Pair(), user=Says(), emit=by_the_command.append)
+    assert by_the_command == [status.PairingCode("12-swirl-motor", 1)]
+    assert by_the_node == []
 
 
 async def test_the_largest_command_and_its_answer_fit_a_line(home: Path) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from mpcnode import status
-from mpcnode.commands import Command, CreateWallet, Refresh, Sign
+from mpcnode.commands import Command, CreateWallet, Pair, Refresh, Sign
 from mpcnode.node import Node, NodeConfig, User
 from mpcnode.types import PeerId
-from tests.helpers.statuses import peers, signature, wallet
+from tests.helpers.statuses import contact, peers, signature, wallet
 
 Emit = Callable[[status.Event], None]
 Work = Callable[[CreateWallet, User, Emit], Awaitable[status.WalletView]]
@@ -67,6 +67,12 @@ class Recording(FakeNode):
         del emit
         self.asked.append(command)
         return signature(command.wallet, command.contents)
+
+    async def pair(self, command: Pair, *, emit: Emit | None = None) -> status.ContactView:
+        assert emit is not None
+        self.asked.append(command)
+        emit(status.PairingCode("12-swirl-motor", 1))
+        return contact("bob")
 
 
 class _Nobody:

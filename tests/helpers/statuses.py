@@ -77,3 +77,10 @@ def ended(error: status.ErrorView | None = None) -> status.SessionEnded:
         wallet=wallet() if error is None else None,
         error=error,
     )
+
+
+def contact(name: str) -> status.ContactView:
+    """A contact that was verified by a code."""
+    return status.ContactView(
+        peer_id=name, verified=True, how="code", fingerprint="0000", public_key="00" * 32, first_seen=1
+    )

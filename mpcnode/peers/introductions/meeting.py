@@ -38,7 +38,6 @@ class Introducer:
         ca_file: authorities to trust for ``wss``, in place of the system's.
         identity: this node's.
         moniker: what this node calls itself.
-        check: looks at the other end's card; what it raises declines the other end.
         rng: gives that many uniformly random bytes.
     """
 
@@ -46,21 +45,23 @@ class Introducer:
     ca_file: Path | None
     identity: Identity
     moniker: PeerId
-    check: Callable[[Card], None]
     rng: Callable[[int], bytes]
 
-    async def invite(self, words: tuple[str, ...], show: Callable[[Code, float], None]) -> Paired:
+    async def invite(
+        self, words: tuple[str, ...], *, check: Callable[[Card], None], show: Callable[[Code, float], None]
+    ) -> Paired:
         """Make a code, show it, and wait for who uses it.
 
         Args:
             words: of the code.
+            check: looks at the other end's card; what it raises declines the other end.
             show: is told the code, and for how many seconds it is good.
 
         Raises:
             MpcError: nobody was met; the code is used up. See ``Pairing.receive`` and ``endings``.
         """
         # The number of the slot is not known yet, and the password exchange does not need it.
-        async with self._pairing(Role.INVITER, Code(1, words).password) as pairing:
+        async with self._pairing(Role.INVITER, Code(1, words).password, check) as pairing:
             with _Time(Role.INVITER) as time:
                 async with Slot.open(self.server, ca_file=self.ca_file, deadline=ANSWER_SECONDS) as slot:
                     async with time.limit(ANSWER_SECONDS):
@@ -74,13 +75,17 @@ class Introducer:
                         await slot.say(pairing.begin(number))
                         return await _talk(pairing, slot, time)
 
-    async def join(self, code: Code) -> Paired:
+    async def join(self, code: Code, *, check: Callable[[Card], None]) -> Paired:
         """Meet who made ``code``.
+
+        Args:
+            code: as it was told.
+            check: looks at the other end's card; what it raises declines the other end.
 
         Raises:
             MpcError: nobody was met; the code is used up. See ``Pairing.receive`` and ``endings``.
         """
-        async with self._pairing(Role.JOINER, code.password) as pairing:
+        async with self._pairing(Role.JOINER, code.password, check) as pairing:
             with _Time(Role.JOINER) as time:
                 async with Slot.open(self.server, ca_file=self.ca_file, deadline=ANSWER_SECONDS) as slot:
                     async with time.limit(ANSWER_SECONDS):
@@ -91,7 +96,7 @@ class Introducer:
                         return await _talk(pairing, slot, time)
 
     @asynccontextmanager
-    async def _pairing(self, role: Role, password: bytes) -> AsyncIterator[Pairing]:
+    async def _pairing(self, role: Role, password: bytes, check: Callable[[Card], None]) -> AsyncIterator[Pairing]:
         """Make the machine in a thread: its first step is the slow one, and loads what the second needs too."""
         making = asyncio.ensure_future(
             asyncio.to_thread(
@@ -100,7 +105,7 @@ class Introducer:
                 password=password,
                 identity=self.identity,
                 moniker=self.moniker,
-                check=self.check,
+                check=check,
                 rng=self.rng,
             )
         )

@@ -53,15 +53,18 @@ def nothing_against(_card: Card) -> None:
     pass
 
 
-def introducer(server: RunningServer, name: str, check: Callable[[Card], None] = nothing_against) -> Introducer:
+def introducer(server: RunningServer, name: str) -> Introducer:
     return Introducer(
         server=server.url,
         ca_file=None,
         identity=identity(name),
         moniker=PeerId(name),
-        check=check,
         rng=random.Random(name).randbytes,
     )
+
+
+async def join(server: RunningServer, name: str, code: Code, check: Callable[[Card], None] = nothing_against) -> Paired:
+    return await introducer(server, name).join(code, check=check)
 
 
 @asynccontextmanager
@@ -70,7 +73,9 @@ async def inviting(
 ) -> AsyncIterator[tuple[Code, "asyncio.Task[Paired]"]]:
     """Alice has made a code; gives it, and what becomes of it."""
     codes: asyncio.Queue[Code] = asyncio.Queue()
-    task = asyncio.create_task(introducer(server, "alice", check).invite(WORDS, lambda code, _: codes.put_nowait(code)))
+    task = asyncio.create_task(
+        introducer(server, "alice").invite(WORDS, check=check, show=lambda code, _: codes.put_nowait(code))
+    )
     waiting = asyncio.ensure_future(codes.get())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     try:
@@ -98,7 +103,7 @@ async def nobody_is_at(server: RunningServer, code: Code) -> None:
 
 async def test_two_people_with_one_code_meet(server: RunningServer) -> None:
     async with inviting(server) as (code, task):
-        bob = await introducer(server, "bob").join(code)
+        bob = await join(server, "bob", code)
         alice = await task
     assert (alice.card.moniker, alice.card.public_key) == ("bob", key_of("bob"))
     assert (bob.card.moniker, bob.card.public_key) == ("alice", key_of("alice"))
@@ -108,28 +113,28 @@ async def test_two_people_with_one_code_meet(server: RunningServer) -> None:
 
 async def test_a_wrong_word_ends_the_code_for_both(server: RunningServer) -> None:
     async with inviting(server) as (code, task):
-        bob = await failure(introducer(server, "bob").join(Code(code.slot, ("swirl", "rotor"))))
+        bob = await failure(join(server, "bob", Code(code.slot, ("swirl", "rotor"))))
         alice = await failure(task)
         assert isinstance(bob, WrongCode)
         assert isinstance(alice, WrongCode)
         assert alice.message == (
             "the code was used with a wrong password: it may have been a typing error or an attack"
         )
-        again = await failure(introducer(server, "bob").join(code))
+        again = await failure(join(server, "bob", code))
     assert isinstance(again, CodeOver)
     assert "used up" in again.message
 
 
 async def test_a_code_is_used_once(server: RunningServer) -> None:
     async with inviting(server) as (code, task):
-        await introducer(server, "bob").join(code)
+        await join(server, "bob", code)
         await task
-    assert isinstance(await failure(introducer(server, "carol").join(code)), CodeOver)
+    assert isinstance(await failure(join(server, "carol", code)), CodeOver)
 
 
 async def test_right_words_at_another_slot_meet_nobody(server: RunningServer) -> None:
     async with inviting(server) as (code, task):
-        error = await failure(introducer(server, "bob").join(Code(code.slot + 1, WORDS)))
+        error = await failure(join(server, "bob", Code(code.slot + 1, WORDS)))
         assert isinstance(error, CodeOver)
         assert "nobody is at this code" in error.message
         assert not task.done()
@@ -137,7 +142,7 @@ async def test_right_words_at_another_slot_meet_nobody(server: RunningServer) ->
 
 async def test_a_code_of_another_server_meets_nobody(server: RunningServer) -> None:
     async with running_server() as other, inviting(server) as (code, _):
-        assert isinstance(await failure(introducer(other, "bob").join(code)), CodeOver)
+        assert isinstance(await failure(join(other, "bob", code)), CodeOver)
 
 
 async def test_a_third_one_ends_the_code_and_both_hear_of_it(server: RunningServer) -> None:
@@ -154,7 +159,7 @@ async def test_one_that_comes_third_hears_that_the_code_is_crowded(server: Runni
     async with inviting(server) as (code, task), Slot.open(server.url) as second:
         await second.claim(code.slot)
         await second.claimed()
-        assert isinstance(await failure(introducer(server, "bob").join(code)), CodeCrowded)
+        assert isinstance(await failure(join(server, "bob", code)), CodeCrowded)
         assert isinstance(await failure(task), CodeCrowded)
 
 
@@ -162,7 +167,7 @@ async def test_an_inviter_that_is_stopped_leaves_no_slot(server: RunningServer) 
     async with inviting(server) as (code, task):
         task.cancel()
         await asyncio.wait({task})
-        assert isinstance(await failure(introducer(server, "bob").join(code)), CodeOver)
+        assert isinstance(await failure(join(server, "bob", code)), CodeOver)
 
 
 @asynccontextmanager
@@ -231,7 +236,7 @@ async def test_an_end_that_dies_at_any_message_leaves_a_sentence(
     monkeypatch.setattr(Slot, "say", dies)
     async with inviting(server) as (code, task):
         task.set_name("inviter")
-        joining = asyncio.create_task(introducer(server, "bob").join(code), name="joiner")
+        joining = asyncio.create_task(join(server, "bob", code), name="joiner")
         await asyncio.wait({task, joining})
         dead, alive = (task, joining) if who == "inviter" else (joining, task)
         assert isinstance(dead.exception(), Dies)
@@ -258,7 +263,7 @@ async def test_a_server_that_ends_at_any_moment_is_named(
     monkeypatch.setattr(Slot, "hear", hear)
     monkeypatch.setattr(meeting, "PAIR_SECONDS", 1.0)
     async with inviting(server) as (code, task):
-        joining = asyncio.create_task(introducer(server, "bob").join(code))
+        joining = asyncio.create_task(join(server, "bob", code))
         await asyncio.wait({task, joining})
     for one in (task, joining):
         assert isinstance(one.exception(), PairingStopped | ServerRefused)
@@ -274,7 +279,7 @@ async def test_a_server_that_is_stopped_while_a_code_waits_is_named() -> None:
 
 async def test_where_no_server_is_nothing_is_shown() -> None:
     nowhere = RunningServer("127.0.0.1", 1, asyncio.Event())
-    assert isinstance(await failure(introducer(nowhere, "bob").join(Code(12, WORDS))), ServerUnreachable)
+    assert isinstance(await failure(join(nowhere, "bob", Code(12, WORDS))), ServerUnreachable)
 
 
 @pytest.mark.parametrize("declines", ["alice", "bob"])
@@ -284,7 +289,7 @@ async def test_one_that_keeps_nobody_is_heard_by_the_other(server: RunningServer
 
     checks = {name: decline if name == declines else nothing_against for name in ("alice", "bob")}
     async with inviting(server, checks["alice"]) as (code, task):
-        joining = asyncio.create_task(introducer(server, "bob", checks["bob"]).join(code))
+        joining = asyncio.create_task(join(server, "bob", code, checks["bob"]))
         await asyncio.wait({task, joining})
     errors = {"alice": task.exception(), "bob": joining.exception()}
     assert isinstance(errors.pop(declines), Refused)
@@ -320,7 +325,7 @@ async def test_a_server_that_puts_itself_between_has_one_guess(server: RunningSe
     """It plays a joiner to alice and an inviter to bob, without the words."""
     async with inviting(server) as (code, task), Slot.open(server.url) as to_bob:
         number, _ = await to_bob.allocate()
-        joining = asyncio.create_task(introducer(server, "bob").join(Code(number, WORDS)))
+        joining = asyncio.create_task(join(server, "bob", Code(number, WORDS)))
         await to_bob.claimed()
         async with by_hand(server, code) as to_alice:
             for _ in range(2):

@@ -1,0 +1,94 @@
+"""Whom this node meets with codes, and what it keeps of them: a contact, and the key that the two share."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from mpcnode.commands import Pair
+from mpcnode.crypto.hashing import wipe
+from mpcnode.errors import Refused
+from mpcnode.identity.card import Card
+from mpcnode.identity.contacts import MAX_CONTACTS, Contact
+from mpcnode.keystore.keyring import Keyring
+from mpcnode.keystore.store import Home
+from mpcnode.peers.introductions.meeting import Introducer
+from mpcnode.peers.introductions.pairing import Paired
+from mpcnode.peers.trust import Trusts, contact_view
+from mpcnode.status import ContactView, Event, PairingCode
+from mpcnode.types import PeerId
+from mpcnode.wire.code import Code, draw_words, parse_code
+
+HOW: Final = "code"
+
+
+class Introductions:
+    """The introductions of one home.
+
+    Args:
+        home: where contacts and keys are kept.
+        keyring: opens it.
+        introducer: how others are met.
+        trusts: the contacts of the home.
+        now: Unix time in milliseconds.
+    """
+
+    def __init__(
+        self, home: Home, keyring: Keyring, introducer: Introducer, trusts: Trusts, now: Callable[[], int]
+    ) -> None:
+        self._home = home
+        self._keyring = keyring
+        self._introducer = introducer
+        self._trusts = trusts
+        self._now = now
+
+    async def pair(self, command: Pair, *, emit: Callable[[Event], None]) -> ContactView:
+        """Meet somebody with a code, and keep them as a verified contact.
+
+        Args:
+            command: with the other side's code, or none to make one.
+            emit: is told the code that was made.
+
+        Raises:
+            MpcError: nobody was met, and nothing was kept; the code is used up.
+        """
+
+        def show(code: Code, lasts: float) -> None:
+            emit(PairingCode(str(code), self._now() + round(lasts * 1000)))
+
+        introducer, check = self._introducer, partial(self._check, command.alias)
+        if command.code is None:
+            paired = await introducer.invite(draw_words(command.words, introducer.rng), check=check, show=show)
+        else:
+            paired = await introducer.join(parse_code(command.code), check=check)
+        try:
+            contact = await asyncio.to_thread(self._keep, paired, command.alias)
+        finally:
+            wipe(paired.key)
+        moniker = paired.card.moniker
+        return contact_view(contact, moniker=moniker if moniker != contact.peer_id else None)
+
+    def _name(self, card: Card, alias: PeerId | None) -> PeerId:
+        """Choose what to call somebody: as the user says, else as before, else as they call themselves."""
+        known = (one.peer_id for one in self._trusts.contacts if one.public_key == card.public_key)
+        return alias or next(known, card.moniker)
+
+    def _check(self, alias: PeerId | None, card: Card) -> None:
+        """Refuse, before anything is kept on either side, whom this home cannot keep."""
+        name = self._name(card, alias)
+        contacts = self._trusts.contacts
+        if name == self._introducer.moniker:
+            raise Refused(
+                f"the other side calls itself {name}, as this node does",
+                hint="pair again with --as NAME, which is what it will be called here",
+            )
+        if contacts.check(name, card.public_key) == "unknown" and len(contacts) >= MAX_CONTACTS:
+            raise Refused(
+                f"this home keeps no more than {MAX_CONTACTS} contacts",
+                hint="remove one with `mpcnode contacts remove`",
+            )
+
+    def _keep(self, paired: Paired, alias: PeerId | None) -> Contact:
+        card = paired.card
+        self._home.save_pair_key(card.public_key, paired.key, self._keyring)
+        return self._trusts.keep(self._name(card, alias), card.public_key, how=HOW, now=self._now())
