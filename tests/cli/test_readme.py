@@ -7,10 +7,13 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 
+from mpcnode.consent.policy import WalletPolicy, decode_policy
+from mpcnode.crypto.adjustment import Adjustment, TaprootTweak
+from mpcnode.types import PeerId
 from tests.helpers.nodes import PASSPHRASE, Nodes, nodes, soon
 from tests.helpers.server import running_server
 from tests.helpers.terminal import clean_environment
@@ -25,6 +28,22 @@ def block_with(line: str) -> str:
     """The one code block that has a line which begins so."""
     (block,) = [one for one in re.findall(r"```\n(.*?)```", README, re.DOTALL) if f"\n{line}" in f"\n{one}"]
     return str(block)
+
+
+def test_the_policy_that_is_shown_is_one_and_has_every_field() -> None:
+    """A field that the page leaves out is one that nobody knows of."""
+    (text,) = [one for one in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "rate-per-hour" in one]
+    policy = decode_policy(text.encode(), [PeerId("cli2"), PeerId("cli3")])
+    assert policy.propose == {"cli2", "cli3"}
+    named = {line.split(":")[0] for line in text.splitlines()}
+    assert named == {field.replace("_", "-") for field in WalletPolicy.__dataclass_fields__}
+
+
+def test_every_page_says_that_signing_has_no_derivation_paths_yet() -> None:
+    """A user who writes a policy has to know that there is nothing to limit; with paths, a field has to come."""
+    assert get_args(Adjustment) in {(), (TaprootTweak,)}
+    for page in ("README.md", "PROTOCOL.md", "SECURITY.md"):
+        assert "derivation path" in " ".join((ROOT / page).read_text().split()), page
 
 
 @pytest.fixture
