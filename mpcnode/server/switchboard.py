@@ -30,6 +30,7 @@ class Switchboard:
     def __init__(self, config: ServerConfig, rooms: Rooms = ROOMS) -> None:
         self.limits = config.limits
         self.turns = Turns()
+        self.kept: list[Connection] | None = None
         self._proxies = tuple(_check_network(proxy) for proxy in config.trusted_proxies)
         self._admission = Admission(config.limits)
         ground = Ground(config, self._admission)

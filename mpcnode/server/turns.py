@@ -5,8 +5,9 @@ import time
 from collections import deque
 from typing import Final, Protocol
 
+TURN_SECONDS: Final = 0.0005
 TURN: Final = 32
-"""What is done of the waiting work before the loop turns to everything else, in units of ``Worker.work``."""
+"""What is done of the waiting work before the loop turns to everything else: so long, or so many units of work."""
 _PAUSES: Final = 3
 """How long a turn is followed by none, in units of what it took: work that waits never takes more than a quarter."""
 
@@ -40,11 +41,12 @@ class Turns:
             self._loop.call_at(self._free, self._turn)
 
     def _turn(self) -> None:
-        began, left = time.thread_time(), TURN
-        while self._waiting and left > 0:
-            left -= self._waiting.popleft().work()
         # Processor time: a turn that another process interrupted was not longer for it.
-        pause = (time.thread_time() - began) * _PAUSES
+        began, left, spent = time.thread_time(), TURN, 0.0
+        while self._waiting and left > 0 and spent < TURN_SECONDS:
+            left -= self._waiting.popleft().work()
+            spent = time.thread_time() - began
+        pause = spent * _PAUSES
         self._free = self._loop.time() + pause
         self._due = bool(self._waiting)
         if self._due:

@@ -23,8 +23,12 @@ from mpcnode.server.turns import Turns
 
 _MAX_FRAGMENTS: Final = 1024
 _SLICE: Final = 2048
-"""Bytes the parser gets at once; none of the frames in them is judged before all of them are parsed."""
-_TURN_FRAMES: Final = 32
+_SMALL_SLICE: Final = 256
+"""Bytes the parser gets at once; none of the frames in them is judged before all of them are parsed.
+
+Few, unless the last ones were all of one message.
+"""
+_TURN_FRAMES: Final = 16
 _TURN_BYTES: Final = 64 * 1024
 """What is taken of one read at once; the rest waits for its turns, and nothing more is read until they are over."""
 _NOTHING: Final = memoryview(b"")
@@ -69,6 +73,8 @@ class Switchboard(Protocol[R]):
 
     limits: Limits
     turns: Turns
+    kept: "list[Connection] | None"
+    """The connections with frames that are to go together, while the messages that came at once are judged."""
 
     def room(self, path: str) -> R | None:
         """Give the room at a path."""
@@ -97,9 +103,8 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_conn", "_fragments", "_heard", "_is_text", "_ledger", "_pinged", "_rest", "_room", "_state", "_switchboard",
-        "_timer",
-        "number", "transport", "wait",
+        "_conn", "_fragments", "_heard", "_is_text", "_kept", "_ledger", "_pinged", "_rest", "_room", "_state",
+        "_switchboard", "_timer", "number", "transport", "wait",
     )  # fmt: skip
 
     def __init__(self, switchboard: Switchboard[Any], state: ServerState) -> None:
@@ -113,6 +118,7 @@ class Connection(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._ledger: Ledger | None = None
         self._is_text = True
+        self._kept: list[bytes] | None = None
         self._rest = _NOTHING
         self._heard = asyncio.get_running_loop().time()
         self._pinged: float | None = None
@@ -166,6 +172,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._rest = _NOTHING
+        self._kept = None
         self._state.connections.discard(self)
         if self.number:
             self._room.closed(self)
@@ -196,10 +203,10 @@ class Connection(asyncio.Protocol):
         """Queue a text frame; never waits. A client whose outbox is full is reported instead."""
         if self._conn.state is not OPEN:
             return
-        if self.transport.get_write_buffer_size() + len(frame) > self._switchboard.limits.outbox_bytes:
+        if self._waiting() + len(frame) > self._switchboard.limits.outbox_bytes:
             self._room.overflow(self)
             return
-        self.transport.write(with_header(frame))
+        self._write(with_header(frame))
 
     def pass_on(self, frame: bytes, sender: str) -> bool:
         """Queue a text frame that came from the address ``sender``; say whether there was place for one of its."""
@@ -209,19 +216,19 @@ class Connection(asyncio.Protocol):
         if self._ledger is None:
             # The rest is the server's own: strangers' messages never stand in the way of what it has to say.
             self._ledger = Ledger(max(limits.message_bytes, limits.outbox_bytes * 3 // 4))
-        if not self._ledger.take(sender, len(frame), self.transport.get_write_buffer_size()):
+        if not self._ledger.take(sender, len(frame), self._waiting()):
             return False
-        self.transport.write(with_header(frame))
+        self._write(with_header(frame))
         return True
 
     def send_all(self, frames: bytes) -> None:
         """Queue text frames that have their headers already, as ``send`` does."""
         if self._conn.state is not OPEN:
             return
-        if self.transport.get_write_buffer_size() + len(frames) > self._switchboard.limits.outbox_bytes:
+        if self._waiting() + len(frames) > self._switchboard.limits.outbox_bytes:
             self._room.overflow(self)
             return
-        self.transport.write(frames)
+        self._write(frames)
 
     def close(self, code: int, reason: str, frame: bytes) -> None:
         """Send ``frame`` where there is one, then the close frame, and see to it that the socket ends soon."""
@@ -229,6 +236,7 @@ class Connection(asyncio.Protocol):
             return
         if self._conn.close_rcvd is None:
             if frame:
+                self._let_go()
                 self.transport.write(with_header(frame))
             if self._conn.state is OPEN:
                 self._conn.send_close(code, reason)
@@ -262,10 +270,13 @@ class Connection(asyncio.Protocol):
     def _feed_slices(self, most_frames: int, most_bytes: int) -> int:
         """Read slices of the rest until there were so many frames, or bytes; give how many frames there were."""
         frames = taken = 0
+        size = _SMALL_SLICE
         while self._rest and frames < most_frames and taken < most_bytes:
-            data, self._rest = bytes(self._rest[:_SLICE]), self._rest[_SLICE:]
-            frames += self._feed(data)
-            taken += _SLICE
+            data, self._rest = bytes(self._rest[:size]), self._rest[size:]
+            came = self._feed(data)
+            frames += came
+            taken += size
+            size = _SMALL_SLICE if came else _SLICE
         return frames
 
     def _feed(self, data: bytes) -> int:
@@ -275,13 +286,10 @@ class Connection(asyncio.Protocol):
             return 0
         self._conn.receive_data(data)
         events = self._conn.events_received()
-        for event in events:
-            if self._timer is not None:
-                break
-            if isinstance(event, Frame):
-                self._take(event)
-            elif isinstance(event, Request):
-                self._handshake(event)
+        if len(events) > 1 and self._switchboard.kept is None:
+            self._take_together(events)
+        else:
+            self._take_each(events)
         if self._timer is not None:
             if self._rest:
                 self._end(self._rest)
@@ -291,6 +299,49 @@ class Connection(asyncio.Protocol):
             # Not even a request, so there is nobody to answer, and no deadline that would end it later.
             self.transport.abort()
         return len(events)
+
+    def _take_each(self, events: Sequence[object]) -> None:
+        """Take what came, up to a verdict."""
+        for event in events:
+            if self._timer is not None:
+                break
+            if isinstance(event, Frame):
+                self._take(event)
+            elif isinstance(event, Request):
+                self._handshake(event)
+
+    def _take_together(self, events: Sequence[object]) -> None:
+        """Take what came, and write what it leads to once for each receiver; most of a small frame's cost is a write."""
+        self._switchboard.kept = []
+        try:
+            self._take_each(events)
+        finally:
+            kept, self._switchboard.kept = self._switchboard.kept, None
+            for connection in kept:
+                connection._let_go()  # noqa: SLF001 -- one of this class
+
+    def _write(self, data: bytes) -> None:
+        """Write, or keep what is to go with more."""
+        others = self._switchboard.kept
+        if others is None:
+            self.transport.write(data)
+        elif self._kept is None:
+            self._kept = [data]
+            others.append(self)
+        else:
+            self._kept.append(data)
+
+    def _let_go(self) -> None:
+        """Write what was kept to go together."""
+        if self._kept is not None:
+            data, self._kept = b"".join(self._kept), None
+            if not self.transport.is_closing():
+                self.transport.write(data)
+
+    def _waiting(self) -> int:
+        """Give how many bytes this client has not taken yet."""
+        kept = 0 if self._kept is None else sum(map(len, self._kept))
+        return self.transport.get_write_buffer_size() + kept
 
     def _end(self, data: bytes | memoryview) -> None:
         """Take the first that comes after a close was decided: the client's own close frame, or more of the same.
@@ -345,7 +396,7 @@ class Connection(asyncio.Protocol):
         else:
             self._flush()
             self._room.control(self)
-            if self.transport.get_write_buffer_size() > self._switchboard.limits.outbox_bytes:
+            if self._waiting() > self._switchboard.limits.outbox_bytes:
                 self._room.overflow(self)
 
     def _take_fragment(self, frame: Frame) -> None:
@@ -375,6 +426,7 @@ class Connection(asyncio.Protocol):
         self._end(self._rest)
 
     def _flush(self) -> None:
+        self._let_go()
         data = b"".join(self._conn.data_to_send())
         if data:
             self.transport.write(data)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from mpcnode.server.turns import TURN, Turns
+from mpcnode.server.turns import TURN, TURN_SECONDS, Turns
 from tests.helpers.server import DEADLINE
 
 
@@ -64,3 +64,18 @@ async def test_work_that_waits_takes_a_share_of_the_time() -> None:
         while digger.units:
             await asyncio.sleep(0.001)
     assert 0.4 * (time.monotonic() - began) > 10 * TURN * 0.0002
+
+
+async def test_a_turn_ends_when_its_time_is_over() -> None:
+    """However much is waiting, and however long a unit of it takes: nobody else waits for more than one of them."""
+    turns = Turns()
+    log: list[Digger] = []
+    diggers = [Digger(turns, log, 5, seconds=2 * TURN_SECONDS) for _ in range(10)]
+    for digger in diggers:
+        turns.wait(digger)
+    most = done = 0
+    async with asyncio.timeout(DEADLINE):
+        while any(digger.units for digger in diggers):
+            await asyncio.sleep(0)
+            most, done = max(most, len(log) - done), len(log)
+    assert most == 1

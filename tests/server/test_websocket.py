@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
+from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
@@ -17,6 +18,7 @@ from mpcnode.server.limits import Limits
 from mpcnode.server.listen import serve
 from mpcnode.server.relay.room import RelayRoom
 from mpcnode.server.room import Ground
+from mpcnode.server.switchboard import Switchboard
 from mpcnode.server.websocket import Connection
 from tests.helpers.server import DEADLINE, PlainClient, RunningServer, running_server
 
@@ -156,15 +158,20 @@ class Reader:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bytes = 0
         self.frames = 0
+        self.most = 0
+        self.calls = 0
         given, came = ServerProtocol.receive_data, ServerProtocol.events_received
 
         def receive_data(protocol: ServerProtocol, data: bytes) -> None:
             self.bytes += len(data)
+            self.calls += 1
             given(protocol, data)
 
         def events_received(protocol: ServerProtocol) -> list[Any]:
             events = came(protocol)
-            self.frames += sum(isinstance(event, Frame) for event in events)
+            count = sum(isinstance(event, Frame) for event in events)
+            self.frames += count
+            self.most = max(self.most, count)
             return cast("list[Any]", events)
 
         monkeypatch.setattr(ServerProtocol, "receive_data", receive_data)
@@ -200,6 +207,105 @@ async def test_nothing_is_parsed_after_the_verdict(monkeypatch: pytest.MonkeyPat
         # What is handed to the parser at once, 2 KiB, may hold some frames more than those that were judged.
         assert reader.frames <= allowed + 2048 // len(tiny)
         assert reader.bytes <= allowed * len(tiny) + 2 * 2048
+
+
+async def test_few_frames_of_a_flood_are_judged_at_once_and_a_long_message_is_not_read_in_crumbs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running_server(limited(burst=100_000)) as server:
+        reader = Reader(monkeypatch)
+        async with raw(server) as (answers, writer):
+            writer.write(frame(Opcode.TEXT, b"") * 2_000)
+            async with asyncio.timeout(DEADLINE):
+                while reader.frames < 2_000:
+                    await answers.read(65_536)
+        # Empty messages: six bytes each, the shortest frames that a client can send.
+        assert reader.most <= 50
+        calls = reader.calls
+        async with raw(server) as (answers, writer):
+            writer.write(frame(Opcode.TEXT, b"[" * 65_536))
+            async with asyncio.timeout(DEADLINE):
+                await answers.readuntil(b"invalid message")
+        assert reader.calls - calls <= 2 * 65_536 // 2048
+
+
+class Written(asyncio.Transport):
+    """A socket that keeps what is written to it, write for write."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 1)})
+        self.writes: list[bytes] = []
+        self.ended = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.ended
+        self.writes.append(bytes(data))
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.ended
+
+    def close(self) -> None:
+        self.ended = True
+
+    abort = close
+
+
+class Clients:
+    """Connections of one switchboard on such sockets."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.switchboard = Switchboard(ServerConfig(limits=Limits(**limits)))
+        self.state = ServerState()
+
+    def registered(self, name: str) -> tuple[Connection, Written]:
+        connection, socket = Connection(self.switchboard, self.state), Written()
+        connection.connection_made(socket)
+        connection.data_received(HANDSHAKE)
+        connection.data_received(frame(Opcode.TEXT, b'{"type":"register","peer_id":"%b"}' % name.encode()))
+        socket.writes.clear()
+        return connection, socket
+
+
+async def test_what_comes_at_once_is_answered_and_passed_on_at_once() -> None:
+    """A write is a system call: one for each receiver, and not one a message."""
+    clients = Clients()
+    (one, socket), (_, other), (_, third) = (clients.registered(name) for name in ("cli1", "cli2", "cli3"))
+    messages = [frame(Opcode.TEXT, b'{"type":"relay","to":"cli2","data":{"n":%d}}' % n) for n in range(9)]
+    one.data_received(b"".join(messages) + frame(Opcode.TEXT, b'{"type":"x"}') * 5)
+    assert len(socket.writes) == len(other.writes) == 1
+    assert third.writes == []
+    assert [b'"n":%d}' % n in other.writes[0] for n in range(9)] == [True] * 9
+    assert other.writes[0].index(b'"n":0') < other.writes[0].index(b'"n":8')
+    assert socket.writes[0].count(b"invalid message") == 5
+    one.data_received(messages[0])
+    assert len(other.writes) == 2
+
+
+async def test_what_was_kept_to_go_together_goes_before_a_pong_and_before_the_last_words() -> None:
+    clients = Clients(burst=6, messages_per_second=1, excess=2)
+    one, socket = clients.registered("cli1")
+    one.data_received(frame(Opcode.TEXT, b'{"type":"x"}') * 2 + frame(Opcode.PING, b"?") + frame(Opcode.TEXT, b"y"))
+    said = b"".join(socket.writes)
+    assert said.count(b"invalid message") == 3
+    assert said.index(b"invalid message") < said.index(b"\x8a\x01?") < said.rindex(b"invalid message")
+    socket.writes.clear()
+    one.data_received(frame(Opcode.TEXT, b'{"type":"x"}') * 10)
+    said = b"".join(socket.writes)
+    assert said.count(b"rate_limited") == 3
+    assert said.count(b"invalid message") == 1
+    assert said.rindex(b"rate_limited") < said.index(b"\x88")
+
+
+async def test_what_is_kept_to_go_together_is_counted_as_waiting() -> None:
+    clients = Clients(message_bytes=1024, outbox_bytes=1024)
+    one, socket = clients.registered("cli1")
+    one.data_received(frame(Opcode.TEXT, b'{"type":"list_peers"}') * 60)
+    said = b"".join(socket.writes)
+    assert 0 < said.count(b'{"type":"peers"') <= 1024 // 30
+    assert b"slow_reader" in said
 
 
 async def test_the_last_words_arrive_before_the_connection_of_a_flooder_ends() -> None:
