@@ -6,6 +6,8 @@ Nobody else in this package names a culprit or a suspect. The rules behind the t
   therefore never convicts, whoever sealed it.
 * A participant is convicted by what it sent on a channel that it proved to be its own, or by values that it signed and
   that anybody can check.
+* Which key belongs to a name is the server's word, where two nodes meet for the first time. What is signed by such a
+  key convicts its name no sooner than people compared the words, or all participants agreed on one roster with it.
 * A node that stops is honest about it, whatever made it stop: it is at most a suspect.
 * Silence makes a suspect, and only at the end of this node's own time for it. What one participant reports of another
   makes suspects of both.
@@ -60,6 +62,8 @@ class Came(Enum):
     """On a channel that the participant proved to be its own."""
     SIGNED = auto()
     """In values that are signed, and that anybody can check."""
+    INTRODUCED = auto()
+    """In values that are signed by a key that the name has by the server's word alone."""
     CLOCK = auto()
     """It did not come: this node's own time for it is over."""
 
@@ -125,6 +129,7 @@ TABLE: Final[Mapping[tuple[Came, Event], Verdict]] = MappingProxyType(
         (Came.LINK, Event.MISPLACED): Verdict.CULPRITS,
         (Came.LINK, Event.VALUES_DIFFER): Verdict.SUSPECTS,
         (Came.LINK, Event.VIEWS_DIFFER): Verdict.NOBODY,
+        (Came.LINK, Event.WRONG_KEY): Verdict.NOBODY,
         (Came.LINK, Event.REFUSAL): Verdict.SUSPECTS,
         (Came.LINK, Event.STOP): Verdict.SUSPECTS,
         (Came.LINK, Event.REPORT): Verdict.SUSPECTS,
@@ -133,6 +138,8 @@ TABLE: Final[Mapping[tuple[Came, Event], Verdict]] = MappingProxyType(
         (Came.LINK, Event.NO_LINK): Verdict.SUSPECTS,
         (Came.SIGNED, Event.MISPLACED): Verdict.CULPRITS,
         (Came.SIGNED, Event.TWO_VALUES): Verdict.CULPRITS,
+        (Came.INTRODUCED, Event.MISPLACED): Verdict.SUSPECTS,
+        (Came.INTRODUCED, Event.TWO_VALUES): Verdict.SUSPECTS,
         (Came.CLOCK, Event.SILENCE): Verdict.SUSPECTS,
         (Came.CLOCK, Event.NO_LINK): Verdict.SUSPECTS,
     }
@@ -248,7 +255,16 @@ def last_words(error: BaseException) -> tuple[str, str, tuple[PeerId, ...]]:
     return Interrupted.code, ENDINGS[Interrupted.code].says, ()
 
 
-def heard(came: Came, sender: PeerId, *, code: str, reason: str, named: Collection[PeerId]) -> PeerError:
+def heard(
+    came: Came,
+    sender: PeerId,
+    *,
+    code: str,
+    reason: str,
+    named: Collection[PeerId],
+    me: PeerId,
+    among: Iterable[PeerId],
+) -> PeerError:
     """Make an error of what a participant says at its end.
 
     Args:
@@ -256,21 +272,32 @@ def heard(came: Came, sender: PeerId, *, code: str, reason: str, named: Collecti
         sender: the participant.
         code: why it stops, in its own word.
         reason: the same in its own words.
-        named: the other participants that it names, none of them this node.
+        named: whom it names, in its own words as well.
+        me: this node.
+        among: the participants that can be at fault.
     """
-    others = sorted(set(named) - {sender})
+    others = sorted({name for name in among if name in named} - {sender, me})
+    said, names, hint = f"{sender} {why(code, reason)}", [sender, *others], None
     if code == WordsDiffer.code:
+        event, names, hint = Event.WORDS_DIFFER, [], COMPARE
         said = f"the user of {sender} says that the safety words differ: somebody may stand between the participants"
-        return judge(came, Event.WORDS_DIFFER, said, hint=COMPARE)
-    said = f"{sender} {why(code, reason)}"
-    if code == Disagreement.code:
-        return judge(came, Event.VIEWS_DIFFER, said, [sender, *others])
-    if code == Refused.code or code in ENDINGS:
-        return judge(came, Event.STOP, said, [sender], hint=ENDINGS[code].hint if code in ENDINGS else None)
-    if code in {ParticipantCheated.code, InconsistentBroadcast.code}:
+    elif code == IdentityCheckFailed.code and me in named:
+        # Two ends, and each sees something else of what stands between them; of another link neither can say that.
+        event, names, hint = Event.WRONG_KEY, [], COMPARE
+        said = f"{sender} finds that the channel between it and this node is not with this node"
+    elif code in {IdentityCheckFailed.code, ContactChanged.code} and not named:
+        # It saw odd keys through the server, which names nobody: it is no more to blame for that than those.
+        event, names, hint = Event.WRONG_KEY, [], COMPARE
+    elif code == Disagreement.code:
+        event = Event.VIEWS_DIFFER
+    elif code == Refused.code or code in ENDINGS:
+        event, names, hint = Event.STOP, [sender], ENDINGS[code].hint if code in ENDINGS else None
+    elif code in {ParticipantCheated.code, InconsistentBroadcast.code}:
+        event, names = Event.ACCUSATION, names if others else []
         hint = "this node saw no proof: the participant that accuses or one that it accuses is not honest"
-        return judge(came, Event.ACCUSATION, said, [sender, *others] if others else (), hint=hint)
-    return judge(came, Event.REPORT, said, [sender, *others])
+    else:
+        event = Event.REPORT
+    return judge(came, event, said, names, hint=hint)
 
 
 def together(errors: Sequence[PeerError], message: str, *, hint: str | None) -> PeerError:
@@ -288,6 +315,11 @@ def why(code: str, reason: str) -> str:
     if code == Refused.code:
         return f"refused ({reason!a})"
     return ENDINGS[code].says if code in ENDINGS else f"stopped ({code}): {reason!a}"
+
+
+def key_of_name(name: PeerId, fingerprint: str) -> str:
+    """Say that it is a key that is convicted, where nobody here knows that the name is its holder's."""
+    return f"nobody here compared the key of {name}: convicted is the holder of the key {fingerprint} (`mpcnode peers`)"
 
 
 def words_differ() -> PeerError:

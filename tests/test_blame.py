@@ -23,6 +23,7 @@ from mpcnode.blame import (
 from mpcnode.errors import (
     Disagreement,
     HomeInUse,
+    IdentityCheckFailed,
     Interrupted,
     KeystoreUnwritable,
     MpcError,
@@ -40,7 +41,8 @@ from mpcnode.errors import (
 from mpcnode.types import PeerId
 from tests.helpers.blamed import blamed
 
-ANA, BEN, CLEO = PeerId("ana"), PeerId("ben"), PeerId("cleo")
+ANA, BEN, CLEO, DORA = PeerId("ana"), PeerId("ben"), PeerId("cleo"), PeerId("dora")
+EVERYBODY = (ANA, BEN, CLEO)
 SENTENCES: dict[tuple[Came, Event], Verdict] = {
     # What the server carried convicts nobody, whoever sealed it.
     (Came.RELAY, Event.COPY): Verdict.IGNORED,
@@ -68,10 +70,14 @@ SENTENCES: dict[tuple[Came, Event], Verdict] = {
     (Came.LINK, Event.ACCUSATION): Verdict.SUSPECTS,
     (Came.LINK, Event.NO_LINK): Verdict.SUSPECTS,
     (Came.LINK, Event.VIEWS_DIFFER): Verdict.NOBODY,
+    (Came.LINK, Event.WRONG_KEY): Verdict.NOBODY,
     (Came.LINK, Event.WORDS_DIFFER): Verdict.NOBODY,
     # Anybody can check what is signed.
     (Came.SIGNED, Event.MISPLACED): Verdict.CULPRITS,
     (Came.SIGNED, Event.TWO_VALUES): Verdict.CULPRITS,
+    # By whose key, is the server's word where two nodes meet for the first time.
+    (Came.INTRODUCED, Event.MISPLACED): Verdict.SUSPECTS,
+    (Came.INTRODUCED, Event.TWO_VALUES): Verdict.SUSPECTS,
     # Silence makes suspects, at the end of this node's own time.
     (Came.CLOCK, Event.SILENCE): Verdict.SUSPECTS,
     (Came.CLOCK, Event.NO_LINK): Verdict.SUSPECTS,
@@ -132,7 +138,7 @@ WAYS = [Came.RELAY, Came.LINK]
 def test_a_node_that_stops_for_a_reason_of_its_own_is_a_suspect_alone_and_has_a_sentence_of_its_own(
     code: str, came: Came
 ) -> None:
-    error = heard(came, BEN, code=code, reason="\x1b[2J", named=[CLEO])
+    error = heard(came, BEN, code=code, reason="\x1b[2J", named=[CLEO], me=ANA, among=EVERYBODY)
     assert type(error) is ParticipantStopped
     assert blamed(error) == ((), {BEN})
     assert (error.message, error.hint) == (f"ben {ENDINGS[code].says}", ENDINGS[code].hint)
@@ -163,7 +169,7 @@ def test_each_ending_says_something_else() -> None:
 def test_what_another_says_of_others_convicts_nobody(
     code: str, named: list[PeerId], kind: type[PeerError], suspects: set[PeerId], came: Came
 ) -> None:
-    error = heard(came, BEN, code=code, reason="bye \x1b[2J", named=named)
+    error = heard(came, BEN, code=code, reason="bye \x1b[2J", named=[*named, DORA], me=ANA, among=EVERYBODY)
     assert type(error) is kind
     assert blamed(error) == ((), suspects)
     assert "\x1b" not in error.message
@@ -171,8 +177,32 @@ def test_what_another_says_of_others_convicts_nobody(
 
 
 @pytest.mark.parametrize("came", WAYS, ids=name_of)
+@pytest.mark.parametrize(
+    ("code", "named", "kind", "suspects"),
+    [
+        ("identity_check_failed", [ANA], IdentityCheckFailed, set()),
+        ("identity_check_failed", [ANA, CLEO], IdentityCheckFailed, set()),
+        ("identity_check_failed", [], IdentityCheckFailed, set()),
+        ("identity_check_failed", [CLEO], ParticipantAborted, {BEN, CLEO}),
+        ("identity_check_failed", [DORA], ParticipantAborted, {BEN}),
+        ("contact_changed", [], IdentityCheckFailed, set()),
+        ("contact_changed", [ANA], ParticipantAborted, {BEN}),
+    ],
+)
+def test_one_that_finds_odd_keys_between_it_and_this_node_or_through_the_server_makes_nobody_a_suspect(
+    code: str, named: list[PeerId], kind: type[PeerError], suspects: set[PeerId], came: Came
+) -> None:
+    """Of a link between two others it is the one that reports, and may be wrong."""
+    error = heard(came, BEN, code=code, reason="look", named=named, me=ANA, among=EVERYBODY)
+    assert type(error) is kind
+    assert blamed(error) == ((), suspects)
+    assert error.hint == (COMPARE if kind is IdentityCheckFailed else None)
+    assert error.message.startswith("ben ")
+
+
+@pytest.mark.parametrize("came", WAYS, ids=name_of)
 def test_words_that_differ_warn_of_somebody_between(came: Came) -> None:
-    theirs, own = heard(came, BEN, code="words_differ", reason="", named=[]), words_differ()
+    theirs, own = heard(came, BEN, code="words_differ", reason="", named=[], me=ANA, among=EVERYBODY), words_differ()
     assert theirs.hint == COMPARE
     assert "somebody may stand between" in theirs.message
     assert (type(own), *blamed(own)) == (WordsDiffer, (), set())

@@ -229,8 +229,17 @@ class Mesh:
                 self._hand_up(peer, message)
             case Abort() if self._stage is not Stage.OPEN:
                 self._links[peer].release()
-                named = [name for name in self._links if name in message.culprits]
-                self.failed(heard(Came.LINK, peer, code=message.code, reason=message.reason, named=named))
+                self.failed(
+                    heard(
+                        Came.LINK,
+                        peer,
+                        code=message.code,
+                        reason=message.reason,
+                        named=message.culprits,
+                        me=self.peer_id,
+                        among=self._links,
+                    )
+                )
                 self._hand_up(peer, message)
             case _:
                 self._hand_up(peer, message)

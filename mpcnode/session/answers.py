@@ -190,7 +190,14 @@ def start(
 
 
 def check_start(
-    begun: SessionStart, proposal: SessionProposal, *, proposer: PeerId, me: PeerId, mine: SessionResponse, needed: int
+    begun: SessionStart,
+    proposal: SessionProposal,
+    *,
+    proposer: PeerId,
+    me: PeerId,
+    mine: SessionResponse,
+    needed: int,
+    signed: Came = Came.SIGNED,
 ) -> None:
     """Check the choice of a proposer; the proposal is the one that was approved here.
 
@@ -201,9 +208,10 @@ def check_start(
         me: this node, which accepted.
         mine: this node's acceptance.
         needed: how many must take part at least.
+        signed: what a signature of the proposer's key is worth.
 
     Raises:
-        ParticipantCheated: no honest proposer says so; convicted where it signed it.
+        ParticipantCheated: no honest proposer says so; convicted where it signed it, by a key that is surely its own.
         Disagreement: it repeats what this node said in an earlier life; that may be the server's doing.
     """
     members = {one.identifier: one for one in proposal.participants}
@@ -220,7 +228,7 @@ def check_start(
     )
     if not honest:
         said = f"{proposer} chose participants as no honest node does"
-        raise judge(Came.SIGNED, Event.MISPLACED, said, [proposer])
+        raise judge(signed, Event.MISPLACED, said, [proposer])
     repeated = next(one for one in begun.chosen if members[one.identifier].peer_id == me)
     if (repeated.nonce, repeated.terms) != (mine.nonce, mine.terms):
         # Signed by this node, but in an earlier life: the server may have kept the newer answer back.

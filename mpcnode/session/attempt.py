@@ -11,13 +11,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast
 
-from mpcnode.blame import COMPARE, Came, Event, heard, judge, last_words, why
+from mpcnode.blame import COMPARE, Came, Event, heard, judge, key_of_name, last_words, why
 from mpcnode.errors import (
     ClocksApart,
-    ContactChanged,
     DecodeError,
     Disagreement,
-    IdentityCheckFailed,
     MpcError,
     ParticipantCheated,
     ParticipantRefused,
@@ -28,6 +26,7 @@ from mpcnode.errors import (
 from mpcnode.mesh.pool import Channel, SharedMesh
 from mpcnode.mesh.transport import LinkChange, LinkState, Signal, from_relay
 from mpcnode.peers.conversation import Opened
+from mpcnode.peers.trust import fingerprint
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.rounds import Round
@@ -223,27 +222,29 @@ class Attempt(Generic[R]):
             self._heard.start = begun
         elif two_faced(sender, self._heard.start, begun, self.matter.proposal):
             said = f"{sender} signed two different choices of participants"
-            raise judge(Came.SIGNED, Event.TWO_VALUES, said, [sender])
+            raise judge(self.matter.signed_by(sender), Event.TWO_VALUES, said, [sender])
 
     def _take_cancel(self, sender: PeerId, cancel: wire.SessionCancel, *, by_mesh: bool) -> None:
         if sender not in {self._proposer, *self.chosen}:
             self.answers.give_up(sender, why(cancel.code, cancel.reason))
             self._answered(sender, accepted=False, reason=cancel.reason)
             return
-        came, me = Came.LINK if by_mesh else Came.RELAY, self._services.peer_id
-        if cancel.code == IdentityCheckFailed.code and me in cancel.culprits:
-            # Two ends, and each sees something else of what stands between them; of another link neither can say that.
-            said = f"{sender} finds that the channel between it and this node is not with this node"
-            raise judge(Came.RELAY, Event.WRONG_KEY, said, hint=COMPARE)
-        if cancel.code in {IdentityCheckFailed.code, ContactChanged.code} and not cancel.culprits:
-            # It saw odd keys through the server, which names nobody: it is no more to blame for that than those.
-            raise judge(Came.RELAY, Event.WRONG_KEY, f"{sender} {why(cancel.code, cancel.reason)}", hint=COMPARE)
-        # Of the others, only those that take part can be at fault; before the choice, that is anybody.
-        named = [name for name in (self.chosen or self._others) if name in cancel.culprits and name != me]
+        came = Came.LINK if by_mesh else Came.RELAY
+        # Only those that take part can be at fault; before the choice, that is anybody.
+        among = set(self.chosen or self.roster) - {self._services.peer_id}
         if cancel.code == ParticipantRefused.code and not self._own:
             # The proposer's word for the answers of others: true in the ordinary case, and proof of nothing.
-            raise judge(came, Event.REFUSAL, f"{sender} {why(cancel.code, cancel.reason)}", [sender, *named])
-        raise heard(came, sender, code=cancel.code, reason=cancel.reason, named=named)
+            named = among.intersection([sender, *cancel.culprits])
+            raise judge(came, Event.REFUSAL, f"{sender} {why(cancel.code, cancel.reason)}", named)
+        raise heard(
+            came,
+            sender,
+            code=cancel.code,
+            reason=cancel.reason,
+            named=cancel.culprits,
+            me=self._services.peer_id,
+            among=among,
+        )
 
     # The two ways through
 
@@ -361,6 +362,7 @@ class Attempt(Generic[R]):
             me=self._services.peer_id,
             mine=self._mine,
             needed=self.matter.needed,
+            signed=self.matter.signed_by(self._proposer),
         )
         return self._heard.start
 
@@ -477,6 +479,7 @@ class Attempt(Generic[R]):
         except (MpcError, asyncio.CancelledError) as error:
             if isinstance(error, MpcError):
                 error.saved = error.saved or self.matter.saved()
+                error.hint = error.hint or self._unproved(error.culprits)
             if self.state.state in {State.LEAVING, State.DONE}:
                 raise  # the result stands: Ctrl-C while the links are closed fails nothing
             self.state.on(Step.FAIL)
@@ -486,6 +489,11 @@ class Attempt(Generic[R]):
         finally:
             self._stage.phases.end()
             self._heard.end()
+
+    def _unproved(self, culprits: Collection[PeerId]) -> str | None:
+        """Say of which key a conviction is, where the key has its name by the server's word."""
+        met = [name for name in culprits if self.matter.signed_by(name) is Came.INTRODUCED]
+        return "; ".join(key_of_name(name, fingerprint(self.roster[name])) for name in met) or None
 
     def _tell(self, error: MpcError | asyncio.CancelledError) -> None:
         message: wire.SessionResponse | wire.SessionCancel
@@ -525,18 +533,20 @@ class _Host:
             return wire.encode_message(self.begun)
         return heard if isinstance(error, ParticipantCheated) else None
 
-    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> frozenset[PeerId]:
-        """Name those that are proved liars."""
+    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> PeerError | None:
+        """Judge those that are proved liars: by promises, for which one roster was agreed on, or by two starts."""
+        guilty, came = set[PeerId](), Came.SIGNED
         try:
             if code == Disagreement.code:
-                other = wire.decode_start(theirs)
-                guilty = two_faced(self.proposer, self.begun, other, self.matter.proposal)
-                return frozenset({self.proposer} if guilty else ())
-            if mine is not None:
-                return frozenset(self.participants[culprit] for culprit in self.script.equivocators(mine, theirs))
+                came = self.matter.signed_by(self.proposer)
+                if two_faced(self.proposer, self.begun, wire.decode_start(theirs), self.matter.proposal):
+                    guilty = {self.proposer}
+            elif mine is not None:
+                guilty = {self.participants[culprit] for culprit in self.script.equivocators(mine, theirs)}
         except DecodeError:
-            pass  # what cannot be read proves nothing
-        return frozenset()
+            return None  # what cannot be read proves nothing
+        said = f"{', '.join(sorted(guilty))} signed two different values for one"
+        return judge(came, Event.TWO_VALUES, said, guilty) if guilty else None
 
     def concluded(self) -> None:
         """Note that the result stands."""

@@ -8,7 +8,6 @@ inside a message, and whose fault something is ``mpcnode.blame`` says.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -25,7 +24,7 @@ from mpcnode.errors import (
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.rounds import ProtocolMessage, Round
 from mpcnode.session.services import SessionTimeouts
-from mpcnode.types import Identifier, PeerId, SessionId
+from mpcnode.types import PeerId, SessionId
 from mpcnode.waits import see_end
 from mpcnode.wire import peer as wire
 
@@ -64,8 +63,8 @@ class Host(Protocol):
             heard: what the protocol keeps as evidence.
         """
 
-    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> frozenset[PeerId]:
-        """Name those that are proved liars by what this node holds and what another participant shows with ``code``."""
+    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> PeerError | None:
+        """Make an error of what is proved by what this node holds and what another participant shows with ``code``."""
 
     def concluded(self) -> None:
         """Note that the result stands: nothing that comes from now on can undo it."""
@@ -109,9 +108,8 @@ class Pump(Generic[T]):
         self._execution = execution
         self._pipe = pipe
         self._session_id = session_id
-        self._names: Mapping[Identifier, PeerId] = execution.participants
-        self._identifiers = {name: identifier for identifier, name in self._names.items()}
-        self._others = tuple(sorted(name for name in self._identifiers if name != me))
+        self._me = me
+        self._identifiers = {name: identifier for identifier, name in execution.participants.items()}
         self._host = host
         self._timeouts = timeouts
         self._shown: tuple[Round, tuple[PeerId, ...], float] | None = None
@@ -240,7 +238,7 @@ class Pump(Generic[T]):
                 data=message.data,
                 echo=message.echo,
             )
-            for name in self._others if to is None else (self._names[to],):
+            for name in self._others if to is None else (self._execution.participants[to],):
                 self._pipe.send(name, payload, heard=planned is not None and planned.heard)
         return sent
 
@@ -262,14 +260,20 @@ class Pump(Generic[T]):
                 when its user has answered: that counts when this node's own time for it is over, and no sooner.
         """
         if abort.evidence and (proved := self._host.proved(abort.code, self._execution.evidence, abort.evidence)):
-            said = f"{', '.join(sorted(proved))} signed two different values for one"
-            raise judge(Came.SIGNED, Event.TWO_VALUES, said, proved)
-        named = [name for name in self._others if name in abort.culprits and name != sender]
-        error = heard(Came.LINK, sender, code=abort.code, reason=abort.reason, named=named)
-        silent = named if abort.code == ParticipantSilent.code else ()
-        asking = self._execution.checkpoint is not None
-        accused = frozenset(silent) if asking else frozenset(silent).intersection(self._missing())
-        if not accused:
+            raise proved
+        error = heard(
+            Came.LINK,
+            sender,
+            code=abort.code,
+            reason=abort.reason,
+            named=abort.culprits,
+            me=self._me,
+            among=self._identifiers,
+        )
+        accused = error.suspects - {sender}
+        if self._execution.checkpoint is None:
+            accused = accused.intersection(self._missing())
+        if abort.code != ParticipantSilent.code or not accused:
             raise error
         # Of several reports the first one is the error; whoever sends them, they count no sooner than one.
         first = self._report or _Report(error, accused)
@@ -349,8 +353,13 @@ class Pump(Generic[T]):
         scale = self._timeouts.round / SessionTimeouts().round
         return planned.seconds * scale * (1 + self._rounds / 2) + (self._timeouts.confirm if planned.users else 0.0)
 
+    @property
+    def _others(self) -> tuple[PeerId, ...]:
+        return tuple(sorted(name for name in self._identifiers if name != self._me))
+
     def _missing(self) -> tuple[PeerId, ...]:
-        return tuple(sorted(self._names[identifier] for identifier in self._execution.waiting_for))
+        names = self._execution.participants
+        return tuple(sorted(names[identifier] for identifier in self._execution.waiting_for))
 
     def _show(self, deadline: float) -> None:
         planned, missing = self._execution.round, self._missing()

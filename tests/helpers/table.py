@@ -21,7 +21,7 @@ from mpcnode.consent.policy import WalletPolicy
 from mpcnode.crypto import tags
 from mpcnode.crypto.suites import DEFAULT_SUITES
 from mpcnode.errors import KeystoreAbsent, MpcError
-from mpcnode.identity.contacts import Contacts
+from mpcnode.identity.contacts import Contacts, How
 from mpcnode.keystore.format import Kdf, KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
@@ -302,6 +302,13 @@ class Table:
         here = [name for name in self.seats if name not in self.away]
         for seat in self.seats.values():
             seat.services.room.set(here)
+
+    def know_each_other(self, how: How) -> None:
+        """Have everybody be everybody's contact."""
+        for seat in self.seats.values():
+            for name in set(self.seats) - {seat.name}:
+                trusts = seat.services.trusts
+                trusts.contacts = trusts.contacts.pin(name, key_of(name), how=how, now=0)
 
     def leave(self, *names: PeerId) -> None:
         """Have these leave the room."""

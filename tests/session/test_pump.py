@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mpcnode.blame import ENDINGS, words_differ
+from mpcnode.blame import ENDINGS, Came, Event, judge, words_differ
 from mpcnode.crypto import tags
 from mpcnode.crypto.ciphersuite import CIPHERSUITES
 from mpcnode.crypto.suites import DEFAULT_SUITES
@@ -24,8 +24,11 @@ from mpcnode.errors import (
     ParticipantCheated,
     ParticipantSilent,
     ParticipantStopped,
+    PeerError,
     WordsDiffer,
 )
+from mpcnode.identity.contacts import How
+from mpcnode.peers.trust import fingerprint
 from mpcnode.protocols.descriptor import AGREED_SIZE
 from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost import broadcast
@@ -316,11 +319,13 @@ def two_stories(people: Table, *told_another: PeerId) -> None:
 
 
 @pytest.mark.parametrize("told_another", [(ANA,), (BEN, CLEO)])
+@pytest.mark.parametrize("met", ["words", "introduced"])
 async def test_a_proposer_that_signs_two_choices_is_convicted_by_what_each_was_told(
-    told_another: tuple[PeerId, ...],
+    told_another: tuple[PeerId, ...], met: How
 ) -> None:
     """Everybody's word that the session differs comes with the start that it was told."""
     async with four() as people:
+        people.know_each_other(met)
         two_stories(people, *told_another)
         with contextlib.suppress(MpcError):
             await people.create_wallet(MAL)
@@ -328,6 +333,33 @@ async def test_a_proposer_that_signs_two_choices_is_convicted_by_what_each_was_t
         for name in HONEST:
             assert "dora signed two different values for one" in message(people[name])
         assert nothing_is_stored(people)
+
+
+async def test_a_proposer_that_nobody_met_before_is_at_most_a_suspect_where_its_key_signs_two_choices() -> None:
+    """That the key is mal's is the server's word: it may have a key of its own under that name."""
+    async with four() as people:
+        two_stories(people, ANA)
+        with contextlib.suppress(MpcError):
+            await people.create_wallet(MAL)
+        ended = {name: how(await people[name].ended()) for name in HONEST}
+        assert set(ended.values()) <= {TOLD_DIFFERENTLY, (ParticipantCheated.code, (), (MAL,))}
+        assert nothing_is_stored(people)
+
+
+async def test_a_conviction_on_a_first_meeting_is_of_a_key_and_says_of_which() -> None:
+    async with four() as people:
+        cheat(people, on("commitment")(flip(0)))
+        assert await run(people) == everywhere(CAUGHT)
+        for name in HONEST:
+            (hint,) = [ended.error.hint or "" for ended in people[name].of(SessionEnded) if ended.error]
+            assert f"convicted is the holder of the key {fingerprint(key_of(MAL))}" in hint
+    async with four() as people:
+        people.know_each_other("introduced")
+        cheat(people, on("commitment")(flip(0)))
+        assert await run(people) == everywhere(CAUGHT)
+        for name in HONEST:
+            (error,) = [ended.error for ended in people[name].of(SessionEnded) if ended.error]
+            assert error.hint is None
 
 
 async def test_a_participant_that_shows_another_start_than_its_honest_proposer_signed_convicts_nobody() -> None:
@@ -753,7 +785,7 @@ class ByHand:
 
     answers: Callable[[object], Awaitable[object]]
     noted: list[Any] = field(default_factory=list)
-    proof: frozenset[PeerId] = frozenset()
+    proof: PeerError | None = None
 
     async def checkpoint(self, record: object) -> object:
         self.noted.append(record)
@@ -766,7 +798,7 @@ class ByHand:
     def evidence(self, error: MpcError, heard: bytes | None) -> bytes | None:
         return heard if isinstance(error, ParticipantCheated) else None
 
-    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> frozenset[PeerId]:
+    def proved(self, code: str, mine: bytes | None, theirs: bytes) -> PeerError | None:
         self.noted.append((code, mine, theirs))
         return self.proof
 
@@ -968,7 +1000,7 @@ async def test_last_words_that_do_not_come_are_waited_for_only_a_while() -> None
 
 async def fails(pipe: Pipe, answers: Callable[[object], Awaitable[object]] = at_once, *, proof: str = "") -> MpcError:
     made, host = pump(pipe, answers)
-    host.proof = frozenset({PeerId(proof)} if proof else ())
+    host.proof = judge(Came.SIGNED, Event.TWO_VALUES, f"{proof} signed two", [PeerId(proof)]) if proof else None
     before = asyncio.all_tasks()
     with pytest.raises(MpcError) as caught:
         await made.run()
@@ -1006,7 +1038,7 @@ async def test_a_difference_is_resolved_by_what_another_shows() -> None:
     error = await fails(pipe, proof=BEN)
     assert isinstance(error, ParticipantCheated)
     assert blamed(error) == ((BEN,), set())
-    assert "signed two different values" in error.message
+    assert error.message == "ben signed two"
 
 
 async def test_evidence_is_judged_with_what_this_node_holds_by_then() -> None:

@@ -8,11 +8,9 @@ from mpcnode import status
 from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
 from mpcnode.errors import MpcError
-from mpcnode.peers.trust import fingerprint
 from mpcnode.protocols.frost.sign import HEAD_SIZE
 from mpcnode.types import PeerId, SessionId
 from mpcnode.wallet.wallet import Epoch, EpochState, Wallet
-from tests.helpers.identities import key_of
 from tests.simulation.world import World
 
 
@@ -76,23 +74,9 @@ def honest_culprits(
     seen = set()
     for one in named(world, errors):
         honest = one.sayer not in liars and one.culprit not in liars and one.culprit in world.names
-        if honest and not _is_impostor(world, one) and (one.sayer, one.how) not in seen:
+        if honest and (one.sayer, one.how) not in seen:
             seen.add((one.sayer, one.how))
             yield Failure("culprit", f"{one.sayer} names {one.culprit}: {one.how}")
-
-
-def _is_impostor(world: World, one: Named) -> bool:
-    """Whether the session had another key under the culprit's name: then it is the holder of that key that is named."""
-    shown = [
-        peer.fingerprint
-        for life in (*world.lives.values(), *world.ghosts)
-        if life.name == one.sayer
-        for proposed in life.of(status.Proposed)
-        if one.session_id in {None, proposed.session_id}
-        for peer in proposed.participants
-        if peer.peer_id == one.culprit and peer.fingerprint is not None
-    ]
-    return any(print_ != fingerprint(key_of(one.culprit)) for print_ in shown)
 
 
 def one_key(world: World, liars: Collection[str] = ()) -> Iterator[Failure]:

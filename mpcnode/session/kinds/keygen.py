@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, Literal
 
+from mpcnode.blame import Came
 from mpcnode.errors import MpcError, Refused, WordsUnanswered
 from mpcnode.protocols.checkpoints import ConfirmWords, KeyResult, StoreActive, StorePending
 from mpcnode.protocols.descriptor import Descriptor
@@ -11,7 +12,7 @@ from mpcnode.session.kinds.kind import Agreed, Kind, Matter, Script, require, ro
 from mpcnode.session.services import Services
 from mpcnode.session.stage import Stage
 from mpcnode.status import SafetyWords, WalletChanged, WalletView, Warned
-from mpcnode.types import WalletId, check_threshold
+from mpcnode.types import PeerId, WalletId, check_threshold
 from mpcnode.wire.relay import SessionProposal
 
 
@@ -33,6 +34,10 @@ class KeygenMatter(Matter[WalletView]):
         if any(wallet.name == name for wallet in self.services.wallets.all()):
             return f"this node has a wallet named {name} already"
         return super().hindrance()
+
+    def signed_by(self, peer: PeerId) -> Came:
+        """Say the same once the words were compared, which cover every key."""
+        return Came.SIGNED if self._verified == "words" else super().signed_by(peer)
 
     async def script(self, agreed: Agreed, _prepared: None, _stage: Stage) -> Script:
         """Make the script of PedPop with a certificate around it."""

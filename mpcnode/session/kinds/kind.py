@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from mpcnode.blame import Came
 from mpcnode.errors import Refused
 from mpcnode.protocols.descriptor import Member
 from mpcnode.protocols.rounds import Rounds
@@ -89,6 +90,11 @@ class Matter(ABC, Generic[R]):
         makes = self.makes()
         held = makes is not None and self.services.claims.held(makes)
         return f"another session at this node makes {makes} already" if held else None
+
+    def signed_by(self, peer: PeerId) -> Came:
+        """Say what a signature of a participant's key is worth: whether more than the server gave it this name."""
+        pinned = self.services.trusts.view(peer, roster_of(self.proposal)[peer]).trust != "unknown"
+        return Came.SIGNED if pinned or self.wallet is not None else Came.INTRODUCED
 
     def said_with_yes(self) -> tuple[bytes, ...]:
         """Give what this node says with its acceptance, for everybody to count on."""

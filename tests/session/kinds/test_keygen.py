@@ -770,8 +770,11 @@ async def test_a_thread_that_writes_a_share_is_waited_for_however_often_ctrl_c_i
             assert people[BEN].states == ["pending"]
 
 
-async def test_a_proposer_that_signs_two_choices_is_convicted_by_them() -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_proposer_that_signs_two_choices_is_convicted_by_them_where_its_key_is_known(*, known: bool) -> None:
     async with three() as people:
+        if known:
+            people.know_each_other("introduced")
 
         def twice(_sender: PeerId, to: PeerId, said: Any) -> Any:
             if isinstance(said, SessionStart) and to == CLEO:
@@ -783,7 +786,8 @@ async def test_a_proposer_that_signs_two_choices_is_convicted_by_them() -> None:
 
         people.tamper = twice
         async with proposed(people):
-            assert how(await people[CLEO].ended()) == (ParticipantCheated.code, (ANA,), ())
+            named = ((ANA,), ()) if known else ((), (ANA,))
+            assert how(await people[CLEO].ended()) == (ParticipantCheated.code, *named)
 
 
 async def test_a_choice_that_comes_twice_and_one_that_the_proposer_did_not_sign_convict_nobody() -> None:
