@@ -115,7 +115,11 @@ class Node:
         self._home = await asyncio.to_thread(Home.open, self.config.home, create=True)
         self._resources.enter_context(self._home.lock())
         journal = await asyncio.to_thread(
-            Journal, self.config.home, now=_now, warn=lambda message: self._emit(Warned(message))
+            Journal,
+            self.config.home,
+            now=_now,
+            clock=time.monotonic,
+            warn=lambda message: self._emit(Warned(message)),
         )
         self._journal = self._resources.enter_context(journal)
         await self._tasks.__aenter__()

@@ -150,7 +150,7 @@ class Consent:
             merkle_root=sign.merkle_root if sign else None,
             message_count=len(sign.messages) if sign else 0,
             recent=self.journal.recent(sign.wallet_id, me=self._me) if sign else (),
-            now=self.journal.now(),
+            now=self.journal.running(),
         )
 
     @property

@@ -44,7 +44,7 @@ class Use:
     Args:
         wallet_id: with which wallet.
         proposer: the participant that asked.
-        when: Unix milliseconds.
+        when: milliseconds, by the clock that nobody sets.
         count: how many.
     """
 
@@ -88,20 +88,28 @@ class Journal:
 
     Args:
         home: the home's directory, its lock held.
-        now: Unix milliseconds.
+        now: Unix milliseconds, for what is written down, and to tell how long ago an earlier process wrote: no other
+            clock goes on between two processes.
+        clock: seconds, monotonic, for what lasts an hour.
         warn: told what the user should know.
 
     Raises:
         KeystoreError: as ``AuditLog.open``.
     """
 
-    def __init__(self, home: Path, *, now: Callable[[], int], warn: Callable[[str], None]) -> None:
-        self.now = now
+    def __init__(
+        self, home: Path, *, now: Callable[[], int], clock: Callable[[], float], warn: Callable[[str], None]
+    ) -> None:
+        self._now = now
+        self._clock = clock
         self._warn = warn
         self._uses: deque[Use] = deque()
         self._unwritten: deque[Entry] = deque()
-        self._refusals = Allowance(each=MAX_REFUSALS_EACH, total=MAX_REFUSALS)
-        self._fruitless = Allowance(each=MAX_FRUITLESS_EACH, total=MAX_FRUITLESS)
+        self._allowances = {
+            False: Allowance(each=MAX_REFUSALS_EACH, total=MAX_REFUSALS),
+            True: Allowance(each=MAX_FRUITLESS_EACH, total=MAX_FRUITLESS),
+        }
+        """By whether what came to nothing is of somebody known."""
         self._left_out = 0
         self._left_out_since = 0
         self._unended = Unended()
@@ -123,6 +131,10 @@ class Journal:
 
     # What is remembered
 
+    def running(self) -> int:
+        """Give the milliseconds of the clock by which an hour is measured."""
+        return round(self._clock() * 1000)
+
     def recent(self, wallet_id: str, *, me: str) -> Iterator[int]:
         """When this node accepted to sign with a wallet for somebody else, one time for each message."""
         for use in self._uses:
@@ -132,7 +144,7 @@ class Journal:
     def use(self, shown: Proposed) -> Use:
         """Count messages as accepted; from now on, so that two proposals at once cannot both have the last place."""
         assert shown.sign is not None
-        use = Use(shown.sign.wallet_id, shown.proposer, self.now(), len(shown.sign.messages))
+        use = Use(shown.sign.wallet_id, shown.proposer, self.running(), len(shown.sign.messages))
         self._add(use)
         return use
 
@@ -142,7 +154,7 @@ class Journal:
             self._uses.remove(use)
 
     def _add(self, use: Use) -> None:
-        oldest = self.now() - HOUR
+        oldest = self.running() - HOUR
         while self._uses and self._uses[0].when <= oldest:
             self._uses.popleft()
         if use.when > oldest:
@@ -157,7 +169,9 @@ class Journal:
         if ends is not None and ends in self._before:
             self.release(self._before.pop(ends))
         if entry.reading is not None and entry.wallet_id and entry.approved_by and entry.outcome != "unneeded":
-            use = Use(entry.wallet_id, entry.proposer, entry.time, len(entry.messages))
+            # A time after now counts as this moment: a clock that was set back must not make room.
+            when = self.running() - max(0, self._now() - entry.time)
+            use = Use(entry.wallet_id, entry.proposer, when, len(entry.messages))
             self._add(use)
             if entry.outcome == "accepted":
                 self._before[line.number] = use
@@ -188,7 +202,7 @@ class Journal:
             KeystoreError: it is not on the disk; the share must not be used.
         """
         told.accepted = True  # its end is written, whatever becomes of this
-        self._unwritten.append(_entry(shown, told, None, "accepted", self.now()))
+        self._unwritten.append(_entry(shown, told, None, "accepted", self._now()))
         await self._write()
 
     async def record(self, shown: Proposed, told: Told, error: MpcError | None) -> None:
@@ -197,11 +211,11 @@ class Journal:
         What others can cause for nothing, and more of it than an hour's lines, is counted and not written.
         """
         outcome = _outcome(told, error)
-        if self._left_out and self.now() >= self._left_out_since + HOUR:
+        if self._left_out and self.running() >= self._left_out_since + HOUR:
             self._tell_left_out()
         if outcome != "done" and not self._has_room(shown, told):
             return
-        self._unwritten.append(_entry(shown, told, error, outcome, self.now()))
+        self._unwritten.append(_entry(shown, told, error, outcome, self._now()))
         try:
             await self._write()
         except KeystoreError as failure:
@@ -226,11 +240,11 @@ class Journal:
         """Say whether the end of a session that made nothing is written."""
         if told.accepted or told.own or told.wallet is not None:
             return True
-        allowance = self._fruitless if told.known else self._refusals
-        if len(self._unwritten) < MAX_UNWRITTEN and allowance.take(told.sender or shown.proposer, self.now()):
+        sender, allowance = told.sender or shown.proposer, self._allowances[told.known]
+        if len(self._unwritten) < MAX_UNWRITTEN and allowance.take(sender, self.running()):
             return True
         if not self._left_out:
-            self._left_out_since = self.now()
+            self._left_out_since = self.running()
             self._warn(
                 "more proposals come to nothing than the audit log takes in an hour, the last one of "
                 f"{shown.proposer!a}; those beyond are counted and not written"

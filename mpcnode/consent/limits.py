@@ -153,9 +153,9 @@ class Allowance:
 
         Args:
             sender: whose.
-            now: Unix milliseconds; a clock that was set back by more than an hour begins anew.
+            now: milliseconds, monotonic.
         """
-        self._taken = [(when, one) for when, one in self._taken if abs(now - when) < HOUR]
+        self._taken = [(when, one) for when, one in self._taken if now - when < HOUR]
         if len(self._taken) >= self._total or sum(one == sender for _, one in self._taken) >= self._each:
             return False
         self._taken.append((now, sender))

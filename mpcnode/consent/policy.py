@@ -95,9 +95,9 @@ def decide(
         reading: how its messages are read; None where nothing is signed.
         merkle_root: the script tree that the key is tweaked with, in hexadecimal; None where it has none.
         message_count: how many it has.
-        recent: when this node accepted to sign with this wallet, Unix milliseconds, one time for *each message*; all of
-            the last hour, more do no harm, in any order. Asking the user does not make room.
-        now: Unix milliseconds.
+        recent: when this node accepted to sign with this wallet, in milliseconds of a monotonic clock, one time for
+            *each message*; all of the last hour, more do no harm, in any order. Asking the user does not make room.
+        now: by the same clock.
 
     Raises:
         Refused: the policy says no. It is raised and not returned, so that a caller that forgets it accepts nothing.

@@ -43,7 +43,7 @@ KEYGEN = msgspec.structs.replace(PROPOSAL, kind="keygen", sign=None, wallet_id=N
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path, now=lambda: NOW, warn=lambda _: None) as made:
+    with Journal(tmp_path, now=lambda: NOW, clock=lambda: 0.0, warn=lambda _: None) as made:
         yield made
 
 

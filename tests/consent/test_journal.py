@@ -38,6 +38,8 @@ from tests.helpers import statuses
 from tests.helpers.audit import entry
 
 NOW = 1_800_000_000_000
+UP = 50_000_000
+"""What the monotonic clock says, in milliseconds; it has nothing to do with the time of day."""
 TREASURY = "ab" * 16
 OTHER = "ef" * 16
 UNSIGNED: dict[str, Any] = {"reading": None, "messages": ()}
@@ -50,8 +52,15 @@ class Notebook:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.time = NOW
+        self.running = UP
         self.warnings: list[str] = []
-        self.journal = Journal(home, now=lambda: self.time, warn=self.warnings.append)
+        self.journal = Journal(
+            home, now=lambda: self.time, clock=lambda: self.running / 1000, warn=self.warnings.append
+        )
+
+    def wait(self, milliseconds: int) -> None:
+        self.time += milliseconds
+        self.running += milliseconds
 
     def entries(self) -> list[Entry]:
         lines: list[Any] = []
@@ -117,10 +126,10 @@ async def test_a_line_says_what_with_whom_and_how_it_ended_and_no_message(notebo
 async def test_what_was_accepted_is_remembered_for_an_hour_and_by_wallet(notebook: Notebook) -> None:
     notebook.journal.use(shown(messages=3))
     notebook.journal.use(shown(messages=5, wallet_id=OTHER))
-    assert list(notebook.journal.recent(TREASURY, me=ANA)) == [NOW] * 3
-    notebook.time += HOUR + 1
+    assert list(notebook.journal.recent(TREASURY, me=ANA)) == [UP] * 3
+    notebook.wait(HOUR + 1)
     notebook.journal.use(shown())
-    assert list(notebook.journal.recent(TREASURY, me=ANA)) == [NOW + HOUR + 1]
+    assert list(notebook.journal.recent(TREASURY, me=ANA)) == [UP + HOUR + 1]
 
 
 async def test_what_is_released_counts_no_more_and_only_once(notebook: Notebook) -> None:
@@ -160,6 +169,41 @@ async def test_the_next_process_remembers_what_this_one_accepted(
     later = notebook.again()
     with later.journal:
         assert len(list(later.journal.recent(TREASURY, me=ANA))) == counts
+
+
+@pytest.mark.parametrize("jump", [-1000 * HOUR, -HOUR // 2, HOUR // 2, 1000 * HOUR])
+async def test_a_wall_clock_that_is_set_makes_no_room_and_takes_none(notebook: Notebook, jump: int) -> None:
+    """An hour is an hour, whatever the time of day is said to be."""
+    notebook.journal.use(shown())
+    for number in range(MAX_REFUSALS_EACH):
+        await notebook.journal.record(shown(number), Told(sender="ab"), Refused("no"))
+    notebook.time += jump
+    notebook.journal.use(shown(2))
+    assert list(notebook.journal.recent(TREASURY, me=ANA)) == [UP, UP]
+    await notebook.journal.record(shown(998), Told(sender="ab"), Refused("no"))
+    assert len(notebook.entries()) == MAX_REFUSALS_EACH
+    notebook.running += HOUR
+    notebook.journal.use(shown(3))
+    assert list(notebook.journal.recent(TREASURY, me=ANA)) == [UP + HOUR]
+    await notebook.journal.record(shown(999), Told(sender="ab"), Refused("no"))
+    assert len(notebook.entries()) == MAX_REFUSALS_EACH + 1
+
+
+@pytest.mark.parametrize(("ago", "left"), [(HOUR - 60_000, 60_000), (-5 * HOUR, HOUR)])
+async def test_what_an_earlier_process_accepted_counts_for_the_rest_of_its_hour(
+    notebook: Notebook, ago: int, left: int
+) -> None:
+    """Between two processes there is wall time alone; a line of the future counts as one of this moment."""
+    await asyncio.to_thread(notebook.journal._audit.append, entry(1, time=NOW - ago, proposer="ben"))
+    later = notebook.again()
+    with later.journal:
+        later.time -= 10 * HOUR
+        later.running += left - 1
+        later.journal.use(shown(wallet_id=OTHER))
+        assert len(list(later.journal.recent(TREASURY, me=ANA))) == 1
+        later.running += 1
+        later.journal.use(shown(wallet_id=OTHER))
+        assert not list(later.journal.recent(TREASURY, me=ANA))
 
 
 async def test_a_half_written_line_is_told_of_and_kept(notebook: Notebook) -> None:
@@ -238,7 +282,7 @@ async def test_what_comes_to_nothing_is_written_so_often_for_one_sender_and_hide
     found = notebook.entries()
     assert [one.session_id for one in found[each:]] == [shown(9998).session_id, shown(9999).session_id]
     assert len(found) == each + 2
-    notebook.time += HOUR + 1
+    notebook.wait(HOUR + 1)
     await notebook.journal.record(shown(10000), told, error)
     assert len(notebook.entries()) == each + 3
 
@@ -274,7 +318,7 @@ async def test_how_many_were_not_written_is_told_after_an_hour_and_at_the_end(no
     (warning,) = notebook.warnings
     assert "more proposals come to nothing" in warning
     assert "'ben'" in warning
-    notebook.time += HOUR
+    notebook.wait(HOUR)
     await notebook.journal.record(shown(9999), Told(approved_by="user"), None)
     assert notebook.warnings[1:] == ["7 proposals that came to nothing were not written to the audit log"]
     for number in range(MAX_REFUSALS_EACH + 2):
@@ -303,7 +347,7 @@ async def test_a_disk_that_takes_nothing_is_not_waited_for_with_ever_more_lines(
     disk = FullDisk(monkeypatch)
     for number in range(MAX_UNWRITTEN * 2):
         await notebook.journal.record(shown(number), Told(sender=f"{number:064x}"), Refused("no"))
-        notebook.time += HOUR
+        notebook.wait(HOUR)
     assert len(notebook.journal._unwritten) == MAX_UNWRITTEN
     await notebook.journal.record(shown(9999), Told(approved_by="user"), None)
     disk.full = False

@@ -154,7 +154,7 @@ class Records:
     """As much of a ``Journal`` as sessions use; it keeps what it was told."""
 
     def __init__(self, now: Callable[[], int]) -> None:
-        self.now = now
+        self.running = now
         self.told: list[tuple[Proposed, Told, MpcError | None]] = []
         self.uses: list[Use] = []
         self.accepted: list[Proposed] = []
@@ -181,7 +181,7 @@ class Records:
 
     def use(self, shown: Proposed) -> Use:
         assert shown.sign is not None
-        use = Use(shown.sign.wallet_id, shown.proposer, self.now(), len(shown.sign.messages))
+        use = Use(shown.sign.wallet_id, shown.proposer, self.running(), len(shown.sign.messages))
         self.uses.append(use)
         return use
 

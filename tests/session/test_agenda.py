@@ -1,6 +1,7 @@
 """What others can make a node's sessions do for nothing: fill its log, hold its places, use its ids again."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,7 @@ class Logged:
     def __init__(self, seat: Seat, home: Path, now: Callable[[], int]) -> None:
         self.home = home
         self.warnings: list[str] = []
-        self.journal = Journal(home, now=now, warn=self.warnings.append)
+        self.journal = Journal(home, now=now, clock=time.monotonic, warn=self.warnings.append)
         write_to(seat, self.journal)
 
     def entries(self) -> list[Entry]:
@@ -260,7 +261,7 @@ async def test_a_node_that_is_killed_after_it_accepted_counts_that_when_it_is_ba
             await people.sign(ANA)
             await people[BEN].ended()
         log.journal.__exit__(None, None, None)
-        with Journal(log.home, now=people.now, warn=log.warnings.append) as again:
+        with Journal(log.home, now=people.now, clock=time.monotonic, warn=log.warnings.append) as again:
             write_to(people[BEN], again)
             people[BEN].policy = WalletPolicy(rate_per_hour=1, ask="never")
             with pytest.raises(MpcError, match="1 messages an hour"):
