@@ -311,7 +311,7 @@ class Connection(asyncio.Protocol):
                 self._handshake(event)
 
     def _take_together(self, events: Sequence[object]) -> None:
-        """Take what came, and write what it leads to once for each receiver; most of a small frame's cost is a write."""
+        """Take what came, and write what it leads to once for each receiver: a write costs more than a tiny frame."""
         self._switchboard.kept = []
         try:
             self._take_each(events)
