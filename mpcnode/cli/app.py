@@ -192,12 +192,18 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
             sys.stdout.flush()
     from mpcnode.cli.terminal.output import say  # noqa: PLC0415 -- what is heavy waits for an error
 
-    say(*error_lines(error))
+    say(*error_lines(error, _typed(arguments)))
     return error.exit_code
 
 
 def _usage(error: typer.TyperException, arguments: list[str]) -> UsageError:
     """Say what typer found, in the words and the form of our own errors."""
+def _typed(arguments: list[str]) -> set[str]:
+    """Words that this user wrote: the parts of arguments and of paths, from which errors put their own together."""
+    places = [value for name, value in os.environ.items() if name.startswith(("MPCNODE_", "HOME", "XDG_", "PWD"))]
+    return {word for text in (*arguments, *places) for word in re.split(r"[/=@,]", text) if word}
+
+
     message = " ".join(error.format_message().split()).rstrip(".")
     for theirs, ours in _WORDS:
         message = theirs.sub(ours, message)

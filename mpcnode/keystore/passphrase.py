@@ -21,9 +21,9 @@ def read_passphrase_file(path: Path) -> bytearray:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise _unreadable(str(path), error) from error
+        raise _unreadable(f"passphrase file {path}", "--passphrase-file", error) from error
     try:
-        return _read(fd, f"passphrase file {str(path)!a}")
+        return _read(fd, f"passphrase file {path}", "--passphrase-file")
     finally:
         os.close(fd)
 
@@ -37,10 +37,10 @@ def read_passphrase_fd(fd: int) -> bytearray:
     Raises:
         ConfigurationError: as ``read_passphrase_file``.
     """
-    return _read(fd, f"passphrase file descriptor {fd}")
+    return _read(fd, f"passphrase from file descriptor {fd}", "--passphrase-fd")
 
 
-def _read(fd: int, name: str) -> bytearray:
+def _read(fd: int, name: str, option: str) -> bytearray:
     # Read into a buffer we own: a bytes object on the way could not be wiped.
     buffer = bytearray(MAX_PASSPHRASE + 3)
     filled = 0
@@ -48,7 +48,7 @@ def _read(fd: int, name: str) -> bytearray:
         while filled < len(buffer) and (count := os.readv(fd, [memoryview(buffer)[filled:]])):
             filled += count
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise _unreadable(name, option, error) from error
     # Exactly one newline is taken off, the one an editor or echo put there; more belong to the passphrase.
     end = filled
     if end and buffer[end - 1] == 0x0A:
@@ -59,11 +59,13 @@ def _read(fd: int, name: str) -> bytearray:
         raise ConfigurationError(f"the {name} is empty", hint="put the passphrase on its first line")
     if len(passphrase) > MAX_PASSPHRASE:
         passphrase[:] = bytes(len(passphrase))
-        raise ConfigurationError(f"the {name} is longer than {MAX_PASSPHRASE} bytes")
+        raise ConfigurationError(
+            f"the {name} is longer than {MAX_PASSPHRASE} bytes", hint=f"see that {option} names a passphrase alone"
+        )
     return passphrase
 
 
-def _unreadable(name: str, error: OSError) -> ConfigurationError:
+def _unreadable(name: str, option: str, error: OSError) -> ConfigurationError:
     return ConfigurationError(
-        f"cannot read the {name}: {error.strerror or type(error).__name__}", hint="check --passphrase-file"
+        f"cannot read the {name}: {error.strerror or type(error).__name__}", hint=f"check {option}"
     )

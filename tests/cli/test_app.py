@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -103,6 +104,25 @@ def test_an_error_is_set_in_rows_that_fit_the_terminal() -> None:
     assert rows[0].startswith("error:")
     assert all(row.startswith(("error:", "hint: ", "    ")) for row in rows)
     assert max(map(len, rows)) < 60
+
+
+@pytest.mark.parametrize("how", ["option", "joined", "variable", "expanded"])
+def test_a_path_is_named_as_its_user_wrote_it(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "J\u00fcrgen" / "Z\u00fcrich"
+    monkeypatch.setenv("HOME", str(home.parent))
+    monkeypatch.delenv("MPCNODE_HOME", raising=False)
+    arguments = {
+        "option": ["--home", str(home)],
+        "joined": [f"--home={home}"],
+        "variable": [],
+        "expanded": ["--home", "~/Z\u00fcrich"],
+    }[how]
+    if how == "variable":
+        monkeypatch.setenv("MPCNODE_HOME", str(home))
+    assert cli._run(["wallets", "list", *arguments]) == 3
+    assert str(home) in capsys.readouterr().err
 
 
 def test_a_command_may_choose_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

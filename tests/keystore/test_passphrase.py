@@ -45,9 +45,20 @@ def test_a_file_that_is_no_passphrase_is_refused(tmp_path: Path, content: bytes)
 
 
 def test_a_missing_file_or_a_directory_is_a_configuration_error(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(ConfigurationError):
+    for path, reason in ((tmp_path / "nowhere", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(ConfigurationError) as refused:
             read_passphrase_file(path)
+        assert str(refused.value) == f"cannot read the passphrase file {path}: {reason}"
+        assert refused.value.hint == "check --passphrase-file"
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * (MAX_PASSPHRASE + 1)])
+def test_what_is_wrong_with_a_passphrase_is_said_of_the_file_by_its_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "passw\u00f6rter"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"the passphrase file {path} ") as refused:
+        read_passphrase_file(path)
+    assert refused.value.hint
 
 
 def test_a_secret_mount_may_be_a_symbolic_link(tmp_path: Path) -> None:
@@ -71,5 +82,7 @@ def test_a_closed_descriptor_is_a_configuration_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     os.close(writing)
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as refused:
         read_passphrase_fd(reading)
+    assert str(refused.value) == f"cannot read the passphrase from file descriptor {reading}: Bad file descriptor"
+    assert refused.value.hint == "check --passphrase-fd"

@@ -6,7 +6,7 @@ from typing import Final
 
 from mpcnode.cli.options import home_or_default, peer_id
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
-from mpcnode.cli.terminal.text import columns, escape
+from mpcnode.cli.terminal.text import as_typed, columns
 from mpcnode.errors import KeystoreAbsent
 from mpcnode.identity.contacts import Contact, Contacts, How
 from mpcnode.keystore.store import Home
@@ -31,7 +31,7 @@ def list_contacts(home: Path | None, *, json: bool, verbose: bool) -> None:
     path = home_or_default(home)
     contacts = Home.open(path, create=False).load_contacts() if home is not None or path.exists() else Contacts()
     if not len(contacts):
-        say(f"no contacts yet in {escape(str(path))}")
+        say(f"no contacts yet in {as_typed(str(path))}")
     if json:
         for contact in contacts:
             print_json(contact_view(contact))

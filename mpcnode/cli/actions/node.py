@@ -23,7 +23,7 @@ from mpcnode.cli.options import (
 )
 from mpcnode.cli.terminal.output import Output, open_output, say
 from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal
-from mpcnode.cli.terminal.text import escape
+from mpcnode.cli.terminal.text import as_typed
 from mpcnode.control import place
 from mpcnode.control.lines import StartedWith
 from mpcnode.errors import ConfigurationError, Interrupted, KeystoreAbsent, MpcError, NoTerminal, UsageError
@@ -134,7 +134,7 @@ def as_node(
 
 def _new_home(home: Path, name: str, *, chosen: bool) -> list[str]:
     return [
-        f"made a new home for this node: {escape(str(home))}",
+        f"made a new home for this node: {as_typed(str(home))}",
         f"its name is {name}" + ("" if chosen else ", after this machine; --peer-id gives it another"),
         "keep the home and its passphrase: without either of them nobody can restore this node's shares",
     ]

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from mpcnode.cli.options import expanded
 from mpcnode.cli.terminal.output import say
 from mpcnode.cli.terminal.prompts import passphrase
-from mpcnode.cli.terminal.text import escape
+from mpcnode.cli.terminal.text import as_typed
 from mpcnode.errors import WrongPassphrase
 
 T = TypeVar("T")
@@ -54,4 +54,5 @@ def _warn_of(file: Path) -> None:
     except OSError:
         return  # reading it says what is wrong
     if stat.S_ISREG(mode) and mode & 0o077:
-        say(f"warning: other users of this machine may read {escape(str(file))}; hint: chmod 600 {escape(str(file))}")
+        name = as_typed(str(file))
+        say(f"warning: other users of this machine may read {name}; hint: chmod 600 {name}")

@@ -8,7 +8,7 @@ import msgspec
 
 from mpcnode.cli.options import DEFAULT_ROOM, DEFAULT_SERVER, home_or_default, room_name, server_url
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json
-from mpcnode.cli.terminal.text import escape
+from mpcnode.cli.terminal.text import as_typed, escape
 from mpcnode.errors import UsageError
 from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.store import Home
@@ -55,7 +55,7 @@ def change_settings(
         print_json(SettingsView(str(path), settings.peer_id, settings.server, settings.room))
         return
     print_data(
-        f"home     {escape(str(path))}",
+        f"home     {as_typed(str(path))}",
         f"peer id  {escape(settings.peer_id or '(the host name)')}",
         f"server   {escape(settings.server or f'{DEFAULT_SERVER} (the default)', 1100)}",
         f"room     {escape(settings.room or f'{DEFAULT_ROOM} (the default)', 1100)}",

@@ -17,7 +17,7 @@ from mpcnode.cli.options import SUITES, home_or_default
 from mpcnode.cli.terminal.describe import wallet_lines, wallet_list
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say
 from mpcnode.cli.terminal.prompts import ask_line, has_terminal
-from mpcnode.cli.terminal.text import escape, listed
+from mpcnode.cli.terminal.text import as_typed, escape, listed
 from mpcnode.control.lines import error_of
 from mpcnode.errors import DecodeError, KeystoreUnreadable, NoTerminal, Refused, UsageError
 from mpcnode.keystore.format import JsonObject
@@ -184,7 +184,7 @@ def list_wallets(home: Path | None, *, json: bool, verbose: bool) -> None:
     path = home_or_default(home)
     wallets, unreadable = _wallets(path) if home is not None or path.exists() else ([], [])
     if not wallets and not unreadable:
-        say(f"no wallets yet in {escape(str(path))}")
+        say(f"no wallets yet in {as_typed(str(path))}")
     if json:
         for one in (*wallets, *unreadable):
             print_json(one)
@@ -251,7 +251,7 @@ def delete_pending(home: Path, wanted: str, *, verbose: bool) -> None:
             )
         place = delete_wallet(opened, wallet)
     say(
-        f"moved to {escape(str(place))}",
-        f"to have it back, move it to {escape(str(home / 'wallets' / wallet.wallet_id.hex()))}",
+        f"moved to {as_typed(str(place))}",
+        f"to have it back, move it to {as_typed(str(home / 'wallets' / wallet.wallet_id.hex()))}",
         "to erase the share for ever, remove it there",
     )

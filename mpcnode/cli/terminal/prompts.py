@@ -15,7 +15,7 @@ from mpcnode import status
 from mpcnode.cli.options import expanded
 from mpcnode.cli.terminal.frame import Question, Size, approval, choice, comparison
 from mpcnode.cli.terminal.output import Output, say
-from mpcnode.cli.terminal.text import escape, quoted, wrapped
+from mpcnode.cli.terminal.text import as_typed, escape, quoted, wrapped
 from mpcnode.errors import Interrupted, KeystoreAbsent, NoTerminal, UsageError
 from mpcnode.keystore.passphrase import MAX_PASSPHRASE, read_passphrase_fd, read_passphrase_file
 from mpcnode.types import PeerId
@@ -49,8 +49,8 @@ def passphrase(home: Path, *, file: Path | None, fd: int | None) -> bytearray:
     if not has_terminal():
         raise NoTerminal("no passphrase and no terminal to ask for it", hint="add --passphrase-file FILE")
     if not _is_new(home):
-        return _ask_hidden(f"passphrase for {escape(str(home))}: ")
-    first = _ask_hidden(f"new passphrase for {escape(str(home))}: ")
+        return _ask_hidden(f"passphrase for {as_typed(str(home))}: ")
+    first = _ask_hidden(f"new passphrase for {as_typed(str(home))}: ")
     second = _ask_hidden("the same again: ")
     same = first == second
     second[:] = bytes(len(second))

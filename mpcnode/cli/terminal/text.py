@@ -4,13 +4,14 @@ Peers, servers and files choose what stands in names, reasons, errors and messag
 
 - Only printable ASCII reaches a terminal as it is. Everything else is spelled out (``\u0441``), control characters,
   combining marks, fillers, and letters of right-to-left scripts included. A message in one script alone is also shown
-  in its own letters, beside its spelling.
+  in its own letters, beside its spelling; and what this machine's user typed is shown to that user as it was typed.
 - Two spaces or more are counted (``\{40 spaces}``): nothing is pushed to the next row, or off the screen.
 - A text of many rows stands behind ``MARGIN``, which begins no row of ours, and its length is said before it.
 """
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from mpcnode.errors import MpcError
@@ -51,6 +52,12 @@ def escape(text: str, limit: int = MAX_SHOWN) -> str:
     """
     spelled = "".join(unit for unit, _ in _units(text[:limit], double=False))
     return spelled if len(text) <= limit else f"{spelled}..."
+
+
+def as_typed(text: str) -> str:
+    """Show what this user wrote, such as a path: letters as they are; what a terminal obeys or hides is spelled out."""
+    parts = groupby(text, key=lambda character: not character.isascii() and _script(character) is not None)
+    return "".join("".join(part) if is_letter else escape("".join(part), len(text)) for is_letter, part in parts)
 
 
 def quoted(text: str, limit: int = MAX_SHOWN) -> str:
@@ -119,13 +126,17 @@ def shortened(name: str, width: int) -> str:
     return f"{spelled[: width - 2 - tail]}..{spelled[len(spelled) - tail :]}"
 
 
-def error_lines(error: MpcError) -> list[str]:
-    """Say an error: ``error:``, then what is saved, then ``hint:``, each on one line."""
-    lines = [f"error: {escape(error.message, 1000)}"]
-    if error.saved:
-        lines.append(f"saved: {escape(error.saved, 1000)}")
-    if error.hint:
-        lines.append(f"hint: {escape(error.hint, 1000)}")
+def error_lines(error: MpcError, typed: Iterable[str] = ()) -> list[str]:
+    """Say an error: ``error:``, then what is saved, then ``hint:``, each on one line.
+
+    Args:
+        error: which.
+        typed: words that this user wrote, and will look for as they were written.
+    """
+    said = {"error": error.message, "saved": error.saved or "", "hint": error.hint or ""}
+    lines = [f"{label}: {escape(text, 1000)}" for label, text in said.items() if text or label == "error"]
+    for word in sorted({word for word in typed if not word.isascii()}, key=len, reverse=True):
+        lines = [line.replace(escape(word, len(word)), as_typed(word)) for line in lines]
     return lines
 
 

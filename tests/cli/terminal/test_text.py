@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mpcnode.cli.terminal.text import (
     INDENT,
     MARGIN,
+    as_typed,
     columns,
     counted,
     error_lines,
@@ -173,3 +174,18 @@ def test_an_error_says_what_happened_what_is_saved_and_what_to_do() -> None:
     error = KeystoreUnwritable("disk full", hint="make room", saved="the old wallet is untouched")
     assert error_lines(error) == ["error: disk full", "saved: the old wallet is untouched", "hint: make room"]
     assert error_lines(Refused("no\x1b[0m")) == ["error: no\\x1b[0m"]
+
+
+@pytest.mark.parametrize("word", ["Z\u00fcrich", "\u043a\u043e\u0448\u0435\u043b\u0451\u043a-2", "a  b\u00e9"])
+def test_what_a_user_typed_is_shown_to_this_user_as_it_was_typed(word: str) -> None:
+    assert as_typed(word.replace("  ", " ")) == word.replace("  ", " ")
+    for written in (word, ascii(word)[1:-1]):
+        shown = error_lines(Refused(f"cannot read '/tmp/{written}/x'", hint=f"look at {written}"), typed=[word])
+        assert shown == [f"error: cannot read '/tmp/{as_typed(word)}/x'", f"hint: look at {as_typed(word)}"]
+    assert error_lines(Refused(f"no {word}")) != [f"error: no {word}"]
+
+
+@pytest.mark.parametrize("word", ["a\x1b[2Jb", "a\u202eb", "a\u0338b", "\u05d0", "a\u3164b", "x\udcff", "a\nb"])
+def test_what_a_terminal_obeys_or_hides_is_spelled_out_also_where_the_user_typed_it(word: str) -> None:
+    assert as_typed(word).isascii()
+    assert error_lines(Refused(f"cannot read {word}"), typed=[word]) == [f"error: cannot read {escape(word)}"]
