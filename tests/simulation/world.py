@@ -18,6 +18,7 @@ from mpcnode.consent.approval import Options
 from mpcnode.errors import MpcError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity
+from mpcnode.keystore import opening
 from mpcnode.keystore.audit_chain import Entry
 from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.wallets import StoredWallet
@@ -285,7 +286,7 @@ class World:
             for place, name, instead in (
                 (node_module, "Home", SimpleNamespace(open=lambda path, **_: self.homes[path.name])),
                 (node_module, "Mesh", self._mesh),
-                (node_module, "check_libraries", lambda: None),
+                (opening, "check_libraries", lambda: None),
                 (node_module, "load_policy", lambda *_: None),
                 (node_module, "_connector", lambda config, *_: self.network.connector(config.peer_id)),
                 (journal_module, "AuditLog", SimpleNamespace(open=lambda path, **_: _Log(self.homes[path.name]))),
