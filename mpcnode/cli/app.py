@@ -15,6 +15,7 @@ from mpcnode.cli.commands import (
     audit,
     contacts,
     create_wallet,
+    pair,
     peers,
     refresh,
     register,
@@ -55,8 +56,8 @@ _HINTS: Final = {
     "signature_invalid": "check key, message and reading: see `mpcnode verify --help`",
     "contact_changed": "ask its owner; after a new set-up there: `mpcnode contacts remove NAME`",
     "identity_check_failed": "somebody may stand between you: try another server with --server",
-    "wrong_code": "make a new code; this one is used up",
-    "code_crowded": "make a new code, and tell it to one person alone",
+    "wrong_code": "make a new code with `mpcnode pair`; this one is used up",
+    "code_crowded": "make a new code with `mpcnode pair`, and tell it to one person alone",
     "code_over": "ask for a new code; check the number and --server",
     "pairing_stopped": "pair again with a new code",
     "words_differ": "make no wallet here: call the others, and use another server with --server",
@@ -130,6 +131,7 @@ app.add_typer(wallets.app, name="wallets")
 app.command("sign", short_help="Sign together with others.", epilog=sign.EXAMPLES)(sign.sign)
 app.command("refresh", short_help="Give a wallet new shares of the same key.", epilog=refresh.EXAMPLES)(refresh.refresh)
 app.command("verify", short_help="Check a signature; needs no wallet.", epilog=verify.EXAMPLES)(verify.verify)
+app.command("pair", short_help="Make a contact with a code.", epilog=pair.EXAMPLES)(pair.pair)
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(audit.app, name="audit")
 app.command("settings", short_help="Show or change what this home remembers.", epilog=settings.EXAMPLES)(
@@ -196,14 +198,14 @@ def _fail(error: MpcError, arguments: list[str]) -> int:
     return error.exit_code
 
 
-def _usage(error: typer.TyperException, arguments: list[str]) -> UsageError:
-    """Say what typer found, in the words and the form of our own errors."""
 def _typed(arguments: list[str]) -> set[str]:
     """Words that this user wrote: the parts of arguments and of paths, from which errors put their own together."""
     places = [value for name, value in os.environ.items() if name.startswith(("MPCNODE_", "HOME", "XDG_", "PWD"))]
     return {word for text in (*arguments, *places) for word in re.split(r"[/=@,]", text) if word}
 
 
+def _usage(error: typer.TyperException, arguments: list[str]) -> UsageError:
+    """Say what typer found, in the words and the form of our own errors."""
     message = " ".join(error.format_message().split()).rstrip(".")
     for theirs, ours in _WORDS:
         message = theirs.sub(ours, message)

@@ -89,7 +89,7 @@ def test_a_hint_names_what_exists(where: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("run `mpcnode pair CODE`", "there is no command 'pair CODE'"),
+        ("run `mpcnode meet CODE`", "there is no command 'meet CODE'"),
         ("see 'mpcnode wallets rename x'", ""),
         ("see `mpcnode sign --kdf x`", "sign has no --kdf"),
         ("add --colour", "no command has --colour"),

@@ -131,7 +131,7 @@ from mpcnode.cli.actions import node
 def begun(_home, secret):
     print("LOADED", *sorted(sys.modules), file=sys.stderr)
     sys.exit(0)
-node._unlocking = begun
+node.unlocking = begun
 from mpcnode.cli.app import main
 main(sys.argv[1:])
 """

@@ -1,5 +1,6 @@
 """The node that carries a command out: the one that runs under the home, or one for as long as the command takes."""
 
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -67,21 +68,46 @@ def by_a_node(
         check()
         return as_node(options, own, accept="none", quiet=quiet)
 
-    from mpcnode.cli.loop import run_orderly  # noqa: PLC0415 -- where no node runs, the home is unlocked meanwhile
-    from mpcnode.control.client import ControlClient  # noqa: PLC0415 -- same
+    async def once(output: Output) -> T:
+        return await asked_of_the_running_node(options, connection, output, ask, quiet=quiet)
 
-    async def by_the_running_node() -> T:
+    return with_the_running_node(options, once)
+
+
+def with_the_running_node(options: NodeOptions, work: Callable[[Output], Awaitable[T]]) -> T:
+    """Run what asks the node that runs under the home.
+
+    Raises:
+        MpcError: why it failed.
+    """
+    from mpcnode.cli.loop import run_orderly  # noqa: PLC0415 -- where no node runs, the home is unlocked meanwhile
+
+    async def main() -> T:
         with open_output(json=options.json) as output:
-            async with await ControlClient.over(connection) as client:
-                client.expect(_started_with(options))
-                return await ask(client, TerminalUser(output), _emit(output, quiet=quiet or options.quiet))
+            return await work(output)
 
     try:
-        return run_orderly(by_the_running_node)
+        return run_orderly(main)
     except Interrupted as error:
         # Where the node went away, the error says what to do.
-        error.hint = error.hint or "the session was stopped; the node under this home runs on"
+        error.hint = error.hint or "the command was stopped; the node under this home runs on"
         raise
+
+
+async def asked_of_the_running_node(
+    options: NodeOptions,
+    connection: socket.socket,
+    output: Output,
+    ask: "Callable[[ControlClient, TerminalUser, Emit], Awaitable[T]]",
+    *,
+    quiet: bool = False,
+) -> T:
+    """Ask the running node once, over a connection that ``place.connect`` made."""
+    from mpcnode.control.client import ControlClient  # noqa: PLC0415 -- where no node runs, it is not needed
+
+    async with await ControlClient.over(connection) as client:
+        client.expect(_started_with(options))
+        return await ask(client, TerminalUser(output), emitter(output, quiet=quiet or options.quiet))
 
 
 def as_node(
@@ -106,7 +132,7 @@ def as_node(
 
     def run(secret: bytearray) -> T:
         nonlocal begun
-        with _unlocking(home, secret) as keyring:
+        with unlocking(home, secret) as keyring:
             from mpcnode.cli.loop import run_orderly  # noqa: PLC0415 -- loaded while the key is derived
             from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- same
             from mpcnode.node import Node  # noqa: PLC0415 -- same
@@ -116,14 +142,14 @@ def as_node(
             async def be_a_node() -> T:
                 nonlocal begun
                 with open_output(json=options.json) as output:
-                    emit = _emit(output, quiet=quiet or options.quiet)
+                    emit = emitter(output, quiet=quiet or options.quiet)
                     node = Node(config, user=TerminalUser(output), emit=emit)
                     async with node, ControlServer(node, home, emit=emit) as control:
                         await node.start(keyring)
                         begun = True
                         if talks and is_new:
                             with output.paused():
-                                say(*_new_home(home, node.peer_id, chosen=options.peer_id is not None))
+                                say(*new_home(home, node.peer_id, chosen=options.peer_id is not None))
                         control.node_started()
                         return await work(node, emit)
 
@@ -132,7 +158,8 @@ def as_node(
     return with_passphrase(home, options.passphrase_file, options.passphrase_fd, run, again=lambda: not begun)
 
 
-def _new_home(home: Path, name: str, *, chosen: bool) -> list[str]:
+def new_home(home: Path, name: str, *, chosen: bool) -> list[str]:
+    """Say what was made, and what it is worth."""
     return [
         f"made a new home for this node: {as_typed(str(home))}",
         f"its name is {name}" + ("" if chosen else ", after this machine; --peer-id gives it another"),
@@ -141,7 +168,7 @@ def _new_home(home: Path, name: str, *, chosen: bool) -> list[str]:
 
 
 @contextmanager
-def _unlocking(home: Path, secret: bytearray) -> "Iterator[Keyring]":
+def unlocking(home: Path, secret: bytearray) -> "Iterator[Keyring]":
     """Give a keyring that derives the home's key in a thread, because that is the longest part of a start."""
     from mpcnode.keystore.keyring import Keyring  # noqa: PLC0415 -- what is heavy waits for its use
     from mpcnode.keystore.store import Home  # noqa: PLC0415 -- same
@@ -159,7 +186,9 @@ def _unlocking(home: Path, secret: bytearray) -> "Iterator[Keyring]":
             deriving.join()
 
 
-def _emit(output: Output, *, quiet: bool) -> Emit:
+def emitter(output: Output, *, quiet: bool) -> Emit:
+    """Give what takes a command's events."""
+
     def warnings(event: status.Event) -> None:
         if isinstance(event, status.Warned):
             output.event(event)
@@ -213,7 +242,7 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
     from mpcnode.node import NodeConfig  # noqa: PLC0415 -- same
     from mpcnode.session.services import SessionTimeouts  # noqa: PLC0415 -- same
 
-    remembered = _settings(home)
+    remembered = settings_of(home)
     return NodeConfig(
         home=home,
         server=options.server or remembered.server or DEFAULT_SERVER,
@@ -234,7 +263,8 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
     )
 
 
-def _settings(home: Path) -> "Settings":
+def settings_of(home: Path) -> "Settings":
+    """Read what a home remembers; nothing where there is none yet."""
     from mpcnode.keystore.settings import Settings  # noqa: PLC0415 -- loads the keystore
     from mpcnode.keystore.store import Home  # noqa: PLC0415 -- same
 
@@ -330,6 +360,9 @@ def held_otherwise(options: NodeOptions) -> list[str]:
     if any(one.peer_id == options.peer_id for one in views):
         return []
     return [
-        f"warning: this home holds wallet {one.name} as {one.peer_id}, and cannot use it as {options.peer_id}"
-        for one in views
+        *(
+            f"warning: this home holds wallet {one.name} as {one.peer_id}, and cannot use it as {options.peer_id}"
+            for one in views
+        ),
+        *([f"the name {options.peer_id} is for this run alone"] if views else []),
     ]

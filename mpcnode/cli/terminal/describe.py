@@ -183,6 +183,15 @@ def clock(milliseconds: int) -> str:
     return time.strftime("%H:%M", time.localtime(milliseconds / 1000))
 
 
+def code_lines(code: status.PairingCode, *, server: str | None) -> list[str]:
+    """Say what to do with a code; ``server`` where it is not the one that everybody uses anyway."""
+    there = f" --server {escape(server, 1100)}" if server is not None else ""
+    return [
+        f"tell this code to the other side by voice or in person; it works once, until {clock(code.until)}",
+        f"there: mpcnode pair {escape(code.code)}{there}",
+    ]
+
+
 def until(milliseconds: int | None) -> str:
     """When a wait ends, for the end of a sentence; nothing where that is not known."""
     return f" until {clock(milliseconds)}" if milliseconds is not None else ""

@@ -264,6 +264,19 @@ def choice(candidates: Sequence[status.PeerView], count: int, size: Size) -> Que
     return Question([], body, wrapped(asked, width), answers, [])
 
 
+def another_code(error: Sequence[str], size: Size) -> Question:
+    """Ask whether to make a new code, where the one before is used up; ``error`` says why."""
+    width = size.columns - 1
+    head = [row for line in error for row in wrapped(line, width)]
+    return Question(
+        head,
+        [],
+        wrapped("Make a new code?", width),
+        "[y] a new code   [n] stop   [?] what it means",
+        _paragraphs(_WHY_CODE, width),
+    )
+
+
 def _and(names: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1] if names else "") if part)
 
@@ -311,6 +324,11 @@ _WHY_SIGN: Final = (
 _WHY_REFRESH: Final = (
     "If all participants answer y, each gets a new share of the same key. Old shares and their copies become useless.",
     "If one of you answers n, nothing changes.",
+)
+_WHY_CODE: Final = (
+    "A code works once: one try with a wrong word ends it, and tells nothing about the words. If the other side typed",
+    "nothing yet, somebody guessed at the code. A new code is as safe as the first; --words 3 makes guessing harder.",
+    "If it happens again, use another server.",
 )
 _WHY_MAKE: Final = (
     "If all participants answer y, a new key is made in parts: each node stores one share, nobody ever has all of it.",

@@ -13,7 +13,7 @@ from typing import Final
 
 from mpcnode import status
 from mpcnode.cli.options import expanded
-from mpcnode.cli.terminal.frame import Question, Size, approval, choice, comparison
+from mpcnode.cli.terminal.frame import Question, Size, another_code, approval, choice, comparison
 from mpcnode.cli.terminal.output import Output, say
 from mpcnode.cli.terminal.text import as_typed, escape, quoted, wrapped
 from mpcnode.errors import Interrupted, KeystoreAbsent, NoTerminal, UsageError
@@ -48,7 +48,7 @@ def passphrase(home: Path, *, file: Path | None, fd: int | None) -> bytearray:
         return read_passphrase_fd(fd)
     if not has_terminal():
         raise NoTerminal("no passphrase and no terminal to ask for it", hint="add --passphrase-file FILE")
-    if not _is_new(home):
+    if not is_new(home):
         return _ask_hidden(f"passphrase for {as_typed(str(home))}: ")
     first = _ask_hidden(f"new passphrase for {as_typed(str(home))}: ")
     second = _ask_hidden("the same again: ")
@@ -60,7 +60,12 @@ def passphrase(home: Path, *, file: Path | None, fd: int | None) -> bytearray:
     return first
 
 
-def _is_new(home: Path) -> bool:
+def is_new(home: Path) -> bool:
+    """Say whether there is no identity at this place yet.
+
+    Raises:
+        KeystoreAbsent: there is none any more, and wallets are there.
+    """
     from mpcnode.keystore.store import Home  # noqa: PLC0415 -- a command that finds a running node opens no home
 
     try:
@@ -144,6 +149,10 @@ class TerminalUser:
         """Ask whether everybody sees the same words, and say who everybody is."""
         view = self._output.session(words.session_id)
         return await self._yes_or_no(lambda size: comparison(words, view, size), option="--yes")
+
+    async def another_code(self, error: Sequence[str]) -> bool:
+        """Ask whether to make a new code where one is used up; ``error`` says why."""
+        return await self._yes_or_no(lambda size: another_code(error, size), option="a code of the other side")
 
     async def choose_peers(self, candidates: tuple[status.PeerView, ...], count: int) -> tuple[PeerId, ...]:
         """Ask which peers take part, by name or by number, until so many are chosen."""

@@ -71,7 +71,7 @@ _HALF: Final = "nothing was kept here; the other side may have kept this node"
 _CROWDED: Final = Ending(
     CodeCrowded,
     f"a third connection used the code, so that nobody can use it any more: {TYPING_OR_ATTACK}",
-    "make a new code, and tell it to one person alone",
+    "make a new code with `mpcnode pair`, and tell it to one person alone",
 )
 _USED: Final = Ending(CodeOver, "the code is used up, or was given up", _ASK)
 _NOBODY: Final = Ending(
@@ -79,7 +79,9 @@ _NOBODY: Final = Ending(
     "nobody is at this code",
     "check the number and --server; a code lives as long as the command that made it",
 )
-_EXPIRED: Final = Ending(CodeOver, "nobody used the code in its time", "make a new code when the other side is ready")
+_EXPIRED: Final = Ending(
+    CodeOver, "nobody used the code in its time", "make a new code with `mpcnode pair` when the other side is ready"
+)
 
 _TOGETHER: Final = {Moment.EXCHANGING: _GONE, Moment.PROVING: _GUESS, Moment.MEETING: _HALF}
 """The moments in which both ends are there, and what else is said of an end in each."""

@@ -31,7 +31,7 @@ TYPING_OR_ATTACK: Final = "it may have been a typing error or an attack"
 _WRONG: Final = {
     Role.INVITER: (
         f"the code was used with a wrong password: {TYPING_OR_ATTACK}",
-        "make a new code; this one is used up",
+        "make a new code with `mpcnode pair`; this one is used up",
     ),
     Role.JOINER: (
         f"the words of the code are not those of the node that made it: {TYPING_OR_ATTACK}",
