@@ -14,6 +14,7 @@ from mpcnode.crypto import tags
 from mpcnode.mesh import delivery, negotiation, pool, sdp
 from mpcnode.mesh.transport import MeshTimeouts
 from mpcnode.peers import conversation, hello, kept, room
+from mpcnode.peers.introductions import meeting
 from mpcnode.server.limits import Limits
 from mpcnode.server.slots import machine as slots
 from mpcnode.server.slots.reasons import ERRORS as SLOT_ERRORS
@@ -111,6 +112,8 @@ LIMITS = {
     "slots: of one address (IPv6: /64), in all, those that rest included": f"{SLOTS.slots_per_address}, "
     f"{SLOTS.slots:,}",
     "claims of one address at once, lasting": f"{SLOTS.claims}, {SLOTS.claims_per_second:g} a second",
+    "pairing: the server answers, the other end comes, both are done": f"{meeting.ANSWER_SECONDS:.0f} s, "
+    f"{meeting.WAIT_SECONDS:,.0f} s, {meeting.PAIR_SECONDS:.0f} s",
     "slot: messages of one end, bytes of one": f"{SLOT_MESSAGES}, {fields.MAX_SLOT_BYTES:,}",
     "SDP, its lines, candidates used": f"{sdp.MAX_SDP:,}, {sdp.MAX_LINE}, {sdp.MAX_CANDIDATES}",
     "frame, message, round data": f"{framing.FRAME_SIZE:,}, {framing.MAX_MESSAGE:,}, {fields.MAX_DATA_BYTES:,} bytes",

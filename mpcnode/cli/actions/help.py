@@ -28,7 +28,7 @@ The signaling server sees names, rooms, times and sizes. It can refuse its servi
 A name is no identity: the key behind it is. Names and rooms are whoever takes them first.
 The safety words stand for all keys of a new wallet. Compare them by voice or in person before you say yes. Where they
 differ, somebody may stand between you: make no wallet, call the others, use another server.
-A contact is verified once somebody here compared the words with it. `mpcnode contacts` lists them.
+A contact is verified by a code, or once somebody here compared the words with it. `mpcnode contacts` lists them.
 Another key under a known name is an error. Ask its owner; after a new set-up there: `mpcnode contacts remove NAME`.
 Fewer than the threshold of participants learn nothing and sign nothing. A wallet is active once every participant has
 signed that its share is stored.
