@@ -303,6 +303,7 @@ class Node:
             peer_id=self.peer_id,
             now=_now,
             changing=lambda wallet_id: claims.held(new_shares_of(wallet_id)),
+            complaints=complaints,
             emit=emit,
         )
         router = _Router(catch_up, self._tasks)
@@ -324,6 +325,7 @@ class Node:
             trusts=trusts,
             journal=self._journal,
             claims=claims,
+            complaints=complaints,
             policy_of=lambda wallet: load_policy(home.path, wallet),
             rng=secrets.token_bytes,
             now=_now,

@@ -5,11 +5,12 @@ strangers share where anybody could have claimed the name. What finds its budget
 may need it, and else counted and said.
 """
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from mpcnode.status import Warned
+from mpcnode.status import Event, Warned
 from mpcnode.types import PeerId
 
 LINES: Final = (8, 10.0)
@@ -35,14 +36,34 @@ class Budget:
         return True
 
 
-@dataclass(slots=True)
-class _Said:
-    budget: Budget = field(default_factory=lambda: Budget(*LINES))
-    left_out: int = 0
+class Payers:
+    """A budget for each contact, and one that everybody else shares.
+
+    Args:
+        size: so many at once, and one more every so many seconds.
+        is_contact: whether a name is pinned.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, size: tuple[int, float], *, is_contact: Callable[[PeerId], bool], clock: Callable[[], float]
+    ) -> None:
+        self._size = size
+        self._is_contact = is_contact
+        self._clock = clock
+        self._budgets: dict[PeerId | None, Budget] = {}
+
+    def of(self, name: PeerId) -> PeerId | None:
+        """Give the contact that pays for what ``name`` causes; None for everybody else."""
+        return name if self._is_contact(name) else None
+
+    def take(self, payer: PeerId | None) -> bool:
+        """Spend one of a payer's, unless all are spent; say whether it was there."""
+        return self._budgets.setdefault(payer, Budget(*self._size)).take(self._clock())
 
 
 class Complaints:
-    """Lines about what is wrong with peers: each contact has some, and everybody else shares as many.
+    """Lines about what peers do: each contact has some, and everybody else shares as many.
 
     Args:
         emit: shows them.
@@ -51,25 +72,30 @@ class Complaints:
     """
 
     def __init__(
-        self, emit: Callable[[Warned], None], *, is_contact: Callable[[PeerId], bool], clock: Callable[[], float]
+        self, emit: Callable[[Event], None], *, is_contact: Callable[[PeerId], bool], clock: Callable[[], float]
     ) -> None:
         self._emit = emit
         self._is_contact = is_contact
         self._clock = clock
-        self._said: dict[PeerId | None, _Said] = {}
+        self._lines = self.payers(LINES)
+        self._left_out: Counter[PeerId | None] = Counter()
 
-    def say(self, about: PeerId, message: str) -> None:
+    def payers(self, size: tuple[int, float]) -> Payers:
+        """Make budgets of another size for the same payers."""
+        return Payers(size, is_contact=self._is_contact, clock=self._clock)
+
+    def say(self, about: PeerId, line: str | Event) -> None:
         """Show a line about a peer, or count it until there is room for the count."""
-        said = self._said.setdefault(about if self._is_contact(about) else None, _Said())
-        if said.budget.take(self._clock()):
-            self._emit(Warned(message))
+        payer = self._lines.of(about)
+        if self._lines.take(payer):
+            self._emit(Warned(line) if isinstance(line, str) else line)
         else:
-            said.left_out += 1
+            self._left_out[payer] += 1
 
     def say_left_out(self) -> None:
         """Say how many lines were left out, where there is room for it now."""
-        for about, said in self._said.items():
-            if said.left_out and said.budget.take(self._clock()):
-                whom = about or "peers that are not contacts"
-                self._emit(Warned(f"{said.left_out} more warnings about {whom} are not shown"))
-                said.left_out = 0
+        for payer, count in tuple(self._left_out.items()):
+            if self._lines.take(payer):
+                whom = payer or "peers that are not contacts"
+                self._emit(Warned(f"{count} more lines about {whom} are not shown"))
+                del self._left_out[payer]

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from mpcnode.consent.approval import Consent, Options, User
 from mpcnode.consent.journal import Told
@@ -25,6 +25,11 @@ from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
 
 R = TypeVar("R")
+
+REFUSALS: Final = (32, 0.5)
+"""Refusals that one contact, or everybody else, is told: so many at once, and one more every so many seconds."""
+BEGUN: Final = (64, 1.0)
+"""Sessions that strangers begin, however short each of them is; contacts begin any number, one after another."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +53,8 @@ class Agenda:
         self._places = Places()
         self._over = Over()
         self._early: Early[Opened] = Early()
+        self._refusals = services.complaints.payers(REFUSALS)
+        self._begun = services.complaints.payers(BEGUN)
 
     @property
     def busy(self) -> bool:
@@ -139,17 +146,25 @@ class Agenda:
         return kind.matter(proposal, self.services)
 
     def _no_place(self, shown: Proposed, opened: Opened) -> str | None:
-        return self._places.hindrance(opened.sender, opened.public_key, known=_is_known(shown))
+        known = _is_known(shown)
+        if reason := self._places.hindrance(opened.sender, opened.public_key, known=known):
+            return reason
+        return None if known or self._begun.take(None) else "this node began too many sessions of strangers just now"
 
     async def _refuse(self, proposal: wire.SessionProposal, opened: Opened, error: MpcError) -> None:
-        """Say no, to the proposer alone, without a session."""
+        """Say no, to the proposer alone, without a session; one that proposes without end is told so no more."""
+        sender = opened.sender
         self._over.refused(proposal.session_id)
-        talk = Talk({opened.sender: opened.public_key}, expires=0, services=self.services)
-        talk.heard(opened.sender, by_mesh=opened.by_mesh)
-        talk.say(opened.sender, refuse(proposal, error.message))
-        shown, told = self.shown(proposal, opened.sender), Told(sender=opened.public_key.hex())
+        shown, told = self.shown(proposal, sender), Told(sender=opened.public_key.hex())
+        line: str | Event = _ended(shown, {}, told, error)
+        if self._refusals.take(self._refusals.of(sender)):
+            talk = Talk({sender: opened.public_key}, expires=0, services=self.services)
+            talk.heard(sender, by_mesh=opened.by_mesh)
+            talk.say(sender, refuse(proposal, error.message))
+        else:
+            line = f"{sender} is not told that its proposal is refused: there were too many just now"
         await self.services.journal.record(shown, told, error)
-        self._emit(_ended(shown, {}, told, error))
+        self.services.complaints.say(sender, line)
 
     # Every session
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mpcnode.errors import MpcError
+from mpcnode.peers.budget import Complaints
 from mpcnode.peers.conversation import Conversations, Opened
 from mpcnode.protocols.epoch import Certificate
 from mpcnode.status import Event, WalletChanged, Warned
@@ -26,6 +27,8 @@ LASTS: Final = 60_000
 """Milliseconds."""
 ASK_EVERY: Final = 15.0
 """Seconds between the questions of a node whose epoch is pending."""
+ASKED: Final = (64, 0.25)
+"""Questions and answers of one participant that are looked at; it asks again for what is left out."""
 
 
 class CatchUp:
@@ -37,6 +40,7 @@ class CatchUp:
         peer_id: this node's name.
         now: Unix milliseconds.
         changing: says whether a session replaces the shares of a wallet just now.
+        complaints: says what a participant overdoes.
         emit: takes what changed.
     """
 
@@ -48,6 +52,7 @@ class CatchUp:
         peer_id: PeerId,
         now: Callable[[], int],
         changing: Callable[[WalletId], bool],
+        complaints: Complaints,
         emit: Callable[[Event], None],
     ) -> None:
         self._wallets = wallets
@@ -55,6 +60,8 @@ class CatchUp:
         self._me = peer_id
         self._now = now
         self._changing = changing
+        self._complaints = complaints
+        self._asked = complaints.payers(ASKED)
         self._emit = emit
         self._here: set[PeerId] = set()
         self._one_at_a_time = asyncio.Lock()
@@ -88,7 +95,9 @@ class CatchUp:
         epoch = _epoch(wallet, message.epoch)
         if wallet is None or epoch is None or _participants(epoch).get(opened.sender) != opened.public_key:
             return
-        if isinstance(message, CertificateRequest):
+        if not self._asked.take(opened.sender):
+            self._complaints.say(opened.sender, f"{opened.sender} asks for certificates, or sends some, without end")
+        elif isinstance(message, CertificateRequest):
             self._reply(opened.sender, opened.public_key, wallet, epoch)
         else:
             async with self._one_at_a_time:

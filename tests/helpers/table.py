@@ -30,6 +30,7 @@ from mpcnode.mesh.memory import MemoryNetwork
 from mpcnode.mesh.mesh import Mesh
 from mpcnode.mesh.pool import OnLink, Pool
 from mpcnode.mesh.transport import Local, MeshTimeouts
+from mpcnode.peers.budget import Complaints
 from mpcnode.peers.conversation import Conversations, Opened
 from mpcnode.peers.room import Room
 from mpcnode.peers.trust import Trusts
@@ -431,6 +432,7 @@ class Table:
             seat.made.append(mesh)
             return cast("Mesh", mesh)
 
+        complaints = Complaints(emit, is_contact=lambda one: one in NAMES, clock=asyncio.get_running_loop().time)
         local = Local(
             peer_id=name,
             sign=identity(name).sign,
@@ -455,6 +457,7 @@ class Table:
             trusts=Trusts(cast("Home", home), peer_id=name, public_key=key_of(name), introduced=conversations.key_of),
             journal=cast("Journal", journal),
             claims=claims,
+            complaints=complaints,
             policy_of=lambda _wallet: seat.policy,
             rng=random.Random(f"{name} {next(self._seed)}").randbytes,
             now=self.now,
@@ -467,6 +470,7 @@ class Table:
             peer_id=name,
             now=self.now,
             changing=lambda wallet_id: claims.held(new_shares_of(wallet_id)),
+            complaints=complaints,
             emit=emit,
         )
         sessions = Sessions(agenda, user=human, emit=emit)

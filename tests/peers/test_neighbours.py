@@ -319,7 +319,7 @@ async def test_strangers_fill_few_lines_and_none_of_a_contact_and_what_is_left_o
     heard.now += LINES[1]
     await kept_up(heard, monkeypatch)
     left_out = 100 - LINES[0]
-    assert heard.of(Warned)[-1].message == f"{left_out} more warnings about peers that are not contacts are not shown"
+    assert heard.of(Warned)[-1].message == f"{left_out} more lines about peers that are not contacts are not shown"
     await kept_up(heard, monkeypatch)
     assert len(heard.of(Warned)) == LINES[0] + 2
 

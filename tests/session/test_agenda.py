@@ -18,10 +18,12 @@ from mpcnode.consent.policy import WalletPolicy
 from mpcnode.errors import IdentityCheckFailed, KeystoreUnwritable, MpcError, UsageError
 from mpcnode.keystore.audit import AuditLog, read_log
 from mpcnode.keystore.audit_chain import Entry
+from mpcnode.peers.budget import LINES
 from mpcnode.session import quorum
+from mpcnode.session.agenda import BEGUN, REFUSALS
 from mpcnode.session.kinds.sign import SignTerms
 from mpcnode.session.proposal import numbered, propose
-from mpcnode.status import Proposed, SessionEnded
+from mpcnode.status import Proposed, SessionEnded, Warned
 from mpcnode.types import EpochId, PeerId
 from mpcnode.wire.agreement import session_id_of
 from mpcnode.wire.peer import Idle, PeerMessage
@@ -164,6 +166,7 @@ async def test_what_this_node_s_user_refuses_is_written_whatever_strangers_did(
             await people.settled()
         assert len(log.entries()) == MAX_REFUSALS  # an option that says no is no human
         people[BEN].asks(says=False)
+        people[BEN].agenda._begun._clock = lambda: 1e9  # later, when strangers may begin sessions again
         people.say(MALLORY, BEN, to_make(people, MALLORY, BEN, 9999))
         await people.settled()
         assert log.entries()[MAX_REFUSALS:][0].proposer == MALLORY
@@ -266,6 +269,45 @@ async def test_a_node_that_is_killed_after_it_accepted_counts_that_when_it_is_ba
             people[BEN].policy = WalletPolicy(rate_per_hour=1, ask="never")
             with pytest.raises(MpcError, match="1 messages an hour"):
                 await people.sign(ANA)
+
+
+# --- what is told of refusals ---
+
+
+async def test_a_stranger_that_proposes_without_end_fills_neither_the_screen_nor_the_way_to_the_server() -> None:
+    async with table(2, 2) as people:
+        people[BEN].agenda.options = Options(accept="none")
+        crooked = {"kind": "reshare"}
+        for number in range(200):
+            proposal = msgspec.structs.replace(to_make(people, MALLORY, BEN, number), **crooked)
+            people.say(MALLORY, BEN, proposal)
+            await people.settled()
+        assert len(responses(people, BEN, MALLORY)) <= REFUSALS[0] + 5
+        assert len(people[BEN].events) <= LINES[0] + 1
+        # A contact has lines and answers of its own.
+        people.say(ANA, BEN, to_sign(people, ANA, **crooked))
+        await people.settled()
+        assert len(responses(people, BEN, ANA)) == 1
+        assert people[BEN].of(SessionEnded)[-1].proposer == ANA
+        count = len(people[BEN].events)
+        people[BEN].services.complaints._lines._clock = lambda: 1e9
+        people[BEN].services.complaints.say_left_out()
+        (said,) = people[BEN].events[count:]
+        assert isinstance(said, Warned)
+        assert "more lines about peers that are not contacts are not shown" in said.message
+
+
+async def test_strangers_that_propose_and_dismiss_without_end_begin_few_sessions() -> None:
+    async with table(2, 2) as people:
+        for number in range(BEGUN[0] * 2):
+            proposal = to_make(people, f"eve{number}", BEN, number)
+            people.say(PeerId(f"eve{number}"), BEN, proposal)
+            await asyncio.sleep(0.002)
+            people.say(PeerId(f"eve{number}"), BEN, SessionCancel(proposal.session_id, "interrupted", "never mind"))
+            await people.settled()
+        assert BEGUN[0] <= len(people[BEN].of(Proposed)) <= BEGUN[0] + 8
+        said = {answer.reason for answer in people.of(SessionResponse, BEN) if not answer.accepted}
+        assert said == {"this node began too many sessions of strangers just now"}
 
 
 # --- places ---

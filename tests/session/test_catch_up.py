@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -13,6 +14,7 @@ import pytest
 
 from mpcnode.crypto import tags
 from mpcnode.errors import KeystoreUnwritable
+from mpcnode.peers.budget import LINES, Complaints
 from mpcnode.peers.conversation import Opened
 from mpcnode.protocols.checkpoints import KeyResult, StoreActive, StorePending
 from mpcnode.protocols.descriptor import KEYGEN, REFRESH, Descriptor, Member
@@ -20,7 +22,7 @@ from mpcnode.protocols.execution import Execution
 from mpcnode.protocols.frost.keygen import keygen
 from mpcnode.protocols.frost.refresh import refresh
 from mpcnode.session import catch_up
-from mpcnode.session.catch_up import LASTS, CatchUp
+from mpcnode.session.catch_up import ASKED, LASTS, CatchUp
 from mpcnode.status import Event, WalletChanged, Warned
 from mpcnode.types import EpochId, Identifier, PeerId, SessionId, WalletId
 from mpcnode.wallet.store import Wallets
@@ -170,6 +172,10 @@ async def die(*when: Dies, later: bool = False) -> Nodes:
     return nodes
 
 
+def complaints(events: list[Event]) -> Complaints:
+    return Complaints(events.append, is_contact=lambda name: name in NAMES, clock=lambda: 0.0)
+
+
 class Meeting:
     """Some of the nodes in one room, each in a new life."""
 
@@ -184,6 +190,7 @@ class Meeting:
                 peer_id=name,
                 now=lambda: self.post.now,
                 changing=lambda wallet_id: wallet_id in self.changing,
+                complaints=complaints(nodes[name].events),
                 emit=nodes[name].events.append,
             )
             for name in names
@@ -447,8 +454,8 @@ async def test_another_wallet_s_session_stops_nothing() -> None:
 # --- strangers and forgers ---
 
 
-async def handle(node: Node, *openeds: Opened) -> Post:
-    """Hand ``node`` messages, and see what it says to it."""
+async def handle(node: Node, *openeds: Opened, watch: Callable[[PeerId], None] = lambda _to: None) -> Post:
+    """Hand ``node`` messages, and see what it says to it; ``watch`` is told of each answer."""
     post = Post()
     post.start(node.name, *(opened.sender for opened in openeds if opened.sender != node.name))
     one = CatchUp(
@@ -457,11 +464,30 @@ async def handle(node: Node, *openeds: Opened) -> Post:
         peer_id=node.name,
         now=lambda: post.now,
         changing=lambda _: False,
+        complaints=complaints(node.events),
         emit=node.events.append,
     )
+    send = post.relays[node.name].send
+
+    def watched(to: PeerId, message: RelayMessage, **options: Any) -> None:
+        watch(to)
+        send(to, message, **options)
+
+    post.relays[node.name].send = watched  # type: ignore[method-assign]
     for opened in openeds:
         await one.handle(opened)
     return post
+
+
+async def test_one_that_asks_without_end_is_answered_so_often_and_no_more_and_that_is_said() -> None:
+    nodes = await die(*(Dies.AFTER_ACTIVE,) * 3)
+    ask = CertificateRequest(wallet=nodes[ANA].epoch.statement.wallet_id, epoch=nodes[ANA].epoch.epoch_id)
+    many = [Opened(BEN, key_of(BEN), ask) for _ in range(ASKED[0] * 3)]
+    answered: list[PeerId] = []
+    await handle(nodes[ANA], *many, Opened(CLEO, key_of(CLEO), ask), watch=answered.append)
+    assert Counter(answered) == {BEN: ASKED[0], CLEO: 1}
+    said = [event.message for event in nodes[ANA].events if isinstance(event, Warned)]
+    assert said == ["ben asks for certificates, or sends some, without end"] * LINES[0]
 
 
 def reply(nodes: Nodes, *names: PeerId) -> CertificateReply:
