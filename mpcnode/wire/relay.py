@@ -247,11 +247,37 @@ class CertificateReply(_Message, frozen=True, tag="certificate"):
             raise ValueError("signatures are sorted by public key, one of each")
 
 
+class Join(_Message, frozen=True, tag="join"):
+    """Present an invitation to the node that made it; ``invitation`` is the room that its link names.
+
+    It shows its secret to nobody by accident.
+    """
+
+    invitation: Hex16
+    secret: Hex16
+
+    def __repr__(self) -> str:
+        return f"Join(invitation={self.invitation.hex()}, <redacted>)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show rich what ``repr`` shows; msgspec's own would show the secret."""
+        return [("invitation", self.invitation.hex())]
+
+
+class JoinAnswer(_Message, frozen=True, tag="join_answer"):
+    """Say whether a node that presented an invitation has a place; ``refused`` says why not, and may follow a yes."""
+
+    invitation: Hex16
+    refused: Word | None = None
+
+
 NegotiationMessage = SessionProposal | SessionResponse | SessionStart | SessionCancel
 """What a session is agreed on with, through the relay or over a mesh that is open."""
 Signal = Offer | Answer | IceCandidate
 """What a link is opened with."""
-RelayMessage = NegotiationMessage | Signal | CertificateRequest | CertificateReply
+Introduction = Join | JoinAnswer
+"""What is said of an invitation."""
+RelayMessage = NegotiationMessage | Signal | CertificateRequest | CertificateReply | Introduction
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -372,8 +398,10 @@ def decode_start(data: bytes) -> SessionStart:
 
 
 def topic_of(message: RelayMessage) -> bytes:
-    """What ``message`` belongs to: the id of a session, of a mesh or of a wallet, 16 bytes."""
+    """What ``message`` belongs to: the id of a session, of a mesh, of a wallet or of an invitation, 16 bytes."""
     match message:
+        case Join() | JoinAnswer():
+            return message.invitation
         case Offer() | Answer() | IceCandidate():
             return message.mesh
         case CertificateRequest() | CertificateReply():

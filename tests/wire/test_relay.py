@@ -89,6 +89,13 @@ EVERY: dict[str, RelayMessage] = {
         epoch=EpochId(b"\xee" * 32),
         signatures=(relay.EpochSignature(key(1), b"\x01" * 64), relay.EpochSignature(key(2), b"\x02" * 64)),
     ),
+    "join": relay.Join(invitation=b"\x0b" * 16, secret=b"\x0c" * 16),
+    "join_yes": relay.JoinAnswer(invitation=b"\x0b" * 16),
+    "join_no": relay.JoinAnswer(invitation=b"\x0b" * 16, refused="used_up"),
+}
+BYTES = {
+    *("session_id", "salt", "proposal", "nonce", "signature", "mesh", "wallet", "epoch"),
+    *("invitation", "secret"),
 }
 
 
@@ -123,10 +130,7 @@ def test_a_byte_string_is_bytes_inside_and_hexadecimal_on_the_wire(name: str) ->
     _, message = open_(sealed(EVERY[name]))
     for field in message.__struct_fields__:
         value = getattr(message, field)
-        assert isinstance(value, bytes) == (
-            field in {"session_id", "salt", "proposal", "nonce", "signature", "mesh", "wallet", "epoch"}
-            and value is not None
-        )
+        assert isinstance(value, bytes) == (field in BYTES and value is not None)
     assert tree(name)["topic"] == relay.topic_of(message).hex()
 
 
@@ -220,6 +224,7 @@ OPTIONAL = {
     "start": set(),
     "cancel": {"culprits"},
     "candidate": {"sdpMid", "sdpMLineIndex"},
+    "join_no": {"refused"},
 }
 
 
@@ -240,6 +245,7 @@ TEXTS: frozenset[object] = frozenset({"", "x", "not HEX, no name\n"})
 FITTING: dict[str, frozenset[object]] = {
     "kind": frozenset({"x"}),
     "code": frozenset({"x"}),
+    "refused": frozenset({"x"}),
     "wallet_name": frozenset({"x", CAPITALS}),
     "peer_id": frozenset({CAPITALS}),
     "expires": frozenset({0, 2**53 - 1}),

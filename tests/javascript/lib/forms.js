@@ -125,6 +125,8 @@ export const relayed = {
     },
     (it) => it.signatures.every((one, i, all) => i === 0 || hex(all[i - 1].public_key) < hex(one.public_key)),
   ),
+  join: object({ invitation: id, secret: id }),
+  join_answer: object({ invitation: id, refused: optional(word) }),
 };
 
 /** Take a message between nodes, `type` inside. */
