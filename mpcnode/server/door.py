@@ -10,6 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from mpcnode.server.turns import Turns
 from mpcnode.server.websocket import Connection
 
 _LINGER_SECONDS: Final = 0.5
@@ -19,6 +20,8 @@ _HELD: Final = 1024
 
 class Gate(Protocol):
     """What decides on new connections."""
+
+    turns: Turns
 
     def admit(self, address: str) -> float | None:
         """Say how many seconds too early a connection of ``address`` comes; None where it is worth no answer."""
@@ -38,7 +41,7 @@ class Door(asyncio.Protocol):
         page: makes a request for a page of it.
     """
 
-    __slots__ = ("_born", "_gate", "_held", "_loop", "_page", "_state", "_wait", "_websocket", "transport")
+    __slots__ = ("_born", "_first", "_gate", "_held", "_loop", "_page", "_state", "_wait", "_websocket", "transport")
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Door(asyncio.Protocol):
         self._gate = gate
         self._held = held
         self._state = state
+        self._first = b""
         self._websocket = websocket
         self._page = page
         self._wait = 0.0
@@ -94,16 +98,26 @@ class Door(asyncio.Protocol):
         if self in self._held:
             self.transport.pause_reading()
             return
-        if _is_upgrade(data):
-            connection = self._websocket()
-            connection.wait = self._wait
-            self._hand_over(connection, data)
+        if self._first:
+            self._first += data
+        elif _is_upgrade(data):
+            # Accepting a client is the longest thing that a read can lead to, and many may come together.
+            self._first = data
+            self._gate.turns.soon(self._accept)
         elif self._wait:
             self._refuse()
         else:
             page = self._page()
             page.born = self._born
             self._hand_over(page, data)
+
+    def _accept(self) -> None:
+        """Make a WebSocket of it, where it is still there."""
+        if self.transport.is_closing():
+            return
+        connection = self._websocket()
+        connection.wait = self._wait
+        self._hand_over(connection, self._first)
 
     def _hand_over(self, protocol: asyncio.Protocol, data: bytes) -> None:
         self._state.connections.discard(self)

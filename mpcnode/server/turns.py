@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 TURN_SECONDS: Final = 0.0005
@@ -25,13 +26,20 @@ class Turns:
     A process that is busy without a break is also made to wait by the operating system, for longer than any turn.
     """
 
-    __slots__ = ("_due", "_free", "_loop", "_waiting")
+    __slots__ = ("_due", "_free", "_loop", "_soon", "_waiting")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Worker] = deque()
+        self._soon: deque[Callable[[], None]] = deque()
         self._due = False
         self._free = 0.0
+
+    def soon(self, begin: Callable[[], None]) -> None:
+        """Have something short begin, in this round of the loop or the next; what comes at once is spread over some."""
+        self._soon.append(begin)
+        if len(self._soon) == 1:
+            self._loop.call_soon(self._begin)
 
     def wait(self, worker: Worker) -> None:
         """Have ``worker`` work once, in one of the next turns of the loop."""
@@ -39,6 +47,18 @@ class Turns:
         if not self._due:
             self._due = True
             self._loop.call_at(self._free, self._turn)
+
+    def _begin(self) -> None:
+        until = time.thread_time() + TURN_SECONDS
+        while True:
+            # Taken away only afterwards: what begins meanwhile does not ask for another round.
+            self._soon[0]()
+            self._soon.popleft()
+            if not self._soon:
+                return
+            if time.thread_time() >= until:
+                break
+        self._loop.call_soon(self._begin)
 
     def _turn(self) -> None:
         # Processor time: a turn that another process interrupted was not longer for it.

@@ -145,23 +145,13 @@ class Connection(asyncio.Protocol):
             self._feed(data)
             return
         self._rest = memoryview(data)
-        self._feed_slices(_TURN_FRAMES, _TURN_BYTES)
-        if self._rest:
-            self.transport.pause_reading()
-            self._switchboard.turns.wait(self)
+        self.transport.pause_reading()
+        self._switchboard.turns.soon(self._begin)
 
     def work(self) -> int:
         """Read some more of what came at once."""
-        if self._is_ending():
-            self._end(self._rest)
-            return 1
         # Few frames or many bytes, so that a long message does not wait its turn for each of its slices.
-        frames = self._feed_slices(1, _TURN_BYTES // 2)
-        if self._rest:
-            self._switchboard.turns.wait(self)
-        elif not self._is_ending() and not self.transport.is_closing():
-            self.transport.resume_reading()
-        return max(1, frames)
+        return max(1, self._go_on(1, _TURN_BYTES // 2))
 
     def eof_received(self) -> bool:
         """Treat a half-closed socket as closed: a client that cannot answer a close is gone."""
@@ -262,6 +252,22 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     # Inside.
+
+    def _begin(self) -> None:
+        """Read the first part of what came at once."""
+        self._go_on(_TURN_FRAMES, _TURN_BYTES)
+
+    def _go_on(self, most_frames: int, most_bytes: int) -> int:
+        """Read a part of the rest; wait for a turn where more is left, and read on from the socket where none is."""
+        if self._is_ending():
+            self._end(self._rest)
+            return 0
+        frames = self._feed_slices(most_frames, most_bytes)
+        if self._rest:
+            self._switchboard.turns.wait(self)
+        elif not self._is_ending() and not self.transport.is_closing():
+            self.transport.resume_reading()
+        return frames
 
     def _is_ending(self) -> bool:
         """Say whether a close was decided."""

@@ -89,6 +89,44 @@ async def test_nothing_is_made_for_an_address_that_connects_without_end(monkeypa
         assert sum(answer == b"" for answer in answers) == 200 - 3 - told
 
 
+@pytest.mark.parametrize("flooding", [False, True], ids=["upgrades", "long reads"])
+async def test_those_that_come_at_once_do_not_keep_everybody_else_waiting(
+    monkeypatch: pytest.MonkeyPatch, *, flooding: bool
+) -> None:
+    """Ten strangers that connect together, or whose floods arrive together, are a time apart for the loop."""
+    monkeypatch.setattr("mpcnode.server.turns.TURN_SECONDS", 0.0)
+    head = (
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    worked = most = done = 0
+    feed = Connection._feed
+
+    def noted(connection: Connection, data: bytes) -> int:
+        nonlocal worked
+        worked += 1
+        return feed(connection, data)
+
+    async with running_server() as server, contextlib.AsyncExitStack() as stack:
+        sockets = [await asyncio.open_connection(server.host, server.port) for _ in range(20)]
+        for _, writer in sockets:
+            stack.callback(writer.transport.abort)
+        await asyncio.sleep(0.05)
+        if flooding:
+            for reader, writer in sockets:
+                writer.write(head)
+                await reader.readuntil(b"\r\n\r\n")
+        monkeypatch.setattr(Connection, "_feed", noted)
+        for _, writer in sockets:
+            writer.write((b"\x81\xfe\x04\x00" + bytes(4 + 1024)) * 4 if flooding else head)
+        async with asyncio.timeout(DEADLINE):
+            while worked < 20:
+                await asyncio.sleep(0)
+                most, done = max(most, worked - done), worked
+    # A read of 4 KiB is some slices.
+    assert most <= (6 if flooding else 1)
+
+
 async def test_behind_a_proxy_the_address_it_names_is_counted_and_not_its_own() -> None:
     config = ServerConfig(port=0, limits=Limits(arrivals=2, arrivals_per_second=0.1), trusted_proxies=("127.0.0.0/8",))
 

@@ -79,3 +79,25 @@ async def test_a_turn_ends_when_its_time_is_over() -> None:
             await asyncio.sleep(0)
             most, done = max(most, len(log) - done), len(log)
     assert most == 1
+
+
+async def test_what_comes_at_once_is_begun_within_the_time_of_a_turn_and_without_a_pause() -> None:
+    turns = Turns()
+    begun = most = done = passes = 0
+
+    def begin() -> None:
+        nonlocal begun
+        begun += 1
+        end = time.thread_time() + 2 * TURN_SECONDS
+        while time.thread_time() < end:
+            pass
+
+    for _ in range(20):
+        turns.soon(begin)
+    assert begun == 0
+    async with asyncio.timeout(DEADLINE):
+        while begun < 20:
+            await asyncio.sleep(0)
+            most, done, passes = max(most, begun - done), begun, passes + 1
+    assert most == 1
+    assert passes <= 21
