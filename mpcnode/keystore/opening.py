@@ -24,7 +24,9 @@ def name_of(given: PeerId | None, settings: Settings) -> PeerId:
 def open_identity(
     home: Home, keyring: Keyring, name: PeerId, settings: Settings, *, interactive_kdf: bool = False
 ) -> Identity:
-    """Open the identity of a home, or make it, and remember its name; the caller holds the home's lock.
+    """Open the identity of a home, or make it, and remember its name where that fits its wallets.
+
+    The caller holds the home's lock.
 
     It takes as long as a key derivation. What it returns is the caller's to wipe.
 
@@ -44,7 +46,9 @@ def open_identity(
         identity = home.create_identity(keyring, policy)
     else:
         identity = home.load_identity(keyring)
-    if settings.peer_id != name:
+    holds = {stored.peer_id for stored in home.list_wallets()}
+    # A name that the wallets of this home are not for is for this run alone: the next command has to find them.
+    if settings.peer_id != name and (not holds or name in holds):
         # Before the node registers: a node that others can see has nothing half-written in its home.
         try:
             home.save_settings(replace(settings, peer_id=name))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mpcnode.keystore.settings import Settings
+from mpcnode.keystore.store import Home
 from mpcnode.types import PeerId
 from tests.helpers.sign_command import Ended, run_command
 from tests.helpers.terminal import mpcnode, terminal
@@ -80,6 +81,23 @@ def test_a_name_that_cannot_use_the_wallets_of_the_home_is_warned_of(home: Path,
     )
     assert ended.returncode == 5
     assert "warning: this home holds wallet treasury as ana, and cannot use it as ana2" in ended.stderr
+    assert "the name ana2 is for this run alone" in ended.stderr
+    # One run under another name must not keep the home from its wallets (newcomer D8).
+    assert Home.open(home, create=False).load_settings().peer_id == "ana"
+
+
+@pytest.mark.process
+def test_a_command_that_only_looks_makes_no_home(server: str, passphrase: Path, tmp_path: Path) -> None:
+    place = tmp_path / "nothing yet"
+    ended = mpcnode("peers", "--home", str(place), "--server", server, "--passphrase-file", str(passphrase))
+    assert ended.returncode == 3
+    assert f"error: there is no node at {place} yet" in ended.stderr
+    assert "`mpcnode register` makes one" in ended.stderr
+    assert not place.exists()
+    place.mkdir(mode=0o700)
+    ended = mpcnode("peers", "--home", str(place), "--server", server, "--passphrase-file", str(passphrase))
+    assert ended.returncode == 3
+    assert not list(place.iterdir())
 
 
 @pytest.mark.process
@@ -148,9 +166,6 @@ def test_a_passphrase_file_that_others_can_read_is_warned_of(
 @pytest.mark.process
 def test_a_home_that_is_made_is_said_with_the_name_of_the_node(server: str, passphrase: Path, tmp_path: Path) -> None:
     common = ("--server", server, "--room", tmp_path.name, "--passphrase-file", str(passphrase), "--kdf", "interactive")
-    first = mpcnode("peers", "--home", str(tmp_path / "ana"), *common)
-    assert first.returncode == 0, first.stderr
-    assert first.stderr == "" or "made a new home" not in first.stdout
     stay = mpcnode(
         "create-wallet", "-t", "2", "-n", "2", "--wait", "0", "--yes", "--home", str(tmp_path / "ben"), *common
     )

@@ -286,7 +286,6 @@ def test_a_home_that_lost_its_identity_is_not_asked_for_a_new_passphrase(
         (("register", "--accept", "none"), "--passphrase-file"),
         (("create-wallet", "-t", "2", "-n", "2"), "--yes"),
         (("create-wallet", "-t", "2", "-n", "2", "--yes"), "--passphrase-file"),
-        (("peers",), "--passphrase-file"),
     ],
 )
 def test_a_question_without_a_terminal_is_exit_2_naming_the_option(
@@ -301,7 +300,7 @@ def test_a_question_without_a_terminal_is_exit_2_naming_the_option(
 
 @pytest.mark.process
 def test_a_new_homes_passphrase_is_asked_twice_and_never_shown(tmp_path: Path) -> None:
-    with terminal("peers", "--home", str(tmp_path / "home"), *NOWHERE, "--kdf", "interactive") as screen:
+    with terminal("register", "--accept", "none", "--home", str(tmp_path / "home"), *NOWHERE, "--kdf", "interactive") as screen:
         screen.expect("new passphrase for ")
         screen.type("correct horse\n")
         screen.expect("the same again: ")
@@ -309,7 +308,7 @@ def test_a_new_homes_passphrase_is_asked_twice_and_never_shown(tmp_path: Path) -
         code, _ = screen.end()
         assert code == 5  # there is no server, and that is another matter
         assert "horse" not in screen.shown
-    with terminal("peers", "--home", str(tmp_path / "home"), *NOWHERE) as screen:
+    with terminal("register", "--accept", "none", "--home", str(tmp_path / "home"), *NOWHERE) as screen:
         for _ in range(3):
             screen.expect("passphrase for ")
             screen.type("wrong horse\n")
@@ -321,7 +320,7 @@ def test_a_new_homes_passphrase_is_asked_twice_and_never_shown(tmp_path: Path) -
 @pytest.mark.process
 def test_two_different_passphrases_make_no_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with terminal("peers", "--home", str(home), *NOWHERE) as screen:
+    with terminal("register", "--accept", "none", "--home", str(home), *NOWHERE) as screen:
         screen.expect("new passphrase")
         screen.type("one\n")
         screen.expect("again")
@@ -333,7 +332,7 @@ def test_two_different_passphrases_make_no_home(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_an_empty_passphrase_is_asked_for_again_and_ctrl_c_is_130(tmp_path: Path) -> None:
-    with terminal("peers", "--home", str(tmp_path / "home"), *NOWHERE) as screen:
+    with terminal("register", "--accept", "none", "--home", str(tmp_path / "home"), *NOWHERE) as screen:
         screen.expect("new passphrase")
         screen.type("\n")
         screen.expect("cannot be empty")
