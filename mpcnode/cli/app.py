@@ -1,5 +1,6 @@
 """The command ``mpcnode``: its commands, and the one way out of all of them."""
 
+import errno
 import os
 import re
 import sys
@@ -173,11 +174,22 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 -- one way out a kind of
     return code if isinstance(code, int) else 0
 
 
+_REFUSED: Final = {
+    errno.EMFILE: "allow this process more open files: ulimit -n 1024",
+    errno.ENFILE: "the whole machine has too many open files: close other programs",
+    errno.ENAMETOOLONG: "use a shorter path; --home names another place",
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+}
+"""What to do about what the system refuses."""
+
+
 def _refused(error: OSError) -> ConfigurationError:
     """Say what the system refused: a full disk, no descriptors, a path that cannot be; no defect of this program."""
     where = f": {str(error.filename)[:200]!a}" if error.filename is not None else ""
     reason = (error.strerror or type(error).__name__).lower()
-    return ConfigurationError(f"the system refused something: {reason}{where}", hint="run it again with -v to see what")
+    hint = _REFUSED.get(error.errno or 0, "run it again with -v to see what")
+    return ConfigurationError(f"the system refused something: {reason}{where}", hint=hint)
 
 
 def _fail(error: MpcError, arguments: list[str]) -> int:

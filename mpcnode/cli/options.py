@@ -202,6 +202,16 @@ LoopbackOption = Annotated[
         help="Offer peers this machine's loopback address only: for trials on one machine.",
     ),
 ]
+AddressOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--address",
+        envvar="MPCNODE_ADDRESSES",
+        metavar="IP",
+        help="Offer peers this address of this machine, and none that is not named; may be repeated.",
+        show_default="those that can matter",
+    ),
+]
 CaFileOption = Annotated[
     Path | None,
     typer.Option(
@@ -232,6 +242,17 @@ ConfirmSecondsOption = Annotated[
         min=1,
         max=86400,
         help="Time to compare the safety words.",
+    ),
+]
+LinkSecondsOption = Annotated[
+    float,
+    typer.Option(
+        "--link-seconds",
+        envvar="MPCNODE_LINK_SECONDS",
+        metavar="S",
+        min=3,
+        max=180,
+        help="Time a link to a peer has to open, for slow networks; give the same to every node.",
     ),
 ]
 RoundSecondsOption = Annotated[
@@ -277,9 +298,11 @@ class NodeOptions:
     yes: YesOption = False
     ice_server: IceServerOption = None
     loopback: LoopbackOption = False
+    address: AddressOption = None
     ca_file: CaFileOption = None
     answer_seconds: AnswerSecondsOption = 120
     confirm_seconds: ConfirmSecondsOption = 600
+    link_seconds: LinkSecondsOption = 15
     round_seconds: RoundSecondsOption = 60
     warm_seconds: WarmSecondsOption = 300
     kdf: KdfOption = "default"

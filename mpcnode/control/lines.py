@@ -73,7 +73,7 @@ class StartedWith(
 ):
     """Options of the next command that only the start of a node can honour; the running node has them, or refuses.
 
-    What was not given is None, False or empty. ``ice_servers`` are URLs, ``round_time`` is in milliseconds.
+    What was not given is None, False or empty. ``ice_servers`` are URLs; times are in milliseconds.
     """
 
     server: str | None = None
@@ -82,7 +82,9 @@ class StartedWith(
     contacts_only: bool = False
     ice_servers: tuple[str, ...] = ()
     loopback: bool = False
+    addresses: tuple[str, ...] = ()
     ca_file: str | None = None
+    link_time: int | None = None
     round_time: int | None = None
 
 

@@ -310,7 +310,10 @@ def _check_started_with(given: StartedWith, node: Node) -> None:
         "--contacts-only": given.contacts_only and not config.options.contacts_only,
         "--ice-server": bool(given.ice_servers) and given.ice_servers != urls,
         "--loopback": given.loopback and not config.loopback,
+        "--address": bool(given.addresses) and given.addresses != config.addresses,
         "--ca-file": given.ca_file is not None and given.ca_file != str(config.ca_file),
+        "--link-seconds": given.link_time is not None
+        and given.link_time != round(config.mesh_timeouts.all_tries * 1000),
         "--round-seconds": given.round_time is not None and given.round_time != round(config.timeouts.round * 1000),
     }
     options = [option for option, wrong in differs.items() if wrong]

@@ -249,6 +249,14 @@ def _discard(fs: FileSystem, temporary: Path) -> None:
         fs.unlink(temporary)
 
 
+_READING: Final = {
+    errno.ENOTDIR: "name another place with --home or MPCNODE_HOME",
+    errno.ENAMETOOLONG: "name another place with --home or MPCNODE_HOME",
+    errno.EMFILE: "allow this process more open files: ulimit -n 1024",
+}
+"""What to do where nothing is wrong with the file."""
+
+
 def raise_unreadable(path: Path, error: OSError) -> NoReturn:
     """Say why ``path`` could not be read.
 
@@ -260,4 +268,5 @@ def raise_unreadable(path: Path, error: OSError) -> NoReturn:
         raise KeystoreAbsent(f"there is no {path}") from None
     if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and path.is_symlink()):
         raise KeystoreUnreadable(f"{path} is a symbolic link", hint="mpcnode follows none; name its target") from None
-    raise KeystoreUnreadable(f"cannot read {path}: {_reason(error)}") from error
+    hint = _READING.get(error.errno or 0)
+    raise KeystoreUnreadable(f"cannot read {path}: {_reason(error)}", hint=hint) from error

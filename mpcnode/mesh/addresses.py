@@ -71,12 +71,12 @@ def choose(
         return Choice((LOOPBACK,))
     here = {own.text: own for own in others}
     if named:
-        return Choice(tuple(text for text in named if text in here or _is_loopback(text))[:MAX_ADDRESSES])
+        return Choice(tuple(text for text in named if text in here or _is_loopback(text)))
     # A way to an address of the peer that starts on an inner bridge leads to a machine inside this one.
     reaching = sorted(reaching, key=lambda text: text in here and here[text].inner)
     first = [signaling] if signaling is not None else []
     wanted = dict.fromkeys([*first, *reaching, *default, *_in_turns(others)])
-    usable = [text for text in wanted if _usable(text)]
+    usable = [text for text in wanted if is_offerable(text)]
     return Choice(tuple(usable[:MAX_ADDRESSES]) or (LOOPBACK,), tuple(usable[MAX_ADDRESSES:]))
 
 
@@ -140,7 +140,8 @@ def _in_turns(others: Iterable[Own]) -> list[str]:
     return [text for _, _, _, text in sorted(ranked)]
 
 
-def _usable(text: str) -> bool:
+def is_offerable(text: str) -> bool:
+    """Whether an address can mean this machine to another one."""
     address = ipaddress.ip_address(text)
     return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
 

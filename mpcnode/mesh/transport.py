@@ -6,7 +6,7 @@ and tells what happened through its ``LinkEvents``. The mesh alone decides when 
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from mpcnode.types import IdentityKey, PeerId, SessionId
@@ -181,6 +181,10 @@ class MeshTimeouts:
     def all_tries(self) -> float:
         """How long every try at a link takes together."""
         return self.attempt * self.tries
+
+    def lasting(self, seconds: float) -> "MeshTimeouts":
+        """Give the same with so long for all tries at a link together, in as many tries."""
+        return replace(self, attempt=seconds / self.tries)
 
     @property
     def tick(self) -> float:

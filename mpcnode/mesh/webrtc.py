@@ -223,7 +223,7 @@ class WebRtcLink:
     async def _gather(self, *, controlling: bool) -> _Stack:
         chosen = self._connector.addresses()
         if not chosen.offered:
-            raise ConnectionError("none of the addresses that this node was told to use is one of this machine's")
+            raise ConnectionError("none of the addresses named with --address is one of this machine's any more")
         self._left_out = chosen.left_out
         gatherer = tuning.gatherer(self._connector.servers, list(chosen.offered), controlling=controlling)
         ice = RTCIceTransport(gatherer)

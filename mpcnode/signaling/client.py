@@ -194,7 +194,7 @@ class SignalingClient:
             reason = why(exc, self._registration.deadline)
             if first and since is None and not self._stop.is_set():
                 raise ServerUnreachable(
-                    f"no signaling server at {self._registration.origin}: {reason}",
+                    f"no signaling server at {self._registration.way}: {reason}",
                     hint="start one with mpcnode serve, or name another with --server",
                 ) from exc
         except ServerRefused as exc:

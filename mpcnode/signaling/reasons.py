@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidProxyStatus, InvalidStatus, ProxyError
 from websockets.frames import Close
 
 from mpcnode.errors import ConfigurationError, DecodeError, NameTaken, ServerRefused, TransportError
@@ -54,6 +54,8 @@ def why(exc: Exception, deadline: float) -> str:
             reason = os.strerror(number).lower()
         case OSError():
             reason = shown(exc.strerror or "none of its addresses answers").lower()
+        case ProxyError():
+            reason = _no_way_through(exc)
         case InvalidStatus():
             reason = _no_upgrade(exc)
         case ConnectionClosed(rcvd=None):
@@ -69,6 +71,12 @@ def _without_tls(exc: ssl.SSLError) -> str:
     if exc.reason in _NOT_TLS:
         return "it does not speak TLS there; a URL without TLS begins with ws://"
     return f"TLS failed: {shown(exc.reason or 'the connection broke').replace('_', ' ').lower()}"
+
+
+def _no_way_through(exc: ProxyError) -> str:
+    if isinstance(exc, InvalidProxyStatus):
+        return f"the proxy answered with HTTP status {exc.response.status_code}"
+    return "what answers there is not an HTTP proxy"
 
 
 def _no_upgrade(exc: InvalidStatus) -> str:

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 
 from mpcnode.crypto import tags
 from mpcnode.errors import UsageError
-from mpcnode.signaling.dialling import dial
+from mpcnode.signaling.dialling import by_proxy, dial
 from mpcnode.signaling.events import Registered
 from mpcnode.signaling.reasons import refusal, tls_context
 from mpcnode.types import IdentityKey, PeerId
@@ -67,6 +67,8 @@ class Registration:
             self.origin = wire.origin_of(url)
         except ValueError as exc:
             raise UsageError(f"not a signaling server's URL: {url!r}", hint="such as ws://127.0.0.1:9000") from exc
+        self.way = self.origin + by_proxy(url)
+        """The server, and what it is reached through, for a person."""
         self.peer_id = peer_id
         self.deadline = deadline
         self._url = url

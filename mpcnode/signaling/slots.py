@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from mpcnode.errors import DecodeError, ServerUnreachable, UsageError
-from mpcnode.signaling.dialling import dial
+from mpcnode.signaling.dialling import by_proxy, dial
 from mpcnode.signaling.reasons import shown, tls_context, why
 from mpcnode.wire import slots as wire
 from mpcnode.wire.signaling import origin_of
@@ -81,7 +81,7 @@ class Slot:
                     socket = await stack.enter_async_context(dialled)
             except (OSError, WebSocketException) as exc:
                 raise ServerUnreachable(
-                    f"no server with slots at {origin}: {why(exc, deadline)}",
+                    f"no server with slots at {origin}{by_proxy(server)}: {why(exc, deadline)}",
                     hint="start one with mpcnode serve, or name another with --server",
                 ) from exc
             slot = cls(socket)

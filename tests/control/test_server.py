@@ -164,6 +164,8 @@ async def test_the_largest_command_and_its_answer_fit_a_line(home: Path) -> None
         (StartedWith(loopback=True), "--loopback"),
         (StartedWith(ca_file="/ca.pem"), "--ca-file"),
         (StartedWith(round_time=1000), "--round-seconds"),
+        (StartedWith(link_time=20_000), "--link-seconds"),
+        (StartedWith(addresses=("192.0.2.1",)), "--address"),
     ],
 )
 async def test_an_option_that_the_running_node_cannot_honour_is_an_error(
@@ -179,7 +181,9 @@ async def test_an_option_that_the_running_node_cannot_honour_is_an_error(
                 await client.create_wallet(COMMAND, user=Says(), emit=ignore)
         assert "mpcnode register" in (caught.value.hint or "")
         assert node.asked == []
-        same = StartedWith(server=node.config.server, peer_id="ana", room=node.config.room, round_time=60_000)
+        same = StartedWith(
+            server=node.config.server, peer_id="ana", room=node.config.room, round_time=60_000, link_time=15_000
+        )
         async with await connected(home) as client:
             client.expect(same)
             await client.create_wallet(COMMAND, user=Says(), emit=ignore)

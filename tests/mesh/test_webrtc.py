@@ -404,7 +404,7 @@ async def test_addresses_that_were_left_out_are_named_in_the_hint(monkeypatch: p
     many = [addresses.Own(f"127.0.0.{number}", "lo") for number in range(2, 12)]
     monkeypatch.setattr(addresses, "machine_addresses", lambda: many)
     monkeypatch.setattr(addresses, "default_addresses", list)
-    monkeypatch.setattr(addresses, "_usable", lambda _text: True)
+    monkeypatch.setattr(addresses, "is_offerable", lambda _text: True)
     ours = WebRtcConnector().link(Recorder())
     await ours.offer()
     assert "left out here: 127.0.0.8, " in ours.route
@@ -414,7 +414,7 @@ async def test_addresses_that_were_left_out_are_named_in_the_hint(monkeypatch: p
 
 async def test_an_address_that_is_not_this_machines_is_said() -> None:
     ours = WebRtcConnector(named=["192.0.2.77"]).link(Recorder())
-    with pytest.raises(ConnectionError, match="told to use"):
+    with pytest.raises(ConnectionError, match="named with --address"):
         await ours.offer()
     await ours.close()
 

@@ -125,6 +125,10 @@ def as_node(
         MpcError: the node cannot start, or what ``work`` ended with.
     """
     check_options(options)
+    if options.address:
+        from mpcnode.cli.actions.addresses import check_are_here  # noqa: PLC0415 -- only where an address is named
+
+        check_are_here(_addresses(options))
     home = home_or_default(options.home)
     talks = not (options.json or options.quiet or quiet)
     is_new = not (home / "identity.json").exists()
@@ -213,6 +217,18 @@ def check_options(options: NodeOptions) -> None:
         raise ConfigurationError(f"there is no file {str(options.ca_file)!a}", hint="correct --ca-file")
     if options.ice_server:
         _ice_servers(options)
+    if options.address:
+        if options.loopback:
+            raise UsageError("--address and --loopback exclude each other", hint="leave one of them out")
+        _addresses(options)
+
+
+def _addresses(options: NodeOptions) -> tuple[str, ...]:
+    if not options.address:
+        return ()
+    from mpcnode.cli.actions.addresses import offered  # noqa: PLC0415 -- only where an address is named
+
+    return offered(options.address)
 
 
 def _ice_servers(options: NodeOptions) -> "tuple[IceServer, ...]":
@@ -232,13 +248,16 @@ def _started_with(options: NodeOptions) -> StartedWith:
         contacts_only=options.contacts_only,
         ice_servers=urls,
         loopback=options.loopback,
+        addresses=_addresses(options),
         ca_file=None if options.ca_file is None else str(expanded(options.ca_file)),
+        link_time=None if options.link_seconds == usual.link_seconds else milliseconds(options.link_seconds),
         round_time=None if options.round_seconds == usual.round_seconds else milliseconds(options.round_seconds),
     )
 
 
 def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
     from mpcnode.consent.approval import Options  # noqa: PLC0415 -- loads the node
+    from mpcnode.mesh.transport import MeshTimeouts  # noqa: PLC0415 -- same
     from mpcnode.node import NodeConfig  # noqa: PLC0415 -- same
     from mpcnode.session.services import SessionTimeouts  # noqa: PLC0415 -- same
 
@@ -252,6 +271,7 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
         interactive_kdf=options.kdf == "interactive",
         ice_servers=_ice_servers(options),
         loopback=options.loopback,
+        addresses=_addresses(options),
         ca_file=expanded(options.ca_file) if options.ca_file is not None else None,
         warm=options.warm_seconds,
         timeouts=SessionTimeouts(
@@ -260,6 +280,7 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
             round=options.round_seconds,
             confirm=options.confirm_seconds,
         ),
+        mesh_timeouts=MeshTimeouts().lasting(options.link_seconds),
     )
 
 

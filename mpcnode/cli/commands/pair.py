@@ -43,8 +43,8 @@ AsOption = Annotated[
 
 @with_node_options(
     without=(
-        *("room", "contacts_only", "yes", "ice_server", "loopback"),
-        *("answer_seconds", "confirm_seconds", "round_seconds", "warm_seconds"),
+        *("room", "contacts_only", "yes", "ice_server", "loopback", "address"),
+        *("answer_seconds", "confirm_seconds", "link_seconds", "round_seconds", "warm_seconds"),
     )
 )
 def pair(*, code: CodeArgument = None, words: WordsOption = 2, alias: AsOption = None, options: NodeOptions) -> None:
