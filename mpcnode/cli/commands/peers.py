@@ -12,8 +12,8 @@ Examples:
 
 @with_node_options(
     without=(
-        *("contacts_only", "yes", "ice_server", "loopback"),
-        *("answer_seconds", "confirm_seconds", "round_seconds", "warm_seconds", "quiet", "kdf"),
+        *("contacts_only", "yes", "ice_server", "loopback", "address"),
+        *("answer_seconds", "confirm_seconds", "link_seconds", "round_seconds", "warm_seconds", "quiet", "kdf"),
     )
 )
 def peers(*, options: NodeOptions) -> None:
