@@ -1,28 +1,23 @@
 """Key generation as a kind of session: everybody is needed, people compare words, a wallet comes of it."""
 
 import asyncio
-from typing import Final, Literal
+from typing import Final
 
 from mpcnode.blame import Came
 from mpcnode.errors import MpcError, Refused, WordsUnanswered
-from mpcnode.protocols.checkpoints import ConfirmWords, KeyResult, StoreActive, StorePending
-from mpcnode.protocols.descriptor import Descriptor
-from mpcnode.protocols.frost.keygen import equivocators, keygen
-from mpcnode.session.kinds.kind import Agreed, Kind, Matter, Script, require, roster_of
+from mpcnode.protocols.checkpoints import ConfirmWords, KeyResult
+from mpcnode.protocols.frost.keygen import keygen
+from mpcnode.session.kinds.epoch import EpochMatter
+from mpcnode.session.kinds.kind import Agreed, Kind, Script, require, roster_of
 from mpcnode.session.services import Services
 from mpcnode.session.stage import Stage
-from mpcnode.status import SafetyWords, WalletChanged, WalletView, Warned
-from mpcnode.types import PeerId, WalletId, check_threshold
+from mpcnode.status import SafetyWords, WalletView, Warned
+from mpcnode.types import PeerId, check_threshold
 from mpcnode.wire.relay import SessionProposal
 
 
-class KeygenMatter(Matter[WalletView]):
+class KeygenMatter(EpochMatter):
     """One key generation at one node."""
-
-    def __init__(self, proposal: SessionProposal, services: Services) -> None:
-        super().__init__(proposal, services, needed=len(proposal.participants))
-        self._verified: Literal["words", "contacts", "nobody"] = "nobody"
-        self._stored: WalletView | None = None
 
     def makes(self) -> str:
         """Name the wallet: two sessions at once must not make two of one name."""
@@ -37,53 +32,32 @@ class KeygenMatter(Matter[WalletView]):
 
     def signed_by(self, peer: PeerId) -> Came:
         """Say the same once the words were compared, which cover every key."""
-        return Came.SIGNED if self._verified == "words" else super().signed_by(peer)
+        return Came.SIGNED if self.verified == "words" else super().signed_by(peer)
 
     async def script(self, agreed: Agreed, _prepared: None, _stage: Stage) -> Script:
         """Make the script of PedPop with a certificate around it."""
-        descriptor = Descriptor(
-            agreed=agreed.digest,
-            session_id=agreed.session_id,
-            kind=self.proposal.kind,
-            wallet_name=self.proposal.wallet_name,
-            threshold=self.proposal.threshold,
-            suites=self.proposal.suites,
-            roster=agreed.roster,
-        )
+        descriptor = self.descriptor(agreed)
         rounds = keygen(
             descriptor=descriptor,
             me=descriptor.identifier(self.services.peer_id),
             signer=self.services.identity,
             rng=self.services.rng,
         )
-        return Script(rounds=rounds, equivocators=lambda mine, theirs: equivocators(mine, theirs, descriptor))
+        return self.run(rounds, descriptor)
 
     async def checkpoint(self, record: object, stage: Stage) -> object:
         """Ask, or store."""
-        match record:
-            case ConfirmWords(words=words):
-                await self._confirm(words, stage)
-            case StorePending():
-                stage.phases.enter("storing")
-                stored = await self.services.wallets.store_pending(
-                    record, name=self.proposal.wallet_name, verified=self._verified, now=self.services.now()
-                )
-                self._changed(stored, stage)
-            case StoreActive(certificate=certificate):
-                assert self._stored is not None
-                wallet_id = WalletId(bytes.fromhex(self._stored.wallet_id))
-                self._changed(await self.services.wallets.merge(wallet_id, certificate), stage)
-            case _:
-                await super().checkpoint(record, stage)
+        if not isinstance(record, ConfirmWords):
+            return await super().checkpoint(record, stage)
+        await self._confirm(record.words, stage)
         return None
 
-    async def result(self, _value: KeyResult, _agreed: Agreed, stage: Stage) -> WalletView:
+    async def result(self, value: KeyResult, agreed: Agreed, stage: Stage) -> WalletView:
         """Give the wallet, and pin its participants."""
-        assert self._stored is not None
-        wallet = self._stored
+        wallet = await super().result(value, agreed, stage)
         try:
             self.services.trusts.pin(
-                roster_of(self.proposal), verified=self._verified == "words", now=self.services.now()
+                roster_of(self.proposal), verified=self.verified == "words", now=self.services.now()
             )
         except (MpcError, ValueError) as error:
             # The wallet is active and durable: that the address book is not does not undo it.
@@ -92,9 +66,9 @@ class KeygenMatter(Matter[WalletView]):
 
     def saved(self) -> str | None:
         """Say what is on disk."""
-        if self._stored is None:
+        if self.stored is None:
             return None
-        return f"this node's share is stored; wallet {self._stored.name} is {self._stored.state}"
+        return f"this node's share is stored; wallet {self.stored.name} is {self.stored.state}"
 
     async def _confirm(self, words: tuple[str, ...], stage: Stage) -> None:
         stage.told.words = words
@@ -103,7 +77,7 @@ class KeygenMatter(Matter[WalletView]):
         stage.emit(shown)
         # Verified contacts were compared before, by code or by words: asking again teaches people to say yes unread.
         if self.services.trusts.all_verified(roster_of(self.proposal)):
-            self._verified = "contacts"
+            self.verified = "contacts"
             return
         stage.phases.enter("confirming", (self.services.peer_id,), within=timeouts.confirm)
         try:
@@ -111,34 +85,25 @@ class KeygenMatter(Matter[WalletView]):
                 compared = await stage.consent.confirm_words(shown)
         except TimeoutError:
             raise WordsUnanswered("nobody compared the safety words in time") from None
-        self._verified = "words" if compared else "nobody"
-
-    def _changed(self, wallet: WalletView, stage: Stage) -> None:
-        self._stored = stage.told.wallet = wallet
-        stage.emit(WalletChanged(wallet))
+        self.verified = "words" if compared else "nobody"
 
 
-class Keygen(Kind[WalletView]):
-    """Key generation."""
+def _matter(proposal: SessionProposal, services: Services) -> KeygenMatter:
+    """Check that the participants are numbered as a new wallet's are.
 
-    name = "keygen"
-
-    def matter(self, proposal: SessionProposal, services: Services) -> KeygenMatter:
-        """Check that the participants are numbered as a new wallet's are.
-
-        Raises:
-            Refused: they are not, or there are too few for the threshold.
-        """
-        try:
-            check_threshold(proposal.threshold, len(proposal.participants))
-        except ValueError as error:
-            raise Refused(str(error)) from None
-        names = [one.peer_id for one in proposal.participants]
-        identifiers = [one.identifier for one in proposal.participants]
-        require(names == sorted(names), "the participants of a new wallet are numbered in the order of their names")
-        require(identifiers == list(range(1, len(names) + 1)), "the participants of a new wallet are numbered from 1")
-        require(not proposal.terms, "a key generation has no further terms")
-        return KeygenMatter(proposal, services)
+    Raises:
+        Refused: they are not, or there are too few for the threshold.
+    """
+    try:
+        check_threshold(proposal.threshold, len(proposal.participants))
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    names = [one.peer_id for one in proposal.participants]
+    identifiers = [one.identifier for one in proposal.participants]
+    require(names == sorted(names), "the participants of a new wallet are numbered in the order of their names")
+    require(identifiers == list(range(1, len(names) + 1)), "the participants of a new wallet are numbered from 1")
+    require(not proposal.terms, "a key generation has no further terms")
+    return KeygenMatter(proposal, services, needed=len(names))
 
 
-KEYGEN: Final = Keygen()
+KEYGEN: Final = Kind("keygen", _matter)

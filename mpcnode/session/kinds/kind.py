@@ -126,18 +126,18 @@ class Matter(ABC, Generic[R]):
         return None
 
 
-class Kind(ABC, Generic[R]):
-    """One kind of session; a value without state."""
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[R]):
+    """One kind of session.
+
+    Args:
+        name: as it stands in a proposal.
+        matter: checks what only this kind knows of a proposal against what this node has; raises ``Refused``, with the
+            reason that the proposer is told, where it does not fit.
+    """
 
     name: str
-
-    def matter(self, proposal: SessionProposal, services: Services) -> Matter[R]:
-        """Check what only this kind knows of a proposal against what this node has.
-
-        Raises:
-            Refused: it does not fit; the message is the reason the proposer is told.
-        """
-        raise NotImplementedError
+    matter: Callable[[SessionProposal, Services], Matter[R]]
 
 
 def roster_of(proposal: SessionProposal) -> dict[PeerId, IdentityKey]:

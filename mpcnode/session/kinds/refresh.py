@@ -12,17 +12,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from mpcnode.errors import Refused
-from mpcnode.protocols.checkpoints import KeyResult, StoreActive, StorePending
-from mpcnode.protocols.descriptor import Descriptor
 from mpcnode.protocols.epoch import EPOCH_ID_SIZE
-from mpcnode.protocols.frost.keygen import equivocators
 from mpcnode.protocols.frost.pedpop import KeyShare
 from mpcnode.protocols.frost.refresh import refresh
-from mpcnode.session.kinds.kind import Agreed, Kind, Matter, Script, require
+from mpcnode.session.kinds.epoch import EpochMatter
+from mpcnode.session.kinds.kind import Agreed, Kind, Script, require
 from mpcnode.session.kinds.sign import wallet_of
 from mpcnode.session.services import Services
 from mpcnode.session.stage import Stage
-from mpcnode.status import WalletChanged, WalletView
 from mpcnode.types import EpochId, SuiteId, WalletId
 from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire.relay import SessionProposal
@@ -35,13 +32,12 @@ def new_shares_of(wallet_id: WalletId) -> str:
     return f"new shares of wallet {wallet_id.hex()}"
 
 
-class RefreshMatter(Matter[WalletView]):
+class RefreshMatter(EpochMatter):
     """One refresh at one node."""
 
     def __init__(self, proposal: SessionProposal, services: Services, *, wallet: Wallet) -> None:
         super().__init__(proposal, services, needed=wallet.total, wallet=wallet)
         self._wallet = wallet
-        self._stored: WalletView | None = None
 
     def makes(self) -> str:
         """Name the shares: two sessions at once must not replace the same ones.
@@ -88,15 +84,7 @@ class RefreshMatter(Matter[WalletView]):
                 f"{previous.number + 1}: it becomes active as soon as the nodes have told each other",
                 hint="leave the nodes on for a moment; see `mpcnode wallets list`",
             )
-        descriptor = Descriptor(
-            agreed=agreed.digest,
-            session_id=agreed.session_id,
-            kind=self.proposal.kind,
-            wallet_name=self.proposal.wallet_name,
-            threshold=self.proposal.threshold,
-            suites=self.proposal.suites,
-            roster=agreed.roster,
-        )
+        descriptor = self.descriptor(agreed)
         rounds = refresh(
             descriptor=descriptor,
             previous=previous,
@@ -106,58 +94,27 @@ class RefreshMatter(Matter[WalletView]):
             signer=self.services.identity,
             rng=self.services.rng,
         )
-        return Script(rounds=rounds, equivocators=lambda mine, theirs: equivocators(mine, theirs, descriptor))
-
-    async def checkpoint(self, record: object, stage: Stage) -> object:
-        """Store."""
-        match record:
-            case StorePending():
-                stage.phases.enter("storing")
-                stored = await self.services.wallets.store_pending(
-                    record, name=self._wallet.name, verified=self._wallet.verified, now=self.services.now()
-                )
-                self._changed(stored, stage)
-            case StoreActive(certificate=certificate):
-                self._changed(await self.services.wallets.merge(self._wallet.wallet_id, certificate), stage)
-            case _:
-                await super().checkpoint(record, stage)
-        return None
-
-    async def result(self, _value: KeyResult, _agreed: Agreed, _stage: Stage) -> WalletView:
-        """Give the wallet as it is now."""
-        assert self._stored is not None
-        return self._stored
+        return self.run(rounds, descriptor)
 
     def saved(self) -> str | None:
         """Say what is on disk."""
-        if self._stored is None:
+        if self.stored is None:
             return f"the shares of wallet {self._wallet.name} are as they were"
         return f"the new share is stored, and wallet {self._wallet.name} goes on with the shares it had"
 
-    def _changed(self, wallet: WalletView, stage: Stage) -> None:
-        self._stored = stage.told.wallet = wallet
-        stage.emit(WalletChanged(wallet))
+
+def _matter(proposal: SessionProposal, services: Services) -> RefreshMatter:
+    """Check a proposal to refresh against this node's wallet.
+
+    Raises:
+        Refused: there is no such wallet here, or the proposal does not fit it.
+    """
+    require(len(proposal.terms) == 2, "a refresh names a wallet and an epoch")
+    wallet_id, epoch_id = proposal.terms
+    wallet = wallet_of(proposal, services, wallet_id=WalletId(wallet_id), epoch_id=EpochId(epoch_id))
+    require(len(proposal.participants) == wallet.total, "a refresh takes every participant of the wallet")
+    require(proposal.suites == tuple(keys.suite for keys in wallet.suites), "a refresh is of every key of the wallet")
+    return RefreshMatter(proposal, services, wallet=wallet)
 
 
-class Refresh(Kind[WalletView]):
-    """Refresh."""
-
-    name = "refresh"
-
-    def matter(self, proposal: SessionProposal, services: Services) -> RefreshMatter:
-        """Check a proposal to refresh against this node's wallet.
-
-        Raises:
-            Refused: there is no such wallet here, or the proposal does not fit it.
-        """
-        require(len(proposal.terms) == 2, "a refresh names a wallet and an epoch")
-        wallet_id, epoch_id = proposal.terms
-        wallet = wallet_of(proposal, services, wallet_id=WalletId(wallet_id), epoch_id=EpochId(epoch_id))
-        require(len(proposal.participants) == wallet.total, "a refresh takes every participant of the wallet")
-        require(
-            proposal.suites == tuple(keys.suite for keys in wallet.suites), "a refresh is of every key of the wallet"
-        )
-        return RefreshMatter(proposal, services, wallet=wallet)
-
-
-REFRESH: Final = Refresh()
+REFRESH: Final = Kind("refresh", _matter)

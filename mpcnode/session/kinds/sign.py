@@ -177,28 +177,20 @@ class SignMatter(Matter[SignatureView]):
         return (TaprootTweak(self._terms.merkle_root),) if self._suite.scheme.tweaked else ()
 
 
-class Sign(Kind[SignatureView]):
-    """Signing."""
+def _matter(proposal: SessionProposal, services: Services) -> SignMatter:
+    """Check a signing proposal against this node's wallet.
 
-    name = "sign"
-
-    def matter(self, proposal: SessionProposal, services: Services) -> SignMatter:
-        """Check a signing proposal against this node's wallet.
-
-        Raises:
-            Refused: there is no such wallet here, or the proposal does not fit it.
-        """
-        require(len(proposal.suites) == 1, "a signing proposal names one ciphersuite")
-        terms = SignTerms.decode(proposal.terms)
-        wallet = wallet_of(proposal, services, wallet_id=terms.wallet_id, epoch_id=terms.epoch_id)
-        require(
-            proposal.suites[0] in {keys.suite for keys in wallet.suites}, "the wallet has no key of that ciphersuite"
-        )
-        require(
-            not terms.merkle_root or SUITES[proposal.suites[0]].scheme.tweaked, "only Taproot keys have a script tree"
-        )
-        require(len(proposal.participants) >= wallet.threshold, "fewer participants are asked than must sign")
-        return SignMatter(proposal, services, wallet=wallet, terms=terms)
+    Raises:
+        Refused: there is no such wallet here, or the proposal does not fit it.
+    """
+    require(len(proposal.suites) == 1, "a signing proposal names one ciphersuite")
+    (suite,) = proposal.suites
+    terms = SignTerms.decode(proposal.terms)
+    wallet = wallet_of(proposal, services, wallet_id=terms.wallet_id, epoch_id=terms.epoch_id)
+    require(suite in {keys.suite for keys in wallet.suites}, "the wallet has no key of that ciphersuite")
+    require(not terms.merkle_root or SUITES[suite].scheme.tweaked, "only Taproot keys have a script tree")
+    require(len(proposal.participants) >= wallet.threshold, "fewer participants are asked than must sign")
+    return SignMatter(proposal, services, wallet=wallet, terms=terms)
 
 
 def wallet_of(proposal: SessionProposal, services: Services, *, wallet_id: WalletId, epoch_id: EpochId) -> Wallet:
@@ -227,4 +219,4 @@ def wallet_of(proposal: SessionProposal, services: Services, *, wallet_id: Walle
     return wallet
 
 
-SIGN: Final = Sign()
+SIGN: Final = Kind("sign", _matter)
