@@ -333,7 +333,6 @@ class Node:
         )
         agenda = router.agenda = Agenda(services, options=self.config.options, user=self._user, emit=emit)
         neighbours = Neighbours(
-            me=self.peer_id,
             place=(self.config.server, self.config.room),
             room=room,
             conversations=conversations,

@@ -41,7 +41,6 @@ class Neighbours:
     """What this node makes of the events of its signaling client.
 
     Args:
-        me: this node's name.
         place: the server's URL and the room's name, to be shown.
         room: told which peers are here.
         conversations: open what is relayed.
@@ -55,7 +54,6 @@ class Neighbours:
     def __init__(
         self,
         *,
-        me: PeerId,
         place: tuple[str, str],
         room: Room,
         conversations: Conversations,
@@ -65,7 +63,6 @@ class Neighbours:
         emit: Callable[[Event], None],
         clock: Callable[[], float],
     ) -> None:
-        self._me = me
         self._place = place
         self._room = room
         self._conversations = conversations
@@ -106,8 +103,8 @@ class Neighbours:
         """Take an event of the signaling client."""
         match event:
             case events.Registered():
-                key = self._trusts.known_key(self._me)
-                self._emit(Registered(self._me, *self._place, fingerprint(key) if key else ""))
+                key = self._trusts.known_key(self._room.me)
+                self._emit(Registered(self._room.me, *self._place, fingerprint(key) if key else ""))
                 self._room.set(event.peers)
                 self._meetings.clear()
                 self._met(event.peers)
@@ -129,7 +126,7 @@ class Neighbours:
                 to = event.peer_id
                 self._complaints.say(to, f"a message to {to} is lost: too much waits for the signaling server")
             case events.ServerSaid():
-                self._complaints.say(event.peer or self._me, f"the server says: {event.error}")
+                self._complaints.say(event.peer or self._room.me, f"the server says: {event.error}")
             case events.Disconnected():
                 self._room.away = True
                 self._emit(Disconnected(event.reason, event.retry_in))
@@ -139,7 +136,7 @@ class Neighbours:
         if len(self._meetings) > MAX_MEETINGS:
             self._meetings.clear()
         for name in peers:
-            if name is None or name == self._me:
+            if name is None or name == self._room.me:
                 continue
             if self._meetings.setdefault(name, Budget(*MET)).take(now):
                 self._conversations.rejoined(name)

@@ -1,7 +1,7 @@
 """The peers that are in the room, as the server says it, and how participants are gathered from it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -29,7 +29,7 @@ class Room:
     """
 
     def __init__(self, me: PeerId) -> None:
-        self._me = me
+        self.me = me
         self._news = asyncio.Event()
         """Set whenever somebody comes, goes, is introduced or fails to be."""
         self._problems: dict[PeerId, MpcError] = {}
@@ -42,11 +42,11 @@ class Room:
 
     def others_of(self, wanted: tuple[PeerId, ...]) -> tuple[PeerId, ...]:
         """Give those of ``wanted`` that are here; everybody else but this node where ``wanted`` is empty."""
-        return tuple(name for name in self.present if name != self._me and (not wanted or name in wanted))
+        return tuple(name for name in self.present if name != self.me and (not wanted or name in wanted))
 
     def set(self, present: Iterable[PeerId]) -> None:
         """Note that these are here, and nobody else."""
-        self.present = tuple(sorted({*present, self._me}))
+        self.present = tuple(sorted({*present, self.me}))
         self.away = False
         self._news.set()
 
@@ -103,21 +103,30 @@ class Room:
                         waiting()
                         await self.changed()
 
-    async def greet(self, peers: Iterable[PeerId], conversations: Conversations, *, wait: float = GREETED) -> None:
-        """Say hello to everybody, and wait a moment for their keys; those that are silent stay names.
+    async def greet(
+        self, peers: Collection[PeerId], conversations: Conversations, *, wait: float = GREETED
+    ) -> tuple[PeerId, ...]:
+        """Say hello to everybody, again and again, and wait for their keys; give those that stay names.
 
         Args:
             peers: their names.
             conversations: says hello.
             wait: seconds for all of them.
         """
-        left = {name for name in peers if conversations.key_of(name) is None}
-        for name in left:
-            conversations.introduce(name)
+
+        def missing() -> tuple[PeerId, ...]:
+            return tuple(name for name in peers if conversations.key_of(name) is None)
+
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
-                while any(conversations.key_of(name) is None for name in left):
-                    await self.changed()
+                while missing():
+                    for name in missing():
+                        conversations.introduce(name)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HELLO_AGAIN):
+                            while missing():
+                                await self.changed()
+        return missing()
 
     async def gather(
         self,
@@ -176,45 +185,26 @@ class Room:
         return chosen
 
     async def introduce(
-        self, peers: Iterable[PeerId], conversations: Conversations, *, wait: float
+        self, peers: Collection[PeerId], conversations: Conversations, *, wait: float
     ) -> Mapping[PeerId, IdentityKey]:
-        """Say hello to everybody, again and again, and wait for their keys.
-
-        Args:
-            peers: their names.
-            conversations: says hello.
-            wait: seconds for all of them.
+        """Greet everybody whose key is needed.
 
         Raises:
             ParticipantSilent: somebody did not answer.
             ServerUnreachable: nobody could, because the server is away.
             ContactChanged, IdentityCheckFailed, PeerIncompatible: what answered is not the node it should be.
         """
-        peers = tuple(peers)
         for name in peers:
             if conversations.key_of(name) is None:
                 self._problems.pop(name, None)
-
-        def missing() -> tuple[PeerId, ...]:
-            return tuple(name for name in peers if conversations.key_of(name) is None)
-
-        try:
-            async with asyncio.timeout(wait):
-                while missing():
-                    for name in missing():
-                        conversations.introduce(name)
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(HELLO_AGAIN):
-                            while missing():
-                                await self.changed()
-        except TimeoutError:
+        if missing := await self.greet(peers, conversations, wait=wait):
             if self.away:
-                raise server_away() from None
+                raise server_away()
             # Only now: what answered so far may be the server's, and the peer's own hello on its way.
-            if problem := next(filter(None, map(self._problems.get, missing())), None):
-                raise problem from None
-            said = f"no hello from {', '.join(missing())}; are these mpcnode nodes?"
-            raise blame.judge(blame.Came.CLOCK, blame.Event.SILENCE, said, missing()) from None
+            if problem := next(filter(None, map(self._problems.get, missing)), None):
+                raise problem
+            said = f"no hello from {', '.join(missing)}; are these mpcnode nodes?"
+            raise blame.judge(blame.Came.CLOCK, blame.Event.SILENCE, said, missing)
         return {name: key for name in peers if (key := conversations.key_of(name)) is not None}
 
 

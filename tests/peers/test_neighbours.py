@@ -46,7 +46,6 @@ class Heard:
         trusts = Trusts(home, peer_id=ANA, public_key=key_of(ANA), introduced=self.keys.get)
         trusts.contacts = Contacts().pin(CLEO, key_of(CLEO), how="words", now=0)
         self.neighbours = Neighbours(
-            me=ANA,
             place=("ws://127.0.0.1:9000", "public"),
             room=self.room,
             conversations=cast("Conversations", self),
