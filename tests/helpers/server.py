@@ -66,8 +66,8 @@ class PlainClient:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def registered(cls, url: str, peer_id: str) -> AsyncIterator["PlainClient"]:
-        async with cls.connected(url) as client:
+    async def registered(cls, url: str, peer_id: str, **options: Any) -> AsyncIterator["PlainClient"]:
+        async with cls.connected(url, **options) as client:
             await client.send(type="register", peer_id=peer_id)
             assert peer_id in (await client.receive())["peers"]
             yield client

@@ -175,9 +175,10 @@ async def test_one_that_fills_the_outbox_of_another_is_refused_and_the_other_sta
     config = limited(burst=100_000, close_seconds=0.2)
     async with (
         running_server(config) as server,
-        PlainClient.registered(server.url, "cli1") as one,
+        # Neither of these two reads all that it is sent, so that its end of the close would wait for as long as it may.
+        PlainClient.registered(server.url, "cli1", close_timeout=0.1) as one,
         PlainClient.registered(server.url, "cli2") as two,
-        PlainClient.registered(server.url, "slow") as slow,
+        PlainClient.registered(server.url, "slow", close_timeout=0.1) as slow,
     ):
         slow.socket.transport.pause_reading()
         padding, answer = "x" * 60_000, None

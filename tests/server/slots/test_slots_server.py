@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import resource
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from mpcnode.server.rooms import ROOMS, Rooms
 from mpcnode.server.slots.machine import Rules
 from mpcnode.server.slots.room import SlotsRoom
 from tests.bench import slots
+from tests.bench.clients import SlotClient, SlotGuest
 from tests.helpers.server import DEADLINE, PlainClient, RunningServer, running_server
 
 
@@ -241,40 +243,40 @@ async def test_no_subprotocol_is_chosen_and_other_paths_are_not_there(server: Ru
 
 
 async def test_a_thousand_guesses_at_open_slots_burn_at_most_as_many_codes() -> None:
-    """Over real sockets, from many addresses, beside pairs that meet."""
+    """Over real sockets, from many addresses."""
     limits = Limits(connections_per_address=2000, connections=4000, arrivals=10_000)
-    rooms = with_rules(slots_per_address=2000, claims=10_000)
+    rooms = with_rules(slots_per_address=2000, claims=10_000, rest_seconds=0.2)
     rng, guesses, codes = random.Random(11), 1000, 60
-    burnt = 0
+    holders: list[SlotClient] = []
+    heard: list[str] = []
+    made = 0
 
-    async def guess(server: RunningServer) -> None:
-        async with visitor(server) as attacker:
-            await attacker.send(type="claim", slot=rng.randint(1, 200))
-            await attacker.send(type="message", body="53" * 33)
-            await word(attacker)
-
-    async def keep(server: RunningServer, stop: asyncio.Event) -> None:
-        """Hold a code; take a new one when it is burnt."""
-        nonlocal burnt
-        while not stop.is_set():
-            async with visitor(server) as holder:
-                await allocate(holder)
-                ended = asyncio.create_task(holder.socket.wait_closed())
-                stopped = asyncio.create_task(stop.wait())
-                await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                burnt += ended.done()
-                stopped.cancel()
-                ended.cancel()
+    async def guess(port: int, number: int) -> None:
+        with contextlib.suppress(ConnectionError):
+            attacker = await SlotGuest.connected("plain", port, str(rng.randint(1, 200)), number)
+            attacker.transport.close()
 
     async with running_server(ServerConfig(port=0, limits=limits), rooms) as server:
-        stop = asyncio.Event()
-        async with asyncio.timeout(12 * DEADLINE), asyncio.TaskGroup() as tasks:
-            for _ in range(codes):
-                tasks.create_task(keep(server, stop))
-            for _ in range(guesses // 20):
-                await asyncio.gather(*(guess(server) for _ in range(20)))
-            stop.set()
-    assert 0 < burnt <= guesses
+        async with asyncio.timeout(12 * DEADLINE):
+            for number in range(0, guesses, 20):
+                burnt = [holder for holder in holders if holder.lost]
+                holders = [holder for holder in holders if not holder.lost]
+                # What they hear last is why their code is over.
+                assert len(burnt) <= 20
+                while len(holders) < codes:
+                    holder = await SlotClient.connected("plain", server.port, "", made)
+                    assert isinstance(holder, SlotClient)
+                    holder.on_frame = lambda payload: heard.append(json.loads(payload).get("code", "claimed"))
+                    holders.append(holder)
+                    made += 1
+                await asyncio.gather(*(guess(server.port, number + one) for one in range(20)))
+                await asyncio.sleep(0.01)
+        for holder in holders:
+            holder.transport.abort()
+    over = [word for word in heard if word != "claimed"]
+    assert 0 < len(over) <= guesses
+    assert set(over) <= {"peer_gone", "crowded"}
+    assert len(over) >= made - codes
 
 
 @pytest.mark.slow
