@@ -275,6 +275,8 @@ def expand_secret_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytearra
         hashing.sha256_into(b_i, block)
         uniform[32 * (i - 1) : 32 * i] = b_i
     hashing.wipe(b_0, b_i, block)
+    for at in range(size, len(uniform)):
+        uniform[at] = 0  # what is cut off stays where it is
     del uniform[size:]
     return uniform
 

@@ -142,11 +142,12 @@ class _Ed25519Group(Group[Ed25519Scalar, Ed25519Element]):
 
     def decode_scalar(self, data: bytes | bytearray | memoryview) -> Ed25519Scalar:
         exactly(data, SCALAR_SIZE, "a scalar")
-        wide = bytearray(data) + bytearray(_WIDE - SCALAR_SIZE)
+        wide = bytearray(_WIDE)
+        memoryview(wide)[:SCALAR_SIZE] = data  # through a view: a sum, or a slice of the buffer, would be a copy
         scalar = self.wide_reduce(wide)
-        # A canonical scalar is its own remainder; compared without a branch on the secret's bytes.
-        same = scalar.holds(wide[:SCALAR_SIZE])
         wide[:] = bytes(_WIDE)
+        # A canonical scalar is its own remainder; compared without a branch on the secret's bytes.
+        same = scalar.holds(data)
         if not same:
             raise DecodeError("a scalar is below the group order")
         return scalar

@@ -67,7 +67,7 @@ class Scalar(ABC):
         """Say whether this is 0; a branch on the answer tells of a secret only what happens once in 2**252 times."""
         return hmac.compare_digest(self._buffer, _ZERO)
 
-    def holds(self, encoding: bytes | bytearray) -> bool:
+    def holds(self, encoding: bytes | bytearray | memoryview) -> bool:
         """Say in constant time whether this scalar's encoding is ``encoding``."""
         return hmac.compare_digest(self._buffer, encoding)
 

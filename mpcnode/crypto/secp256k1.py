@@ -195,7 +195,8 @@ class _Secp256k1Group(Group[Secp256k1Scalar, Secp256k1Element]):
         # Both halves are below the order, so that the reduction itself happens inside libsecp256k1.
         high, low = bytearray(SCALAR_SIZE), bytearray(SCALAR_SIZE)
         with memoryview(data) as view:
-            high[8:], low[8:] = view[:24], view[24:]
+            # Into a view: a slice of a buffer that is assigned to makes a copy on the way, of all but buffers.
+            memoryview(high)[8:], memoryview(low)[8:] = view[:24], view[24:]
         return Secp256k1Scalar(high) * _HALF + Secp256k1Scalar(low)
 
     def random_scalar(self, rng: Rng) -> Secp256k1Scalar:

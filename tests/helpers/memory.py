@@ -17,7 +17,7 @@ WORD = 8
 _WRITABLE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw")
 
 
-def tell(name: str, secret: bytes | bytearray) -> None:
+def tell(name: str, secret: bytes | bytearray | memoryview) -> None:
     """Print a secret, masked; without any object that holds two bytes of it."""
     masked = bytearray(len(secret))
     for at, byte in enumerate(secret):

@@ -1,8 +1,9 @@
 """A process that makes a wallet, signs with it, and wipes; then it stands still to be looked at.
 
-``python -m tests.helpers.remembering DIRECTORY``: three participants, each with a home of its own, in one process.
-Every secret is told on the way, masked (``tests.helpers.memory``). After each use of a secret it says ``look``, and at
-the end ``done``; each time it waits for its input.
+``python -m tests.helpers.remembering DIRECTORY [kept]``: three participants, each with a home of its own, in one
+process. Every secret is told on the way, masked (``tests.helpers.memory``). After each use of a secret it says
+``look``, and at the end ``done``; each time it waits for its input. With ``kept`` no buffer of ours is ever freed, so
+that one that was not wiped is found whatever the allocator would have put in its place.
 """
 
 import asyncio
@@ -12,13 +13,17 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Self, SupportsIndex
 
-from mpcnode.crypto.adjustment import default_adjustments
+from mpcnode.crypto import ciphersuite, hashing
+from mpcnode.crypto.adjustment import KeyAdjustment, default_adjustments
 from mpcnode.crypto.group import Scalar
 from mpcnode.crypto.polynomial import Polynomial
 from mpcnode.crypto.suites import DEFAULT_SUITES
+from mpcnode.identity import hpke
 from mpcnode.identity.identity import Identity
+from mpcnode.keystore import keyring as keys
 from mpcnode.keystore.format import KdfPolicy
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
@@ -176,6 +181,54 @@ def watch(owner: Any, name: str, look: Callable[[Any, tuple[Any, ...]], None]) -
     setattr(owner, name, watched)
 
 
+class Either(type):
+    """What our modules ask for as ``bytearray`` while buffers are kept: every buffer is one."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, bytearray)
+
+
+class Kept(bytearray, metaclass=Either):
+    """A buffer that is never freed, nor are the buffers that are made of it."""
+
+    __slots__ = ()
+
+    def __new__(cls, *given: Any) -> Self:
+        made = super().__new__(cls, *given)
+        KEPT.append(made)
+        return made
+
+    def __getitem__(self, place: SupportsIndex | slice) -> Any:
+        part = super().__getitem__(place)
+        return Kept(part) if isinstance(place, slice) else part
+
+    def __add__(self, other: Any) -> Any:
+        return Kept(super().__add__(other))
+
+    def __iadd__(self, other: Any) -> Self:
+        Kept(self)  # a buffer that grows may move, and leave behind what it held
+        return super().__iadd__(other)
+
+    def translate(self, *given: Any) -> Any:
+        return Kept(super().translate(*given))
+
+    def join(self, parts: Any) -> Any:
+        return Kept(super().join(parts))
+
+
+KEPT: list[bytearray] = []
+SECRETIVE = ("crypto", "identity", "keystore", "wallet", "protocols")
+"""The packages that have secrets in their hands."""
+
+
+def keep_buffers() -> None:
+    """Have every module with secrets make buffers that stay."""
+    for name, module in [*sys.modules.items()]:
+        if name.startswith(tuple(f"mpcnode.{package}." for package in SECRETIVE)):
+            assert isinstance(module, ModuleType)
+            module.bytearray = Kept  # type: ignore[attr-defined]
+
+
 def tell_each(name: str, scalars: Iterable[Scalar]) -> None:
     for scalar in scalars:
         tell(name, scalar._buffer)
@@ -185,11 +238,33 @@ def tell_all() -> None:
     """Tell every secret as it is made."""
     watch(round1, "nonce_generate", lambda nonce, _given: tell("nonce", nonce._buffer))
     watch(pedpop, "deal", lambda dealt, _given: tell_each("dealt-share", dealt.values()))
-    watch(Round2Package, "encode", lambda encoded, _given: tell("package", encoded[-32:]))
+    watch(Round2Package, "encode", lambda encoded, _given: tell("package", memoryview(encoded)[-32:]))
     watch(Polynomial, "__init__", lambda _none, given: tell_each("coefficient", given[2]))
     watch(pedpop, "finish", lambda share, _given: tell("share", share.key.signing_share._buffer))
     watch(Identity, "from_seed", lambda _identity, given: tell("identity", given[0]))
     watch(Keyring, "_root", lambda root, _given: tell("root", root))
+    watch(keys, "_file_key", lambda key, _given: tell("file-key", key))
+    watch(KeyAdjustment, "scalar", lambda share, _given: tell("adjusted-share", share._buffer))
+    watch(Identity, "_ephemeral", lambda key, _given: tell("ephemeral", key))
+    watch(hpke, "_extract", tell_extracted)
+    watch(hpke, "_expand", tell_expanded)
+    watch(hashing, "sha256", lambda digest, _given: tell("digest", digest))
+    watch(hashing, "sha512", lambda digest, _given: tell("digest", digest))
+    watch(hashing, "sha256_into", lambda _none, given: tell("digest", given[0]))
+    watch(ciphersuite, "expand_secret_xmd", lambda uniform, _given: tell("digest", uniform))
+
+
+def tell_extracted(prk: bytearray, given: tuple[Any, ...]) -> None:
+    _, salt, label, ikm = given
+    if salt or label == b"eae_prk":  # the others are hashes of public values
+        tell("sealing-key", prk)
+        if ikm:
+            tell("agreed", ikm)
+
+
+def tell_expanded(key: bytearray, given: tuple[Any, ...]) -> None:
+    tell("sealing-key", given[1])
+    tell("sealing-key", key)
 
 
 async def main(directory: Path) -> None:
@@ -206,6 +281,8 @@ async def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
+    if "kept" in sys.argv[2:]:
+        keep_buffers()
     asyncio.run(main(Path(sys.argv[1])))
     gc.collect()
     stand_still("done")
