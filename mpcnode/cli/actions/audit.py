@@ -9,9 +9,10 @@ from typing import Final
 
 import msgspec
 
+from mpcnode.cli.options import home_or_default
 from mpcnode.cli.terminal.describe import digest_rows
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_json, say, width_of_data
-from mpcnode.cli.terminal.text import INDENT, counted, listed, wrapped
+from mpcnode.cli.terminal.text import INDENT, as_typed, counted, listed, wrapped
 from mpcnode.errors import KeystoreAbsent, KeystoreUnreadable, UsageError
 from mpcnode.keystore.audit import AUDIT_LOG, Unended, raise_broken, read_log
 from mpcnode.keystore.audit_chain import GENESIS, Entry, Line, Verdict
@@ -71,14 +72,22 @@ def verify_audit(home: Path, *, head: str | None, json: bool, verbose: bool) -> 
         print_data(f"open   {counted(left, 'session')} accepted, {NO_END}")
 
 
-def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
+def show_audit(home: Path | None, *, json: bool, verbose: bool) -> None:
     """Print every entry of a home's log.
 
+    Args:
+        home: None for the usual one, which may not be there yet; one that is named is.
+        json, verbose: as everywhere.
+
     Raises:
-        KeystoreAbsent: there is no home, or no log in it.
+        KeystoreAbsent: there is no such home, or no log in it.
         KeystoreUnreadable: the chain breaks; what is before was printed.
     """
     log_to_stderr(verbose=verbose)
+    path = home_or_default(home)
+    if home is None and not path.exists():
+        say(f"no sessions yet in {as_typed(str(path))}")
+        return
     shown: list[Line] = []
     unended = Unended()
 
@@ -86,7 +95,7 @@ def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
         shown.append(line)
         unended.take(line)
 
-    verdict = _read(home, take)
+    verdict = _read(path, take)
     if json:
         for line in shown:
             print_json(line)
@@ -100,7 +109,7 @@ def show_audit(home: Path, *, json: bool, verbose: bool) -> None:
             if line.entry.outcome != "accepted" or line.number in left:
                 print_data(*_rows(line.entry, width))
     if verdict.problem is not None:
-        raise_broken(home / AUDIT_LOG, verdict)
+        raise_broken(path / AUDIT_LOG, verdict)
 
 
 def _read(home: Path, on_line: Callable[[Line], None]) -> Verdict:

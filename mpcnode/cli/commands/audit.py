@@ -62,4 +62,4 @@ def show(*, home: HomeOption = None, json: JsonOption = False, verbose: VerboseO
     """
     from mpcnode.cli.actions.audit import show_audit  # noqa: PLC0415 -- what is heavy waits for its command
 
-    show_audit(home_or_default(home), json=json, verbose=verbose)
+    show_audit(home, json=json, verbose=verbose)

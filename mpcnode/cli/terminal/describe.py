@@ -15,6 +15,11 @@ _VERIFIED: Final[dict[status.Verified, str]] = {
     "contacts": "not needed, verified contacts",
     "nobody": "nobody at this node compared them",
 }
+_GUESS: Final = {
+    "default": "a guess takes 256 MiB of memory",
+    "interactive": "a guess takes 64 MiB of memory, little for a home that matters",
+}
+"""What each guess at a home's passphrase costs, by ``WalletView.kdf``."""
 
 
 # ---- peers ----
@@ -79,7 +84,7 @@ def wallet_lines(wallet: status.WalletView) -> list[str]:
         f"epoch id      {wallet.epoch_id}",
         f"certificate   {_certificate(wallet)}",
         f"safety words  {_VERIFIED[wallet.verified]}",
-        f"passphrase    {escape(wallet.kdf)}",
+        f"passphrase    {_GUESS.get(wallet.kdf, 'a guess has a cost of its own')}",
     ]
     if wallet.pending is not None:
         lines.append(f"note          {pending_line(wallet)}")

@@ -57,6 +57,20 @@ def test_no_home_is_exit_3_and_makes_none(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
+@pytest.mark.parametrize("command", [["audit"], ["audit", "show"]])
+def test_a_new_account_has_no_sessions_yet(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As of wallets and contacts: nothing is wrong where nothing was made yet."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert cli._run(command) == 0
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"no sessions yet in {tmp_path / 'mpcnode'}\n"
+    assert cli._run(["audit", "verify"]) == 3
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("line", range(1, 6))
 def test_an_altered_line_is_named(line: int, log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = list(LINES)

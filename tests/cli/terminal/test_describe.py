@@ -126,6 +126,20 @@ def test_no_line_of_a_wallet_is_wider_than_a_terminal_begins() -> None:
     assert f"    {'cd' * 32}" in lines
 
 
+@pytest.mark.parametrize(
+    ("kdf", "said"),
+    [
+        ("default", "a guess takes 256 MiB of memory"),
+        ("interactive", "a guess takes 64 MiB of memory, little for a home that matters"),
+        ("custom", "a guess has a cost of its own"),
+    ],
+)
+def test_what_protects_a_wallet_is_said_in_words_and_not_as_an_options_value(kdf: str, said: str) -> None:
+    lines = wallet_lines(msgspec.structs.replace(wallet(), kdf=kdf))
+    assert f"passphrase    {said}" in lines
+    assert max(map(len, lines)) <= 80
+
+
 def test_words_that_nobody_had_to_compare_are_not_called_compared() -> None:
     said = {
         how: next(

@@ -300,7 +300,9 @@ def test_a_question_without_a_terminal_is_exit_2_naming_the_option(
 
 @pytest.mark.process
 def test_a_new_homes_passphrase_is_asked_twice_and_never_shown(tmp_path: Path) -> None:
-    with terminal("register", "--accept", "none", "--home", str(tmp_path / "home"), *NOWHERE, "--kdf", "interactive") as screen:
+    with terminal(
+        "register", "--accept", "none", "--home", str(tmp_path / "home"), *NOWHERE, "--kdf", "interactive"
+    ) as screen:
         screen.expect("new passphrase for ")
         screen.type("correct horse\n")
         screen.expect("the same again: ")
