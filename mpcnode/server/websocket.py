@@ -400,7 +400,8 @@ class Connection(asyncio.Protocol):
             self._end_soon()
             self.transport.close()
         else:
-            self._flush()
+            if answer := b"".join(self._conn.data_to_send()):
+                self._write(answer)
             self._room.control(self)
             if self._waiting() > self._switchboard.limits.outbox_bytes:
                 self._room.overflow(self)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import socket
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -69,11 +70,20 @@ async def test_the_error_arrives_even_while_the_client_is_still_sending() -> Non
         assert b'"code":"message_too_big"' in said
 
 
-async def test_pings_whose_answers_nobody_reads_are_ended() -> None:
+async def test_pings_whose_answers_nobody_reads_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Connection.connection_made
+
+    def with_little_room(connection: Connection, transport: asyncio.BaseTransport) -> None:
+        # Or the system keeps megabytes of answers on their way before any of them waits at the server.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made(connection, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", with_little_room)
     async with (
         running_server(limited(burst=10_000_000, message_bytes=1024, outbox_bytes=1024, close_seconds=0.2)) as server,
         raw(server) as (_, writer),
     ):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         cast("asyncio.Transport", writer.transport).pause_reading()
         assert await write_until_cut_off(writer, frame(Opcode.PING, b"x" * 125) * 1000, 200)
 
