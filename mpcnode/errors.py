@@ -24,6 +24,7 @@
     │   ├── ServerUnreachable       5    network: no answer, or not a signaling server
     │   ├── ClocksApart             5    us, or a peer: two clocks differ by more than is tolerated
     │   ├── CodeOver                5    us, or a peer: nobody is at this code, or nobody came to it
+    │   ├── InvitationOver          5    us, or a peer: an invitation is expired, used up or given up
     │   ├── ServerRefused           5    server: it answered with an error
     │   │   └── NameTaken           5    us: the name belongs to somebody else
     │   └── LinkFailed              5    network: a link of the mesh did not open
@@ -245,6 +246,12 @@ class CodeOver(TransportError):
     """Nobody is at the code that was given, or nobody came to the one that was made."""
 
     code = "code_over"
+
+
+class InvitationOver(TransportError):
+    """An invitation serves nobody any more, or not this node: expired, used up, given up, or its maker is gone."""
+
+    code = "invitation_over"
 
 
 class ServerRefused(TransportError):

@@ -15,6 +15,8 @@ Approval = Literal["user", "policy"]
 """How the yes of a node comes about: its user says it, or its options or a wallet's policy without asking."""
 Verified = Literal["code", "invitation", "words", "contacts", "nobody"]
 """How the participants of a wallet were verified when it was made."""
+How = Literal["code", "words", "invitation", "introduced"]
+"""How a key came to be known; ``identity.contacts`` has the same."""
 Phase = Literal[
     "introducing",  # hellos to everybody in the proposal
     "negotiating",  # answers to the proposal
@@ -285,9 +287,58 @@ class SessionEnded(_Event, frozen=True, tag="session_ended", kw_only=True):
 
 
 class PairingCode(_Event, frozen=True, tag="pairing_code"):
-    """A code is made and waits for whoever is told it, ``until`` then (Unix milliseconds)."""
+    """A code is made and waits for whoever is told it, ``until`` then (Unix milliseconds).
+
+    It ``joins`` where it is one of an invitation.
+    """
 
     code: str
+    until: int
+    joins: bool = False
+
+
+class CodeUsed(_Event, frozen=True, tag="code_used"):
+    """A code of an invitation is used up: by ``contact``, verified now, or in vain, and ``error`` says why."""
+
+    code: str
+    contact: str | None = None
+    error: ErrorView | None = None
+
+
+class Inviting(_Event, frozen=True, tag="inviting"):
+    """An invitation is open: who holds the link can join, until all are there or ``until`` then (Unix milliseconds)."""
+
+    link: str
+    missing: int
+    until: int
+
+
+class GuestView(_Value, frozen=True):
+    """A node that joined by an invitation.
+
+    ``how`` its key is known to the inviter: ``introduced`` where it came by the link, which anybody may have had.
+    ``contact`` is the name under which the key is a contact, where that is another one.
+    """
+
+    peer_id: str
+    fingerprint: str
+    how: How
+    contact: str | None = None
+    present: bool = True
+
+
+class Guests(_Event, frozen=True, tag="guests"):
+    """Who has joined by the invitation, and how many are missing."""
+
+    guests: tuple[GuestView, ...]
+    missing: int
+
+
+class Joined(_Event, frozen=True, tag="joined"):
+    """This node has a place in the wallet to be made: its inviter, who proved the key of the invitation, says so."""
+
+    inviter: PeerView
+    how: How
     until: int
 
 
@@ -310,6 +361,10 @@ Event = (
     | WalletChanged
     | SessionEnded
     | PairingCode
+    | CodeUsed
+    | Inviting
+    | Guests
+    | Joined
     | Warned
 )
 

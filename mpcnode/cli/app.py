@@ -60,6 +60,7 @@ _HINTS: Final = {
     "wrong_code": "make a new code with `mpcnode pair`; this one is used up",
     "code_crowded": "make a new code with `mpcnode pair`, and tell it to one person alone",
     "code_over": "ask for a new code; check the number and --server",
+    "invitation_over": "ask for a new invitation: `mpcnode create-wallet --invite` makes one",
     "pairing_stopped": "pair again with a new code",
     "words_differ": "make no wallet here: call the others, and use another server with --server",
     "disagreement": "start again; if it happens again, compare with the others what each screen says",

@@ -13,8 +13,13 @@ from mpcnode.wire import json
 from mpcnode.wire.fields import Hex33, Hex64, HexKey, HexSlotBody, Name, Word
 
 VERSION: Final = 1
+MAX_LINK: Final = 400
+"""Characters of the link of an invitation."""
 MAX_SEALED: Final = 1024
 """The longest seal; a card has about 300 bytes."""
+
+
+Link = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LINK)]
 
 
 class OtherVersion(DecodeError):
@@ -51,7 +56,16 @@ class Card(_Message, frozen=True, tag="card"):
 
 
 class Met(_Message, frozen=True, tag="met"):
-    """The card is good, and its holder becomes a contact."""
+    """The card is good, and its holder becomes a contact; the inviter of a wallet adds the link of its invitation."""
+
+    invitation: Link | None = None
+
+    def __repr__(self) -> str:
+        return f"Met({'<redacted>' if self.invitation is not None else ''})"
+
+    def __rich_repr__(self) -> list[object]:
+        """Show rich what ``repr`` shows; msgspec's own would show the secret in the link."""
+        return []
 
 
 class Declined(_Message, frozen=True, tag="declined"):

@@ -56,6 +56,8 @@ class Guests:
         self._invitation = invitation
         self._me = me
         self._joined: dict[IdentityKey, Guest] = {}
+        self._expected: dict[IdentityKey, PeerId] = {}
+        """Those who used a code: each has a place, whoever comes by the link before it."""
         self._refused: set[IdentityKey] = set()
         self._over: str | None = None
 
@@ -68,6 +70,15 @@ class Guests:
     def over(self) -> bool:
         """Whether nobody can join any more."""
         return self._over is not None
+
+    def expect(self, peer: PeerId, key: IdentityKey) -> None:
+        """Hold a place for one who is known, and is about to come."""
+        self._expected[key] = peer
+
+    def has(self, name: PeerId, *, but: IdentityKey | None = None) -> bool:
+        """Whether a name is the inviter's, a guest's, or one's who is expected; ``but`` for the holder of a key."""
+        others = [*((one.public_key, one.peer_id) for one in self.joined), *self._expected.items()]
+        return name == self._me or any(name == taken and key != but for key, taken in others)
 
     def join(self, peer: PeerId, key: IdentityKey, said: Join, *, now: int, present: Collection[PeerId]) -> str | None:
         """Give a place to who presents the invitation.
@@ -99,23 +110,28 @@ class Guests:
         before = self._joined.get(guest.public_key)
         if before is not None and before.peer_id != guest.peer_id and before.peer_id in present:
             return TWICE
-        others = [one for one in self.joined if one.public_key != guest.public_key]
-        if guest.peer_id == self._me or any(one.peer_id == guest.peer_id for one in others):
+        if self.has(guest.peer_id, but=guest.public_key):
             return NAME_TAKEN
-        if before is None and len(others) >= self.places:
-            away = next((one for one in others if one.peer_id not in present), None)
+        held = self._joined.keys() | self._expected.keys()
+        if guest.public_key not in held and len(held) >= self.places:
+            away = next((one for one in self.joined if self._may_lose(one, present)), None)
             if away is None:
                 return USED_UP
             del self._joined[away.public_key]
         self._joined[guest.public_key] = guest
         return None
 
+    def _may_lose(self, guest: Guest, present: Collection[PeerId]) -> bool:
+        return guest.peer_id not in present and guest.public_key not in self._expected
+
     def refuse(self, peer: PeerId) -> Guest | None:
         """Take a guest's place and never give its key another; None where there is no such guest, or it is too late."""
-        guest = next((one for one in self.joined if one.peer_id == peer), None)
+        expected = (Guest(name, key) for key, name in self._expected.items())
+        guest = next((one for one in (*self.joined, *expected) if one.peer_id == peer), None)
         if guest is None or self.over:
             return None
-        del self._joined[guest.public_key]
+        self._joined.pop(guest.public_key, None)
+        self._expected.pop(guest.public_key, None)
         self._refused.add(guest.public_key)
         return guest
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from mpcnode.commands import Pair
 from mpcnode.crypto.hashing import wipe
-from mpcnode.errors import Refused
+from mpcnode.errors import DecodeError, NameTaken, Refused, UsageError
 from mpcnode.identity.card import Card
 from mpcnode.identity.contacts import MAX_CONTACTS, Contact
 from mpcnode.keystore.keyring import Keyring
@@ -17,7 +17,9 @@ from mpcnode.peers.introductions.pairing import Paired
 from mpcnode.peers.trust import Trusts, contact_view
 from mpcnode.status import ContactView, Event, PairingCode
 from mpcnode.types import PeerId
+from mpcnode.wire import invitation as invitations
 from mpcnode.wire.code import Code, draw_words, parse_code
+from mpcnode.wire.invitation import Invitation
 
 HOW: Final = "code"
 
@@ -52,17 +54,71 @@ class Introductions:
         Raises:
             MpcError: nobody was met, and nothing was kept; the code is used up.
         """
-
-        def show(code: Code, lasts: float) -> None:
-            emit(PairingCode(str(code), self._now() + round(lasts * 1000)))
-
-        introducer, check = self._introducer, partial(self._check, command.alias)
-        if command.code is None:
-            paired = await introducer.invite(draw_words(command.words, introducer.rng), check=check, show=show)
+        check = partial(self._check, command.alias)
+        if command.code is not None:
+            paired = await self._introducer.join(parse_code(command.code), check=check)
         else:
-            paired = await introducer.join(parse_code(command.code), check=check)
+            paired = await self._show_and_meet(command.words, check=check, emit=emit)
+        return await self._kept(paired, command.alias)
+
+    async def offer(
+        self, words: int, link: str, *, is_taken: Callable[[PeerId], bool], emit: Callable[[Event], None]
+    ) -> tuple[ContactView, Card]:
+        """Make a code that gives who uses it the link of an invitation, and keep them as a verified contact.
+
+        Args:
+            words: how many words the code has.
+            link: of the invitation.
+            is_taken: whether another participant has a name already.
+            emit: is told the code.
+
+        Raises:
+            MpcError: nobody was met, and nothing was kept; the code is used up.
+        """
+
+        def check(card: Card) -> None:
+            if is_taken(card.moniker):
+                raise NameTaken(
+                    f"somebody who used a code calls itself {card.moniker}, which is taken", server_code="name_taken"
+                )
+            self._check(None, card)
+
+        paired = await self._show_and_meet(words, check=check, emit=emit, gives=link)
+        return await self._kept(paired, None), paired.card
+
+    async def take(self, code: str) -> tuple[ContactView, Invitation]:
+        """Use a code that gives an invitation, and keep its maker as a verified contact.
+
+        Raises:
+            DecodeError: what came with the code is not an invitation of its maker.
+            UsageError: the code was made for a contact alone; its maker is one now.
+            MpcError: nobody was met, and nothing was kept; the code is used up.
+        """
+        paired = await self._introducer.join(parse_code(code), check=partial(self._check, None))
+        contact = await self._kept(paired, None)
+        if paired.invitation is None:
+            raise UsageError(
+                f"{contact.peer_id} made this code for a contact, and not for a wallet",
+                hint="ask for a code of `mpcnode create-wallet --invite`",
+                saved=f"{contact.peer_id} is a verified contact now",
+            )
+        invitation = invitations.decode(paired.invitation)
+        if invitation.key != paired.card.public_key:
+            raise DecodeError("the invitation that came with the code is somebody else's")
+        return contact, invitation
+
+    async def _show_and_meet(
+        self, words: int, *, check: Callable[[Card], None], emit: Callable[[Event], None], gives: str | None = None
+    ) -> Paired:
+        def show(code: Code, lasts: float) -> None:
+            emit(PairingCode(str(code), self._now() + round(lasts * 1000), joins=gives is not None))
+
+        drawn = draw_words(words, self._introducer.rng)
+        return await self._introducer.invite(drawn, check=check, show=show, gives=gives)
+
+    async def _kept(self, paired: Paired, alias: PeerId | None) -> ContactView:
         try:
-            contact = await asyncio.to_thread(self._keep, paired, command.alias)
+            contact = await asyncio.to_thread(self._keep, paired, alias)
         finally:
             wipe(paired.key)
         moniker = paired.card.moniker

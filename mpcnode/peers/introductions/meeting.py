@@ -48,7 +48,12 @@ class Introducer:
     rng: Callable[[int], bytes]
 
     async def invite(
-        self, words: tuple[str, ...], *, check: Callable[[Card], None], show: Callable[[Code, float], None]
+        self,
+        words: tuple[str, ...],
+        *,
+        check: Callable[[Card], None],
+        show: Callable[[Code, float], None],
+        gives: str | None = None,
     ) -> Paired:
         """Make a code, show it, and wait for who uses it.
 
@@ -56,12 +61,13 @@ class Introducer:
             words: of the code.
             check: looks at the other end's card; what it raises declines the other end.
             show: is told the code, and for how many seconds it is good.
+            gives: the link of an invitation, for who uses the code.
 
         Raises:
             MpcError: nobody was met; the code is used up. See ``Pairing.receive`` and ``endings``.
         """
         # The number of the slot is not known yet, and the password exchange does not need it.
-        async with self._pairing(Role.INVITER, Code(1, words).password, check) as pairing:
+        async with self._pairing(Role.INVITER, Code(1, words).password, check, gives) as pairing:
             with _Time(Role.INVITER) as time:
                 async with Slot.open(self.server, ca_file=self.ca_file, deadline=ANSWER_SECONDS) as slot:
                     async with time.limit(ANSWER_SECONDS):
@@ -96,7 +102,9 @@ class Introducer:
                         return await _talk(pairing, slot, time)
 
     @asynccontextmanager
-    async def _pairing(self, role: Role, password: bytes, check: Callable[[Card], None]) -> AsyncIterator[Pairing]:
+    async def _pairing(
+        self, role: Role, password: bytes, check: Callable[[Card], None], gives: str | None = None
+    ) -> AsyncIterator[Pairing]:
         """Make the machine in a thread: its first step is the slow one, and loads what the second needs too."""
         making = asyncio.ensure_future(
             asyncio.to_thread(
@@ -107,6 +115,7 @@ class Introducer:
                 moniker=self.moniker,
                 check=check,
                 rng=self.rng,
+                gives=gives,
             )
         )
         await see_end(making)

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from mpcnode.blame import Came, Event, judge
 from mpcnode.crypto.pairing_keys import PairingKeys, Role, handshake_hash
 from mpcnode.crypto.pake import PasswordExchange
-from mpcnode.errors import ContactChanged, DecodeError, MpcError, PairingStopped, Refused, WrongCode
+from mpcnode.errors import ContactChanged, DecodeError, MpcError, NameTaken, PairingStopped, Refused, WrongCode
 from mpcnode.identity.card import Card, check_card, make_card
 from mpcnode.identity.identity import Identity
 from mpcnode.types import PeerId
@@ -41,6 +41,7 @@ _WRONG: Final = {
 _DECLINED: Final = {
     ContactChanged.code: "has another key under this node's name; it has to be removed there with `mpcnode contacts`",
     Refused.code: "was told by its user not to keep this node",
+    NameTaken.code: "has another participant of this node's name: join again with --peer-id and another one",
 }
 
 
@@ -64,10 +65,12 @@ class Paired:
     Args:
         card: the other end's.
         key: the pre-shared key of the two; the caller wipes it.
+        invitation: the link that the inviter gave with it, as it came.
     """
 
     card: Card
     key: bytearray
+    invitation: str | None = None
 
     def __repr__(self) -> str:
         return f"Paired({self.card!r}, <redacted>)"
@@ -85,6 +88,7 @@ class Pairing:
         identity: this node's.
         moniker: what this node calls itself.
         check: looks at the other end's card, once it is proved; what it raises declines the other end, which is told.
+        gives: the link of an invitation, for an other end that knows the password.
         rng: gives that many uniformly random bytes.
     """
 
@@ -97,6 +101,7 @@ class Pairing:
         moniker: PeerId,
         check: Callable[[Card], None],
         rng: Callable[[int], bytes],
+        gives: str | None = None,
     ) -> None:
         self.stage = Stage.EXCHANGING
         self.result: Paired | None = None
@@ -106,6 +111,7 @@ class Pairing:
         self._identity = identity
         self._moniker = moniker
         self._check = check
+        self._gives = gives
         self._exchange = PasswordExchange(password, rng)
         self._script: Generator[bytes, bytes, Paired] | None = None
 
@@ -161,9 +167,9 @@ class Pairing:
             data = yield _sealed(keys, said)
             card = self._card(keys, _understood(wire.decode_sealed, data))
             self.stage = Stage.MEETING
-            data = yield _sealed(keys, wire.Met())
-            self._end(card, keys, _understood(wire.decode_sealed, data))
-            return Paired(card, keys.shared_with(self._identity.public_key, card.public_key))
+            data = yield _sealed(keys, wire.Met(self._gives))
+            met = self._end(card, keys, _understood(wire.decode_sealed, data))
+            return Paired(card, keys.shared_with(self._identity.public_key, card.public_key), met.invitation)
         finally:
             keys.wipe()
 
@@ -195,7 +201,7 @@ class Pairing:
             raise
         return card
 
-    def _end(self, card: Card, keys: PairingKeys, seal: bytes) -> None:
+    def _end(self, card: Card, keys: PairingKeys, seal: bytes) -> wire.Met:
         try:
             opened = keys.open(seal)
         except DecodeError as error:
@@ -210,6 +216,7 @@ class Pairing:
                 [card.moniker],
                 hint="ask its user, then pair again with a new code",
             )
+        return end
 
 
 def _sealed(keys: PairingKeys, message: wire.Card | wire.Met | wire.Declined) -> bytes:

@@ -320,13 +320,13 @@ class LyingServer(RuleBasedStateMachine):
         one = self.ends[role]
         before = one.stage
         honest = self.heard[role] < len(self.said[role.other]) and data == self.said[role.other][self.heard[role]]
-        if not honest:
-            self.lied_to.add(role)
         self.heard[role] += 1
         if before in {Stage.DONE, Stage.OVER}:
             with pytest.raises(ValueError, match="after it ended"):
                 one.receive(data)
             return
+        if not honest:
+            self.lied_to.add(role)
         try:
             answer = one.receive(data)
         except MpcError as error:
