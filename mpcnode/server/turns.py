@@ -26,19 +26,21 @@ class Turns:
     A process that is busy without a break is also made to wait by the operating system, for longer than any turn.
     """
 
-    __slots__ = ("_due", "_free", "_loop", "_soon", "_waiting")
+    __slots__ = ("_begins", "_due", "_free", "_loop", "_soon", "_waiting")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Worker] = deque()
         self._soon: deque[Callable[[], None]] = deque()
         self._due = False
+        self._begins = False
         self._free = 0.0
 
     def soon(self, begin: Callable[[], None]) -> None:
         """Have something short begin, in this round of the loop or the next; what comes at once is spread over some."""
         self._soon.append(begin)
-        if len(self._soon) == 1:
+        if not self._begins:
+            self._begins = True
             self._loop.call_soon(self._begin)
 
     def wait(self, worker: Worker) -> None:
@@ -50,24 +52,26 @@ class Turns:
 
     def _begin(self) -> None:
         until = time.thread_time() + TURN_SECONDS
-        while True:
-            # Taken away only afterwards: what begins meanwhile does not ask for another round.
-            self._soon[0]()
-            self._soon.popleft()
-            if not self._soon:
-                return
-            if time.thread_time() >= until:
-                break
-        self._loop.call_soon(self._begin)
+        try:
+            while self._soon:
+                self._soon.popleft()()
+                if time.thread_time() >= until:
+                    break
+        finally:
+            self._begins = bool(self._soon)
+            if self._begins:
+                self._loop.call_soon(self._begin)
 
     def _turn(self) -> None:
         # Processor time: a turn that another process interrupted was not longer for it.
         began, left, spent = time.thread_time(), TURN, 0.0
-        while self._waiting and left > 0 and spent < TURN_SECONDS:
-            left -= self._waiting.popleft().work()
-            spent = time.thread_time() - began
-        pause = spent * _PAUSES
-        self._free = self._loop.time() + pause
-        self._due = bool(self._waiting)
-        if self._due:
-            self._loop.call_later(pause, self._turn)
+        try:
+            while self._waiting and left > 0 and spent < TURN_SECONDS:
+                left -= self._waiting.popleft().work()
+                spent = time.thread_time() - began
+        finally:
+            pause = spent * _PAUSES
+            self._free = self._loop.time() + pause
+            self._due = bool(self._waiting)
+            if self._due:
+                self._loop.call_later(pause, self._turn)

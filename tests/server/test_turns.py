@@ -101,3 +101,36 @@ async def test_what_comes_at_once_is_begun_within_the_time_of_a_turn_and_without
             most, done, passes = max(most, begun - done), begun, passes + 1
     assert most == 1
     assert passes <= 21
+
+
+async def test_one_that_fails_does_not_end_the_turns_of_all_others() -> None:
+    turns = Turns()
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context["exception"]))
+    log: list[Digger] = []
+    begun = 0
+
+    class Broken:
+        def work(self) -> int:
+            raise ArithmeticError
+
+    def begin() -> None:
+        nonlocal begun
+        begun += 1
+        if begun % 2:
+            raise ArithmeticError
+
+    for _ in range(4):
+        turns.soon(begin)
+    turns.wait(Broken())
+    digger = Digger(turns, log, 3)
+    turns.wait(digger)
+    async with asyncio.timeout(DEADLINE):
+        while digger.units or begun < 4:
+            await asyncio.sleep(0)
+    assert len(said) == 3
+    turns.soon(begin)
+    turns.wait(Digger(turns, log, 1))
+    async with asyncio.timeout(DEADLINE):
+        while len(log) < 4 or begun < 5:
+            await asyncio.sleep(0)
