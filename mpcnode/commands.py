@@ -7,13 +7,16 @@ it fits the wallets and the peers of a node is the session's to find out.
 Every time is a whole number of milliseconds.
 """
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from mpcnode.errors import DecodeError, UsageError
+from mpcnode.errors import DecodeError, PeerIncompatible, UsageError
 from mpcnode.readings import registry as readings
 from mpcnode.types import PeerId, Reading, SuiteId, check_threshold, parse_peer_id, parse_wallet_name
+
+if TYPE_CHECKING:
+    from mpcnode.wire.invitation import Invitation
 
 DEFAULT_SUITES: Final = (SuiteId("FROST-ED25519-SHA512-v1"), SuiteId("FROST-secp256k1-SHA256-TR-v1"))
 """Those of ``crypto.suites``, which takes longer to load than a command takes; a test holds the two together."""
@@ -182,15 +185,9 @@ class Pair(_Command, frozen=True, omit_defaults=True, tag="pair"):
     alias: PeerId | None = None
 
     def __post_init__(self) -> None:
-        from mpcnode.wire import code as codes  # noqa: PLC0415 -- a client of a running node loads nothing of the wire
-
         if self.code is not None:
-            try:
-                codes.parse_code(self.code)
-            except ValueError as error:
-                raise UsageError(str(error), hint="type the code as the other side says it") from None
-        if not codes.MIN_WORDS <= self.words <= codes.MAX_WORDS:
-            raise UsageError(f"a code has {codes.MIN_WORDS} to {codes.MAX_WORDS} words", hint="correct --words")
+            _check_code(self.code)
+        _check_words(self.words)
         if self.alias is not None:
             try:
                 parse_peer_id(self.alias)
@@ -206,6 +203,74 @@ class Pair(_Command, frozen=True, omit_defaults=True, tag="pair"):
         return [("words", self.words), ("alias", self.alias)]
 
 
+class Invite(_Command, frozen=True, omit_defaults=True, tag="invite"):
+    """Make a wallet together with those who join by an invitation.
+
+    Not for a node that runs already: it is in a room, and an invitation has one of its own.
+
+    Args:
+        wallet: which; ``wait`` is how long the invitation is good.
+        codes: make a code for each who is missing, beside the link.
+        words: how many words a code has.
+
+    Raises:
+        UsageError: a value is out of its bounds, or the others are named.
+    """
+
+    wallet: CreateWallet
+    codes: bool = True
+    words: int = DEFAULT_WORDS
+
+    def __post_init__(self) -> None:
+        if self.wallet.with_peers:
+            raise UsageError("--with names the others, and --invite asks for whoever joins", hint="leave out one")
+        if not self.wallet.wait:
+            raise UsageError("an invitation is good for some time", hint="correct --wait")
+        _check_words(self.words)
+
+
+class Join(_Command, frozen=True, omit_defaults=True, tag="join"):
+    """Take part in a wallet that somebody else invites to.
+
+    Not for a node that runs already, as ``Invite``.
+
+    Args:
+        invitation: a code or a link; not in ``repr``.
+
+    Raises:
+        UsageError: it cannot be right.
+        PeerIncompatible: it is a link of another version.
+    """
+
+    invitation: str
+
+    def __post_init__(self) -> None:
+        if self.link is None:
+            _check_code(self.invitation)
+
+    @property
+    def link(self) -> "Invitation | None":
+        """What a link says; None where this is a code."""
+        from mpcnode.wire import invitation as invitations  # noqa: PLC0415 -- as for codes
+
+        text = self.invitation.strip()
+        if not text.lower().startswith(f"{invitations.SCHEME.partition(':')[0]}:"):
+            return None
+        try:
+            return invitations.decode(text)
+        except invitations.OtherVersion as error:
+            raise PeerIncompatible(str(error), hint="install the mpcnode that its maker has") from None
+        except DecodeError as error:
+            raise UsageError(str(error), hint="copy the whole link, in quotes") from None
+
+    def __repr__(self) -> str:
+        return "Join(<redacted>)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show rich what ``repr`` shows."""
+        return []
+
+
 class ListPeers(_Command, frozen=True, tag="peers"):
     """Give the peers in the room."""
 
@@ -215,6 +280,22 @@ class ListWallets(_Command, frozen=True, tag="wallets"):
 
 
 Command: TypeAlias = CreateWallet | Refresh | Sign | Pair | ListPeers | ListWallets
+
+
+def _check_code(code: str) -> None:
+    from mpcnode.wire.code import parse_code  # noqa: PLC0415 -- a client of a running node loads nothing of the wire
+
+    try:
+        parse_code(code)
+    except ValueError as error:
+        raise UsageError(str(error), hint="type the code as the other side says it") from None
+
+
+def _check_words(words: int) -> None:
+    from mpcnode.wire import code as codes  # noqa: PLC0415 -- same
+
+    if not codes.MIN_WORDS <= words <= codes.MAX_WORDS:
+        raise UsageError(f"a code has {codes.MIN_WORDS} to {codes.MAX_WORDS} words", hint="correct --words")
 
 
 def _check_wallet(wanted: str) -> None:

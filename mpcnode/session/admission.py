@@ -6,7 +6,7 @@ from mpcnode.errors import MpcError
 from mpcnode.session.kinds.keygen import KEYGEN
 from mpcnode.session.kinds.kind import require
 from mpcnode.status import WalletView
-from mpcnode.types import IdentityKey
+from mpcnode.types import IdentityKey, SessionId
 from mpcnode.wire.relay import SessionProposal
 
 
@@ -21,6 +21,7 @@ class Admission:
         self.inviter = inviter
         self._end: asyncio.Future[WalletView] = asyncio.get_running_loop().create_future()
         self._begun = asyncio.Event()
+        self._session: SessionId | None = None
 
     def check(self, proposer: IdentityKey, proposal: SessionProposal) -> None:
         """Take a proposal for the session that this node came for.
@@ -31,11 +32,12 @@ class Admission:
         require(proposer == self.inviter, "this node came by an invitation, and takes part in nothing but that")
         require(proposal.kind == KEYGEN.name, "this node came by an invitation, which is for making a wallet")
         require(not self._begun.is_set(), "this node came by an invitation, which is for one session")
+        self._session = proposal.session_id
         self._begun.set()
 
-    def ended(self, wallet: WalletView | None, error: MpcError | None) -> None:
-        """Note how that session ended."""
-        if self._end.done():
+    def ended(self, proposal: SessionProposal, wallet: WalletView | None, error: MpcError | None) -> None:
+        """Note how a session ended; that of another one, which was refused, is none of this."""
+        if proposal.session_id != self._session or self._end.done():
             return
         if error is not None:
             self._end.set_exception(error)

@@ -31,6 +31,10 @@ _LINK: Final = re.compile(
 )
 
 
+class OtherVersion(DecodeError):
+    """The link is of another version."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
     """What a link says.
@@ -89,7 +93,7 @@ def decode(link: str) -> Invitation:
         raise DecodeError(f"not the link of an invitation, which begins with {SCHEME}?")
     version, server, digits, rest = found.groups()
     if version != str(VERSION):
-        raise DecodeError(f"an invitation of version {version[:4]}; this is version {VERSION}")
+        raise OtherVersion(f"an invitation of version {version[:4]}; this is version {VERSION}")
     if server is None or rest:
         raise DecodeError("not all of the link of an invitation, or more than that")
     packed = base64.b32decode(digits + "=" * (-len(digits) % 8))

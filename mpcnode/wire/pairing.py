@@ -63,7 +63,7 @@ class Met(_Message, frozen=True, tag="met"):
     def __repr__(self) -> str:
         return f"Met({'<redacted>' if self.invitation is not None else ''})"
 
-    def __rich_repr__(self) -> list[object]:
+    def __rich_repr__(self) -> list[tuple[str, object]]:
         """Show rich what ``repr`` shows; msgspec's own would show the secret in the link."""
         return []
 

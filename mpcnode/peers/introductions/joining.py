@@ -18,7 +18,7 @@ from mpcnode.peers.conversation import Conversations, Opened
 from mpcnode.peers.introductions import guests as table
 from mpcnode.peers.room import HELLO_AGAIN, Room
 from mpcnode.peers.trust import Trusts
-from mpcnode.status import Event, Joined
+from mpcnode.status import Event, Joined, Warned
 from mpcnode.types import PeerId
 from mpcnode.wire.invitation import Invitation
 from mpcnode.wire.relay import Join, JoinAnswer
@@ -128,6 +128,15 @@ class Joining:
                 Came.CLOCK, Seen.SILENCE, f"{inviter} does not answer", [inviter], hint="ask its user, then join again"
             ) from None
         self._emit(Joined(self._trusts.view(inviter, self.invitation.key), self.how, self.invitation.expires))
+
+    def keep(self) -> None:
+        """Keep the inviter as a contact, after the session that pinned everybody as far as it could."""
+        inviter = self.inviter
+        try:
+            if inviter is not None:
+                self._trusts.keep(inviter, self.invitation.key, how=self.how, now=self._now())
+        except (MpcError, ValueError) as error:
+            self._emit(Warned(f"how the key of {inviter} came to be known is not kept: {error}"))
 
     async def watch(self) -> None:
         """Raise when there will be no session; cancel it when there is one.
