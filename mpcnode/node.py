@@ -10,12 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from mpcnode.commands import CreateWallet, Pair, Refresh, Sign
+from mpcnode.commands import CreateWallet, Invite, Pair, Refresh, Sign
 from mpcnode.consent.approval import Accept, Options, User
 from mpcnode.consent.journal import Journal
 from mpcnode.consent.limits import Claims
 from mpcnode.consent.policy import load_policy
-from mpcnode.errors import MpcError
+from mpcnode.errors import ConfigurationError, MpcError
+from mpcnode.identity.contacts import How
 from mpcnode.identity.identity import Identity
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.opening import name_of, open_identity
@@ -26,11 +27,15 @@ from mpcnode.mesh.pool import Pool
 from mpcnode.mesh.transport import Connector, Local, MeshTimeouts
 from mpcnode.peers.budget import Complaints
 from mpcnode.peers.conversation import Conversations, Opened
+from mpcnode.peers.introductions.guests import Guests
 from mpcnode.peers.introductions.introductions import Introductions
+from mpcnode.peers.introductions.inviting import Inviting
+from mpcnode.peers.introductions.joining import Joining
 from mpcnode.peers.introductions.meeting import Introducer
 from mpcnode.peers.neighbours import Neighbours
 from mpcnode.peers.room import Room
 from mpcnode.peers.trust import Trusts
+from mpcnode.session.admission import Admission
 from mpcnode.session.agenda import Agenda
 from mpcnode.session.catch_up import CatchUp
 from mpcnode.session.kinds.refresh import new_shares_of
@@ -42,8 +47,9 @@ from mpcnode.status import ContactView, ErrorView, Event, PeerView, SignatureVie
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.waits import first_of, see_end
 from mpcnode.wallet.store import Wallets, list_wallets, unreadable_wallets
-from mpcnode.wire.relay import CertificateReply, CertificateRequest, NegotiationMessage
-from mpcnode.wire.signaling import IceServer
+from mpcnode.wire.invitation import SECRET_SIZE, Invitation
+from mpcnode.wire.relay import CertificateReply, CertificateRequest, Join, JoinAnswer, NegotiationMessage
+from mpcnode.wire.signaling import IceServer, origin_of
 
 DEFAULT_SERVER: Final = "ws://127.0.0.1:9000"
 DEFAULT_ROOM: Final = "public"
@@ -66,6 +72,7 @@ class NodeConfig:
         loopback: offer the loopback address alone: everybody is on this machine.
         addresses: the addresses of this machine to offer, and no others; where there are none, those that can matter.
         ca_file: authorities to trust for ``wss``, in place of the system's.
+        invited_by: the key of an invitation: until its session is over, this node takes part in nothing else.
         warm: seconds that a mesh stays open after a session, for the next one; 0 keeps none.
         timeouts, mesh_timeouts: see there.
     """
@@ -80,6 +87,7 @@ class NodeConfig:
     loopback: bool = False
     addresses: tuple[str, ...] = ()
     ca_file: Path | None = None
+    invited_by: IdentityKey | None = None
     warm: float = 300.0
     timeouts: SessionTimeouts = field(default_factory=SessionTimeouts)
     mesh_timeouts: MeshTimeouts = field(default_factory=MeshTimeouts)
@@ -226,6 +234,64 @@ class Node:
         """Meet somebody with a code; see ``Introductions``."""
         return await self._parts.introductions.pair(command, emit=emit or self._emit)
 
+    def invite(self, command: Invite) -> Inviting:
+        """Open an invitation in this node's room, whose name is 16 random bytes in hexadecimal; see ``Inviting``.
+
+        The node is for that alone. Hand what this gives to ``make_with_invited``, which ends it.
+
+        Raises:
+            ConfigurationError: the server's address has no place in a link.
+        """
+        parts, wallet = self._parts, command.wallet
+        try:
+            invitation = Invitation(
+                server=origin_of(self.config.server),
+                room=bytes.fromhex(self.config.room),
+                key=parts.services.identity.public_key,
+                secret=secrets.token_bytes(SECRET_SIZE),
+                expires=_now() + wallet.wait,
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"this server cannot stand in an invitation: {error}") from None
+        services = parts.services
+        inviting = Inviting(
+            invitation,
+            Guests(invitation, places=wallet.total - 1, me=self.peer_id),
+            introductions=parts.introductions,
+            room=services.room,
+            conversations=services.conversations,
+            trusts=services.trusts,
+            complaints=parts.complaints,
+            emit=self._emit,
+            now=_now,
+        )
+        parts.router.invitation = inviting
+        return inviting
+
+    async def make_with_invited(self, command: Invite, inviting: Inviting) -> WalletView:
+        """Make a wallet together with those who join; see ``Sessions``."""
+        return await self._parts.sessions.invite(command.wallet, inviting)
+
+    async def join(self, invitation: Invitation, *, how: How) -> WalletView:
+        """Take part in what this node is invited to; see ``Sessions``.
+
+        Args:
+            invitation: of the node that ``config.invited_by`` names, whose room this node is in.
+            how: how this node knows its key.
+        """
+        parts, services = self._parts, self._parts.services
+        joining = parts.router.invitation = Joining(
+            invitation,
+            how,
+            room=services.room,
+            conversations=services.conversations,
+            trusts=services.trusts,
+            emit=self._emit,
+            now=_now,
+        )
+        assert parts.agenda.admission is not None
+        return await parts.sessions.join(joining, parts.agenda.admission)
+
     # Start-up
 
     @property
@@ -325,13 +391,18 @@ class Node:
             trusts=trusts,
             journal=self._journal,
             claims=claims,
-            complaints=complaints,
-            policy_of=lambda wallet: load_policy(home.path, wallet),
             rng=secrets.token_bytes,
             now=_now,
             timeouts=self.config.timeouts,
         )
-        agenda = router.agenda = Agenda(services, options=self.config.options, user=self._user, emit=emit)
+        agenda = router.agenda = Agenda(
+            services,
+            options=self.config.options,
+            user=self._user,
+            policy_of=lambda wallet: load_policy(home.path, wallet),
+            complaints=complaints,
+            emit=emit,
+        )
         neighbours = Neighbours(
             place=(self.config.server, self.config.room),
             room=room,
@@ -351,7 +422,9 @@ class Node:
             rng=secrets.token_bytes,
         )
         introductions = Introductions(home, keyring, introducer, trusts, _now)
-        return _Parts(services, agenda, sessions, neighbours, router, introductions)
+        if self.config.invited_by is not None:
+            agenda.admission = Admission(self.config.invited_by)
+        return _Parts(services, agenda, sessions, neighbours, router, introductions, complaints)
 
 
 SIGNAL_LASTS: Final = 60_000
@@ -362,6 +435,7 @@ class _Router:
     """Hands what peers say to the part of the node that it concerns."""
 
     agenda: Agenda
+    invitation: Inviting | Joining | None = None
 
     def __init__(self, catch_up: CatchUp, tasks: asyncio.TaskGroup) -> None:
         self.catch_up = catch_up
@@ -390,7 +464,10 @@ class _Router:
 
     def opened(self, opened: Opened) -> None:
         """Take a message."""
-        if isinstance(opened.message, CertificateRequest | CertificateReply):
+        if isinstance(opened.message, Join | JoinAnswer):
+            if self.invitation is not None:
+                self.invitation.opened(opened)
+        elif isinstance(opened.message, CertificateRequest | CertificateReply):
             self.spawn(self.catch_up.handle(opened))
         elif proposal := self.agenda.handle(opened):
             self.spawn(self.agenda.answer(opened, proposal))
@@ -419,6 +496,7 @@ class _Parts:
     neighbours: Neighbours
     router: _Router
     introductions: Introductions
+    complaints: Complaints
 
 
 def _now() -> int:

@@ -133,7 +133,7 @@ class Room:
         request: CreateWallet,
         *,
         now: int,
-        greet: Callable[[tuple[PeerId, ...]], Awaitable[None]],
+        conversations: Conversations,
         choose: Callable[[tuple[PeerView, ...], int], Awaitable[tuple[PeerId, ...]]],
         view: Callable[[PeerId], PeerView],
         emit: Callable[[Event], None],
@@ -143,7 +143,7 @@ class Room:
         Args:
             request: names them, or says how many it needs.
             now: Unix milliseconds.
-            greet: has those that can be chosen show their keys, where they can.
+            conversations: says hello to those that can be chosen, so that their keys are shown.
             choose: asks the user.
             view: shows a peer.
             emit: takes who is here and how many are missing.
@@ -178,7 +178,7 @@ class Room:
             ) from None
         if len(here) == wanted:
             return here
-        await greet(here)
+        await self.greet(here, conversations)
         chosen = await choose(tuple(view(name) for name in here), wanted)
         if len(chosen) != wanted or len(set(chosen) & set(here)) != wanted:
             raise UsageError(f"choose {wanted} different peers of those that are here")

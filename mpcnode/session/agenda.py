@@ -8,9 +8,12 @@ from typing import Any, Final, TypeVar
 from mpcnode.consent.approval import Consent, Options, User
 from mpcnode.consent.journal import Told
 from mpcnode.consent.limits import Early, Over, Places
+from mpcnode.consent.policy import WalletPolicy
 from mpcnode.errors import IdentityCheckFailed, Interrupted, MpcError, Refused
 from mpcnode.mesh.transport import from_relay
+from mpcnode.peers.budget import Complaints
 from mpcnode.peers.conversation import Opened
+from mpcnode.session.admission import Admission
 from mpcnode.session.answers import refuse
 from mpcnode.session.attempt import Attempt
 from mpcnode.session.kinds import KINDS
@@ -19,8 +22,9 @@ from mpcnode.session.proposal import check_proposal
 from mpcnode.session.services import Services
 from mpcnode.session.stage import Phases, Stage
 from mpcnode.session.talk import Talk
-from mpcnode.status import Event, PeerView, Proposed, SessionEnded, error_view
+from mpcnode.status import Approval, Event, PeerView, Proposed, SessionEnded, error_view
 from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.wallet.wallet import Wallet
 from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
 
@@ -41,20 +45,35 @@ class Agenda:
         services: what a session needs.
         options: what this node takes part in.
         user: the person to ask.
+        policy_of: reads the policy of a wallet, if it has one; a few lines from the disk.
+        complaints: says, within a budget for each peer, what peers do.
         emit: takes progress.
     """
 
-    def __init__(self, services: Services, *, options: Options, user: User, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        services: Services,
+        *,
+        options: Options,
+        user: User,
+        policy_of: Callable[[Wallet], WalletPolicy | None],
+        complaints: Complaints,
+        emit: Callable[[Event], None],
+    ) -> None:
         self.services = services
         self.options = options
         self._user = user
+        self._policy_of = policy_of
+        self._complaints = complaints
         self._emit = emit
         self._running: dict[SessionId, Attempt[Any]] = {}
         self._places = Places()
         self._over = Over()
         self._early: Early[Opened] = Early()
-        self._refusals = services.complaints.payers(REFUSALS)
-        self._begun = services.complaints.payers(BEGUN)
+        self.admission: Admission | None = None
+        """The one session that this node takes part in, where it came by an invitation."""
+        self._refusals = complaints.payers(REFUSALS)
+        self._begun = complaints.payers(BEGUN)
 
     @property
     def busy(self) -> bool:
@@ -112,19 +131,24 @@ class Agenda:
         writable = await self.services.journal.is_ready()
         if proposal.session_id in self._running or proposal.session_id in self._over:
             return  # the same proposal twice: one task is enough
+        admission = self.admission
         try:
+            if admission is not None:
+                admission.check(opened.public_key, proposal)
             matter = self._check(opened, proposal)
-            shown = self.shown(matter.proposal, opened.sender, matter)
+            attempt = self.attempt(matter, opened.sender, by_mesh=opened.by_mesh)
+            stage = attempt.stage
             require(writable, "this node cannot write its audit log")
-            reason = matter.hindrance() or self._no_place(shown, opened)
+            reason = matter.hindrance() or self._no_place(stage.told, opened)
             require(reason is None, reason or "")
         except (Refused, IdentityCheckFailed) as error:
             await self._refuse(proposal, opened, error)
+            if admission is not None:
+                admission.ended(proposal, None, error)
             return
-        stage = self.stage(matter, shown)
-        attempt = Attempt(matter, stage, proposer=opened.sender, by_mesh=opened.by_mesh)
+        ended: MpcError | None = None
         try:
-            async with self.tracked(attempt, stage):
+            async with self.tracked(attempt):
                 try:
                     done = await attempt.answer(stage.consent.approve)
                 finally:
@@ -134,7 +158,10 @@ class Agenda:
                     stage.told.unneeded = True
                     stage.consent.release()
         except MpcError as error:
-            _log.info("session %s ended: %s", shown.session_id, error.message)
+            _log.info("session %s ended: %s", stage.shown.session_id, error.message)
+            ended = error
+        if admission is not None:
+            admission.ended(proposal, stage.told.wallet, ended)
 
     def _check(self, opened: Opened, proposal: wire.SessionProposal) -> Matter[Any]:
         kind = KINDS.get(proposal.kind)
@@ -145,17 +172,17 @@ class Agenda:
         require(self.services.pool.get(proposal.session_id) is None, "the session id is that of an open mesh")
         return kind.matter(proposal, self.services)
 
-    def _no_place(self, shown: Proposed, opened: Opened) -> str | None:
-        known = _is_known(shown)
-        if reason := self._places.hindrance(opened.sender, opened.public_key, known=known):
+    def _no_place(self, told: Told, opened: Opened) -> str | None:
+        if reason := self._places.hindrance(opened.sender, opened.public_key, known=told.known):
             return reason
-        return None if known or self._begun.take(None) else "this node began too many sessions of strangers just now"
+        begun = told.known or self._begun.take(None)
+        return None if begun else "this node began too many sessions of strangers just now"
 
     async def _refuse(self, proposal: wire.SessionProposal, opened: Opened, error: MpcError) -> None:
         """Say no, to the proposer alone, without a session; one that proposes without end is told so no more."""
         sender = opened.sender
         self._over.refused(proposal.session_id)
-        shown, told = self.shown(proposal, sender), Told(sender=opened.public_key.hex())
+        shown, told = self._shown(proposal, sender), Told(sender=opened.public_key.hex())
         line: str | Event = _ended(shown, {}, told, error)
         if self._refusals.take(self._refusals.of(sender)):
             talk = Talk({sender: opened.public_key}, expires=0, services=self.services)
@@ -164,50 +191,51 @@ class Agenda:
         else:
             line = f"{sender} is not told that its proposal is refused: there were too many just now"
         await self.services.journal.record(shown, told, error)
-        self.services.complaints.say(sender, line)
+        self._complaints.say(sender, line)
 
     # Every session
 
-    def stage(
+    def attempt(
         self,
-        matter: Matter[Any],
-        shown: Proposed,
+        matter: Matter[R],
+        proposer: PeerId,
         *,
+        by_mesh: bool = False,
         options: Options | None = None,
         user: User | None = None,
         emit: Callable[[Event], None] | None = None,
-    ) -> Stage:
-        """Make what shows and records a session.
+    ) -> Attempt[R]:
+        """Make a session that has not begun; to propose one is this node's own yes to it.
 
         Args:
             matter: what it is about.
-            shown: the same, as people are shown it.
+            proposer: the node that proposes it, this one or another.
+            by_mesh: whether the proposal came over a mesh.
             options, user, emit: in place of the node's own, for a session of a client of the control socket.
         """
-        roster = roster_of(matter.proposal)
-        verified = self.services.trusts.not_verified(roster)
-        services, wallet = self.services, matter.wallet
+        shown = self._shown(matter.proposal, proposer, matter)
+        roster, own = roster_of(matter.proposal), proposer == self.services.peer_id
+        strangers = self.services.trusts.not_verified(roster)
+        approved_by: Approval | None = "user" if own else None
         emit = emit or self._emit
-        return Stage(
+        stage = Stage(
             shown=shown,
             emit=emit,
             consent=Consent(
                 options=options or self.options,
                 user=user or self._user,
                 proposal=shown,
-                verified=not verified,
-                known=shown.proposer not in verified,
-                policy_of=lambda: services.policy_of(wallet) if wallet is not None else None,
-                journal=services.journal,
+                verified=not strangers,
+                known=proposer not in strangers,
+                policy_of=lambda: self._policy_of(matter.wallet) if matter.wallet is not None else None,
+                journal=self.services.journal,
                 on_yes=lambda: self.claim(matter),
+                approved_by=approved_by,
             ),
-            phases=Phases(shown.session_id, emit, now=services.now),
-            told=Told(
-                sender=roster[PeerId(shown.proposer)].hex(),
-                own=shown.proposer == services.peer_id,
-                known=_is_known(shown),
-            ),
+            phases=Phases(shown.session_id, emit, now=self.services.now),
+            told=Told(sender=roster[proposer].hex(), own=own, known=_is_known(shown), approved_by=approved_by),
         )
+        return Attempt(matter, stage, proposer=proposer, by_mesh=by_mesh)
 
     def claim(self, matter: Matter[Any]) -> None:
         """Have no other session make what this one makes; not before somebody here said yes to it.
@@ -221,13 +249,14 @@ class Agenda:
             self.services.claims.take(makes, matter.proposal.session_id)
 
     @asynccontextmanager
-    async def tracked(self, attempt: Attempt[Any], stage: Stage) -> AsyncIterator[None]:
+    async def tracked(self, attempt: Attempt[Any]) -> AsyncIterator[None]:
         """Give a session its messages for as long as it runs; tell its beginning and its end, and write it down.
 
         Raises:
             KeystoreError: an earlier session could not be written down; this one does not begin.
         """
-        shown, told, session_id = stage.shown, stage.told, attempt.session_id
+        stage, session_id = attempt.stage, attempt.session_id
+        shown, told = stage.shown, stage.told
         self._running[session_id] = attempt
         if not told.own:
             self._places.take(session_id, attempt.roster[PeerId(shown.proposer)], known=told.known)
@@ -254,7 +283,7 @@ class Agenda:
             finally:
                 stage.emit(_ended(shown, stage.phases.seconds, told, error))
 
-    def shown(self, proposal: wire.SessionProposal, proposer: PeerId, matter: Matter[Any] | None = None) -> Proposed:
+    def _shown(self, proposal: wire.SessionProposal, proposer: PeerId, matter: Matter[Any] | None = None) -> Proposed:
         """A proposal as people are shown it; without ``matter`` it was refused, and nothing of it is known to hold."""
         return Proposed(
             session_id=proposal.session_id.hex(),

@@ -106,7 +106,7 @@ class Attempt(Generic[R]):
             agreement.proposal_hash(matter.proposal),
         )
         self.matter = matter
-        self._stage = stage
+        self.stage = stage
         self._services = matter.services
         self._proposer = proposer
         self._talk = Talk(self.roster, expires=matter.proposal.expires, services=matter.services)
@@ -183,7 +183,7 @@ class Attempt(Generic[R]):
         """Show how far a link of this session's mesh is."""
         shown = _LINKS.get(change.state)
         if shown is not None and self.state.state not in {State.LEAVING, State.DONE}:  # then all links go
-            self._stage.emit(Link(self._stage.shown.session_id, self._services.peer_id, change.peer, shown))
+            self.stage.emit(Link(self.stage.shown.session_id, self._services.peer_id, change.peer, shown))
 
     def _fail(self, error: "MpcError | _NotNeeded") -> None:
         """End the session from outside; once its participants are connected, only their channel can."""
@@ -215,7 +215,7 @@ class Attempt(Generic[R]):
                 pass
 
     def _answered(self, sender: PeerId, *, accepted: bool, reason: str | None) -> None:
-        self._stage.emit(Answered(self._stage.shown.session_id, sender, accepted=accepted, reason=reason))
+        self.stage.emit(Answered(self.stage.shown.session_id, sender, accepted=accepted, reason=reason))
 
     def _take_start(self, sender: PeerId, begun: wire.SessionStart) -> None:
         if self._heard.start is None:
@@ -265,8 +265,8 @@ class Attempt(Generic[R]):
                 await self._unless_failed(approve(), late=_not_approved)
                 self.state.on(Step.APPROVED)
                 self._talk.say(self._proposer, self._accept(self._services.pool.offered(self._proposer)))
-                async with self.matter.prepared(self._stage) as prepared:
-                    self._stage.phases.enter("negotiating", (self._proposer,), within=self._time_left(GRACE))
+                async with self.matter.prepared(self.stage) as prepared:
+                    self.stage.phases.enter("negotiating", (self._proposer,), within=self._time_left(GRACE))
                     begun = await self._unless_failed(self._chosen_here(), late=self._not_chosen, grace=GRACE)
                     self.state.on(Step.CHOSEN)
                     return await self._carry_out(begun, prepared)
@@ -293,7 +293,7 @@ class Attempt(Generic[R]):
                     self.introduced(name, self._services.conversations.key_of(name) or self.roster[name])
                     self._talk.say(name, self.matter.proposal)
                 mine = self._accept(())
-                async with self.matter.prepared(self._stage) as prepared:
+                async with self.matter.prepared(self.stage) as prepared:
                     begun = await self._unless_failed(self._enough(choose, mine), late=self._too_late)
                     self.state.on(Step.CHOSEN)
                     dismissal = wire.SessionCancel(self.session_id, NOT_NEEDED, "others take part")
@@ -330,7 +330,7 @@ class Attempt(Generic[R]):
                 return begun
             if len(answers.accepted) + len(answers.missing) < needed or not answers.missing:
                 raise answers.too_few()
-            self._stage.phases.enter("negotiating", answers.missing, within=self._time_left())
+            self.stage.phases.enter("negotiating", answers.missing, within=self._time_left())
             self._heard.news.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(patience):
@@ -391,13 +391,11 @@ class Attempt(Generic[R]):
                     channel,
                     session_id=self.session_id,
                     me=self._services.peer_id,
-                    host=_Host(
-                        self.matter, self._stage, self.state, agreed.participants, script, self._proposer, begun
-                    ),
+                    host=_Host(self.matter, self.stage, self.state, agreed.participants, script, self._proposer, begun),
                     timeouts=self._services.timeouts,
                 )
                 value = await pump.run()
-                result = await self.matter.result(value, agreed, self._stage)
+                result = await self.matter.result(value, agreed, self.stage)
             self.state.on(Step.LEFT)
             return result
         finally:
@@ -407,7 +405,7 @@ class Attempt(Generic[R]):
 
     async def _script(self, channel: Channel, agreed: Agreed, prepared: Any) -> Script:  # noqa: ANN401 (the kind's own)
         try:
-            return await self.matter.script(agreed, prepared, self._stage)
+            return await self.matter.script(agreed, prepared, self.stage)
         except MpcError as error:
             for name in agreed.participants.values():
                 if name != self._services.peer_id:
@@ -422,7 +420,7 @@ class Attempt(Generic[R]):
             if shared is None or not shared.usable or shared.roster != roster:
                 raise judge(Came.CLOCK, Event.NO_LINK, "the mesh this session was to use is gone", hint="start again")
             return shared
-        self._stage.phases.enter("connecting", others, within=self._services.pool.patience)
+        self.stage.phases.enter("connecting", others, within=self._services.pool.patience)
         early: list[tuple[PeerId, Signal]] = [
             (sender, from_relay(signal)) for sender, signals in self._heard.signals.items() for signal in signals
         ]
@@ -487,7 +485,7 @@ class Attempt(Generic[R]):
                 self._tell(error)
             raise
         finally:
-            self._stage.phases.end()
+            self.stage.phases.end()
             self._heard.end()
 
     def _unproved(self, culprits: Collection[PeerId]) -> str | None:

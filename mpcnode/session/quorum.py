@@ -26,7 +26,6 @@ from mpcnode.errors import (
     UsageError,
 )
 from mpcnode.session.agenda import Agenda
-from mpcnode.session.attempt import Attempt
 from mpcnode.session.kinds.sign import MAX_BATCH, MAX_CONTENTS_SIZE, SIGN, SignTerms
 from mpcnode.session.proposal import propose
 from mpcnode.status import ErrorView, Event, SignatureView, error_view
@@ -248,14 +247,13 @@ class Quorum:
             terms=terms.encode(),
         )
         matter = SIGN.matter(proposal, self._services)
-        stage = self._agenda.stage(matter, self._agenda.shown(proposal, self._me, matter), emit=order.emit)
-        attempt = Attempt(matter, stage, proposer=self._me)
+        attempt = self._agenda.attempt(matter, self._me, emit=order.emit)
 
         def choose(accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:
             return self._choose(accepted, trouble.suspicion, order, more=more)
 
-        async with self._agenda.tracked(attempt, stage):
-            stage.consent.approved_by = stage.told.approved_by = "user"
+        async with self._agenda.tracked(attempt):
+            stage = attempt.stage
             await self._services.journal.accept(stage.shown, stage.told)
             try:
                 return await attempt.propose(choose)

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 
 from mpcnode.consent.journal import Journal
 from mpcnode.consent.limits import Claims
-from mpcnode.consent.policy import WalletPolicy
 from mpcnode.errors import LinkFailed, MpcError, ParticipantSilent
 from mpcnode.identity.identity import Identity
 from mpcnode.mesh.pool import Pool
-from mpcnode.peers.budget import Complaints
 from mpcnode.peers.conversation import Conversations
 from mpcnode.peers.room import Room, server_away
 from mpcnode.peers.trust import Trusts
 from mpcnode.types import PeerId
 from mpcnode.wallet.store import Wallets
-from mpcnode.wallet.wallet import Wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +50,6 @@ class Services:
         trusts: how well each peer is known.
         journal: where each session is written down.
         claims: what only one session at a time may make.
-        complaints: says, within a budget for each peer, what peers do.
-        policy_of: reads the policy of a wallet, if it has one; a few lines from the disk.
         rng: gives that many random bytes.
         now: Unix milliseconds.
         timeouts: see there.
@@ -69,8 +64,6 @@ class Services:
     trusts: Trusts
     journal: Journal
     claims: Claims
-    complaints: Complaints
-    policy_of: Callable[[Wallet], WalletPolicy | None]
     rng: Callable[[int], bytes]
     now: Callable[[], int]
     timeouts: SessionTimeouts

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from typing import Any
 
 from mpcnode.blame import Came, judge
 from mpcnode.blame import Event as Seen
@@ -11,7 +10,6 @@ from mpcnode.commands import CreateWallet, Refresh, Sign
 from mpcnode.consent.approval import Options, User
 from mpcnode.errors import Refused, UsageError
 from mpcnode.session.agenda import Agenda
-from mpcnode.session.attempt import Attempt
 from mpcnode.session.kinds.keygen import KEYGEN
 from mpcnode.session.kinds.kind import Matter, roster_of
 from mpcnode.session.kinds.refresh import REFRESH
@@ -59,7 +57,7 @@ class Sessions:
         others = await services.room.gather(
             command,
             now=services.now(),
-            greet=lambda names: services.room.greet(names, services.conversations),
+            conversations=services.conversations,
             choose=(user or self._user).choose_peers,
             view=services.trusts.seen,
             emit=emit or self._emit,
@@ -147,21 +145,16 @@ class Sessions:
         emit: Callable[[Event], None] | None,
     ) -> WalletView:
         """Run a session that takes everybody."""
-        me = self._services.peer_id
-        shown = self._agenda.shown(matter.proposal, me, matter)
-        stage = self._agenda.stage(matter, shown, options=options, user=user, emit=emit)
-        attempt: Attempt[Any] = Attempt(matter, stage, proposer=me)
+        attempt = self._agenda.attempt(matter, self._services.peer_id, options=options, user=user, emit=emit)
         if reason := matter.hindrance():
             raise UsageError(reason, hint="wait for that session to end, or choose another --name")
         self._agenda.claim(matter)
-        stage.consent.approved_by = stage.told.approved_by = "user"
 
         def everybody(accepted: Collection[PeerId], *, more: bool) -> list[PeerId]:  # noqa: ARG001 (part of Choose)
             return list(accepted) if len(accepted) == matter.needed - 1 else []
 
-        async with self._agenda.tracked(attempt, stage):
-            wallet: WalletView = await attempt.propose(everybody)
-            return wallet
+        async with self._agenda.tracked(attempt):
+            return await attempt.propose(everybody)
 
     async def _all_here(self, names: Iterable[PeerId]) -> None:
         """Wait a moment for the participants that are not here yet: a command that starts a node has just arrived."""

@@ -457,13 +457,18 @@ class Table:
             trusts=Trusts(cast("Home", home), peer_id=name, public_key=key_of(name), introduced=conversations.key_of),
             journal=cast("Journal", journal),
             claims=claims,
-            complaints=complaints,
-            policy_of=lambda _wallet: seat.policy,
             rng=random.Random(f"{name} {next(self._seed)}").randbytes,
             now=self.now,
             timeouts=self.timeouts,
         )
-        agenda = Agenda(services, options=Options(accept="auto"), user=human, emit=emit)
+        agenda = Agenda(
+            services,
+            options=Options(accept="auto"),
+            user=human,
+            policy_of=lambda _wallet: seat.policy,
+            complaints=complaints,
+            emit=emit,
+        )
         catch_up = CatchUp(
             wallets,
             conversations,

@@ -214,8 +214,13 @@ class Gathering:
     def _ask(self) -> None:
         self.lists += 1
 
-    async def _greet(self, peers: tuple[PeerId, ...]) -> None:
-        self.greeted.extend(peers)
+    # as much of the conversations as is used
+
+    def introduce(self, peer: PeerId) -> None:
+        self.greeted.append(peer)
+
+    def key_of(self, peer: PeerId) -> IdentityKey | None:
+        return key_of(peer) if peer in self.greeted else None
 
     async def run(self, total: int, *others: PeerId, wait: int = 10_000) -> tuple[PeerId, ...]:
         command = CreateWallet(threshold=2, total=total, with_peers=others, wait=wait)
@@ -223,7 +228,7 @@ class Gathering:
             self.room.gather(
                 command,
                 now=1_000_000,
-                greet=self._greet,
+                conversations=cast("Conversations", self),
                 choose=self._choose,
                 view=lambda name: PeerView(name, "unknown"),
                 emit=lambda event: self.told.append(event),  # type: ignore[arg-type] # noqa: PLW0108 (Waiting is all)

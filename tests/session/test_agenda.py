@@ -290,8 +290,8 @@ async def test_a_stranger_that_proposes_without_end_fills_neither_the_screen_nor
         assert len(responses(people, BEN, ANA)) == 1
         assert people[BEN].of(SessionEnded)[-1].proposer == ANA
         count = len(people[BEN].events)
-        people[BEN].services.complaints._lines._clock = lambda: 1e9
-        people[BEN].services.complaints.say_left_out()
+        people[BEN].agenda._complaints._lines._clock = lambda: 1e9
+        people[BEN].agenda._complaints.say_left_out()
         (said,) = people[BEN].events[count:]
         assert isinstance(said, Warned)
         assert "more lines about peers that are not contacts are not shown" in said.message

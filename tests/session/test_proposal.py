@@ -297,8 +297,9 @@ def test_a_new_wallet_needs_everybody_and_a_name_that_is_free() -> None:
     assert matter.hindrance() is None
     claims = Claims()
     taken = KEYGEN.matter(made(), services(claims=claims))
-    assert taken.makes() == "a wallet named treasury"
-    claims.take(taken.makes(), SessionId(bytes(16)))
+    makes = taken.makes()
+    assert makes == "a wallet named treasury"
+    claims.take(makes, SessionId(bytes(16)))
     assert taken.hindrance() == "another session at this node makes a wallet named treasury already"
     there = KEYGEN.matter(made(), services(wallet=active()))
     assert there.hindrance() == "this node has a wallet named treasury already"
