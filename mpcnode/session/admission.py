@@ -41,6 +41,7 @@ class Admission:
             return
         if error is not None:
             self._end.set_exception(error)
+            self._end.exception()  # it is heard: where the command was stopped meanwhile, nobody waits for it
         elif wallet is not None:
             self._end.set_result(wallet)
 

@@ -1,7 +1,7 @@
 """What a user can ask of a node together with others: each verb makes a proposal and sees it through."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from mpcnode.blame import Came, judge
@@ -9,6 +9,9 @@ from mpcnode.blame import Event as Seen
 from mpcnode.commands import CreateWallet, Refresh, Sign
 from mpcnode.consent.approval import Options, User
 from mpcnode.errors import Refused, UsageError
+from mpcnode.peers.introductions.inviting import Inviting
+from mpcnode.peers.introductions.joining import Joining
+from mpcnode.session.admission import Admission
 from mpcnode.session.agenda import Agenda
 from mpcnode.session.kinds.keygen import KEYGEN
 from mpcnode.session.kinds.kind import Matter, roster_of
@@ -16,7 +19,7 @@ from mpcnode.session.kinds.refresh import REFRESH
 from mpcnode.session.proposal import numbered, propose
 from mpcnode.session.quorum import Quorum
 from mpcnode.status import Event, SignatureView, WalletView
-from mpcnode.types import PeerId
+from mpcnode.types import IdentityKey, PeerId
 
 
 class Sessions:
@@ -36,12 +39,18 @@ class Sessions:
         self._emit = emit
 
     async def create_wallet(
-        self, command: CreateWallet, *, user: User | None = None, emit: Callable[[Event], None] | None = None
+        self,
+        command: CreateWallet,
+        *,
+        invited: Mapping[PeerId, IdentityKey] | None = None,
+        user: User | None = None,
+        emit: Callable[[Event], None] | None = None,
     ) -> WalletView:
         """Make a wallet together with others.
 
         Args:
             command: which.
+            invited: the others with the keys that joined by an invitation; nobody else is looked for.
             user, emit: in place of the node's own.
 
         Raises:
@@ -54,19 +63,20 @@ class Sessions:
             raise UsageError(f"there is a wallet named {command.name} already", hint="choose another --name")
         if services.peer_id in command.with_peers:
             raise UsageError(f"--with names {services.peer_id}, which is this node itself")
-        others = await services.room.gather(
-            command,
-            now=services.now(),
-            conversations=services.conversations,
-            choose=(user or self._user).choose_peers,
-            view=services.trusts.seen,
-            emit=emit or self._emit,
-        )
-        keys = await services.room.introduce(others, services.conversations, wait=services.timeouts.introduce)
+        if invited is None:
+            others = await services.room.gather(
+                command,
+                now=services.now(),
+                conversations=services.conversations,
+                choose=(user or self._user).choose_peers,
+                view=services.trusts.seen,
+                emit=emit or self._emit,
+            )
+            invited = await services.room.introduce(others, services.conversations, wait=services.timeouts.introduce)
         proposal = propose(
             services,
             kind=KEYGEN.name,
-            roster=numbered({**keys, services.peer_id: services.identity.public_key}),
+            roster=numbered({**invited, services.peer_id: services.identity.public_key}),
             threshold=command.threshold,
             suites=command.suites,
             wallet_name=command.name,
@@ -84,6 +94,47 @@ class Sessions:
             timeouts = replace(services.timeouts, confirm=command.confirm_within / 1000)
             services = replace(services, timeouts=timeouts)
         return await self._run(KEYGEN.matter(proposal, services), options=options, user=user, emit=emit)
+
+    async def invite(self, command: CreateWallet, inviting: Inviting) -> WalletView:
+        """Make a wallet together with those who join by an invitation, as soon as all of them are there.
+
+        Args:
+            command: which.
+            inviting: the invitation, which ends with this.
+
+        Raises:
+            ParticipantSilent: not all who are missing joined in time.
+            MpcError: why there is no wallet.
+        """
+        async with inviting:
+            invited = await inviting.all_joined()
+            return await self.create_wallet(command, invited=invited)
+
+    async def join(self, joining: Joining, admission: Admission) -> WalletView:
+        """Take part in the session that this node is invited to, and in nothing else before it is over.
+
+        Args:
+            joining: the way in.
+            admission: lets that session in, and is this node's from its start on.
+
+        Raises:
+            InvitationOver, ParticipantRefused: there is no place for this node.
+            MpcError: why there is no wallet.
+        """
+        await joining.arrive()
+        watching, begun = asyncio.create_task(joining.watch()), asyncio.create_task(admission.begun())
+        try:
+            await asyncio.wait({watching, begun}, return_when=asyncio.FIRST_COMPLETED)
+            if not begun.done():
+                await watching
+        finally:
+            watching.cancel()
+            begun.cancel()
+            await asyncio.gather(watching, begun, return_exceptions=True)
+        wallet = await admission.wallet()
+        self._agenda.admission = None
+        joining.keep()
+        return wallet
 
     async def refresh(
         self, command: Refresh, *, user: User | None = None, emit: Callable[[Event], None] | None = None
