@@ -7,14 +7,18 @@ from typing import Any, Final
 
 from mpcnode.cli.actions.ice import ice_servers
 from mpcnode.cli.loop import run_orderly
+from mpcnode.cli.options import expanded
 from mpcnode.cli.terminal.output import log_to_stderr, print_json, say
 from mpcnode.control.lines import Serving
+from mpcnode.errors import ConfigurationError
 from mpcnode.server.config import ServerConfig
 from mpcnode.server.limits import Limits
 from mpcnode.server.listen import loop_factory, serve
 
 _EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 -- named, to say what it means
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_HEAD: Final = 4096
+"""Bytes at the beginning of a PEM file that say what it is."""
 
 
 def server_config(
@@ -36,8 +40,10 @@ def server_config(
 
     Raises:
         UsageError: a value is malformed.
-        ConfigurationError: a limit is out of its range.
+        ConfigurationError: a limit is out of its range, or the TLS key is encrypted.
     """
+    if key is not None:
+        _check_is_not_encrypted(key)
     return ServerConfig(
         host=host,
         port=port,
@@ -48,6 +54,20 @@ def server_config(
         key=key,
         trusted_proxies=trusted_proxies,
     )
+
+
+def _check_is_not_encrypted(key: Path) -> None:
+    """Refuse a key that OpenSSL would ask a password for, on a terminal that a server does not have."""
+    try:
+        with expanded(key).open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return  # loading it says what is wrong
+    if b"ENCRYPTED" in head:
+        raise ConfigurationError(
+            f"the TLS key {key} is encrypted",
+            hint=f"give one without a password, which `openssl pkey -in {key} -out FILE` writes; chmod 600 it",
+        )
 
 
 def run_server(config: ServerConfig, *, json: bool, stop_with_stdin: bool, verbose: bool) -> None:

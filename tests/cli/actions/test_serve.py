@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from mpcnode.cli.commands.serve import DEFAULTS
 from mpcnode.server.limits import Limits
-from tests.helpers.terminal import clean_environment, mpcnode
+from tests.helpers.terminal import clean_environment, mpcnode, terminal
 
 
 def test_the_help_page_names_the_servers_own_limits() -> None:
@@ -31,6 +32,22 @@ def start(*arguments: str) -> tuple[subprocess.Popen[str], int]:
     line = json.loads(process.stdout.readline())
     assert line["event"] == "serving"
     return process, line["port"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "head", ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED"]
+)
+def test_an_encrypted_tls_key_is_refused_and_nobody_is_asked_for_its_password(head: str, tmp_path: Path) -> None:
+    (tmp_path / "chain.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "key.pem").write_text(f"{head}\n")
+    files = ("--certificate", str(tmp_path / "chain.pem"), "--key", str(tmp_path / "key.pem"))
+    with terminal("serve", "--port", "0", *files) as shown:
+        code, _ = shown.end()
+    assert code == 3
+    assert f"error: the TLS key {tmp_path / 'key.pem'} is encrypted" in " ".join(shown.shown.split())
+    assert "hint: give one without a password" in shown.shown
+    assert "pass phrase" not in shown.shown
 
 
 @pytest.mark.process
