@@ -121,16 +121,15 @@ class Sessions:
             InvitationOver, ParticipantRefused: there is no place for this node.
             MpcError: why there is no wallet.
         """
-        await joining.arrive()
-        watching, begun = asyncio.create_task(joining.watch()), asyncio.create_task(admission.begun())
+        waiting, begun = asyncio.create_task(joining.wait()), asyncio.create_task(admission.begun())
         try:
-            await asyncio.wait({watching, begun}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, begun}, return_when=asyncio.FIRST_COMPLETED)
             if not begun.done():
-                await watching
+                await waiting
         finally:
-            watching.cancel()
+            waiting.cancel()
             begun.cancel()
-            await asyncio.gather(watching, begun, return_exceptions=True)
+            await asyncio.gather(waiting, begun, return_exceptions=True)
         wallet = await admission.wallet()
         self._agenda.admission = None
         joining.keep()

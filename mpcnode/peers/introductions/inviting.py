@@ -34,6 +34,7 @@ _TOLD: Final[Mapping[str, str]] = {
     table.TWICE: "under a second name",
     table.NAME_TAKEN: "under a name that is taken",
     table.USED_UP: "after all places were taken: if you do not know everybody who joined, refuse them",
+    table.BEGUN: "when all had joined: if you do not know everybody who did, say that the words differ",
     table.EXPIRED: "after its time",
 }
 """What the inviter's user is told of those who are told no."""

@@ -25,6 +25,8 @@ from mpcnode.wire.relay import Join, JoinAnswer
 
 FIND_SECONDS: Final = 15.0
 """For the inviter's hello, and for its answer."""
+SAID_LASTS: Final = 60_000
+"""Milliseconds for which the inviter may hear of this node."""
 AWAY_SECONDS: Final = 30.0
 """How long an inviter may be away, by the server's word: its connection may have broken."""
 MAX_GREETED: Final = 64
@@ -37,22 +39,19 @@ class _No:
     hint: str
 
 
+_STRANGER: Final = "tell the inviter at once: where it does not know everybody who joined, a stranger has its link"
+
 _NOES: Final[Mapping[str, _No]] = {
     table.WRONG: _No("the inviter knows this invitation no more", "ask for a new one"),
     table.EXPIRED: _No("the time of the invitation is over", "ask for a new one; it says until when it is good"),
     table.OVER: _No("the inviter stopped before all were there", "ask its user, and join by a new invitation"),
-    table.BEGUN: _No(
-        "all who were missing have joined, and the wallet is being made without this node", "ask for another"
-    ),
+    table.BEGUN: _No("all who were missing have joined, and the wallet is made without this node", _STRANGER),
     table.TWICE: _No(
         "this node's key has joined already, under another name",
         "one home is one participant: use another --home, or stop the other process",
     ),
     table.NAME_TAKEN: _No("another participant has this node's name", "join again with --peer-id and another name"),
-    table.USED_UP: _No(
-        "as many have joined as were missing",
-        "tell the inviter at once: where it does not know everybody who joined, a stranger has its link",
-    ),
+    table.USED_UP: _No("as many have joined as were missing", _STRANGER),
 }
 
 
@@ -107,17 +106,22 @@ class Joining:
             self._refused = answer.refused
         self._room.stir(opened.sender)
 
-    async def arrive(self) -> None:
-        """Find the inviter, present the invitation, and wait for its yes.
+    async def wait(self) -> None:
+        """Find the inviter, present the invitation, and wait; cancel it when there is a session.
 
         Raises:
-            InvitationOver: it is no place for this node, or the inviter is gone.
+            InvitationOver: there is no place for this node, the inviter gave up or is gone, or the time is over.
             ParticipantRefused: the inviter's user does not want this node.
-            ContactChanged, MpcError: why the inviter cannot be found.
+            MpcError: why the inviter cannot be found.
         """
+        await self._arrive()
+        await self._watch()
+
+    async def _arrive(self) -> None:
         inviter = await self._find()
         said = Join(invitation=self.invitation.room, secret=self.invitation.secret)
-        self._conversations.send(inviter, said, key=self.invitation.key, expires=self.invitation.expires)
+        # Each life of this node says it with a time of its own: what is the same, the inviter takes for a copy.
+        self._conversations.send(inviter, said, key=self.invitation.key, expires=self._now() + SAID_LASTS)
         try:
             async with asyncio.timeout(FIND_SECONDS):
                 while not self._accepted:
@@ -138,13 +142,8 @@ class Joining:
         except (MpcError, ValueError) as error:
             self._emit(Warned(f"how the key of {inviter} came to be known is not kept: {error}"))
 
-    async def watch(self) -> None:
-        """Raise when there will be no session; cancel it when there is one.
-
-        Raises:
-            InvitationOver: the inviter gave up, is gone, or the time is over.
-            ParticipantRefused: the inviter's user does not want this node.
-        """
+    async def _watch(self) -> None:
+        """Raise when there will be no session."""
         try:
             async with asyncio.timeout(max(self.invitation.expires - self._now(), 0) / 1000):
                 while True:
