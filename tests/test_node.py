@@ -54,7 +54,7 @@ async def test_three_nodes_make_a_wallet_and_pin_each_other(place: Nodes) -> Non
     assert ana.node.wallets() == (view,)
 
 
-async def test_words_are_not_asked_again_among_those_who_compared_them(place: Nodes) -> None:
+async def test_words_are_not_asked_again_among_those_that_compared_them(place: Nodes) -> None:
     ana, ben = await place.all("ana", "ben")
     await soon(making(ana))
     await ben.end_of_session()
@@ -123,7 +123,7 @@ async def test_of_more_peers_than_needed_the_user_chooses(place: Nodes) -> None:
 
 
 @pytest.mark.parametrize("chosen", [(), ("ben", "cleo"), ("ben", "ben"), ("dora",), ("ana",)])
-async def test_a_choice_that_is_none_makes_no_wallet(place: Nodes, chosen: tuple[str, ...]) -> None:
+async def test_a_choice_of_the_wrong_peers_makes_no_wallet(place: Nodes, chosen: tuple[str, ...]) -> None:
     ana, ben, _ = await place.all("ana", "ben", "cleo")
     ana.human.chooses = lambda _peers, _count: chosen
     assert isinstance(await failing(ana), UsageError)

@@ -176,7 +176,7 @@ async def test_two_sessions_at_once_do_not_make_two_wallets_of_one_name(place: N
     assert (await soon(making(cleo, msgspec.structs.replace(WALLET, with_peers=(PeerId("ben"),))))).state == "active"
 
 
-async def test_a_node_is_no_peer_of_its_own(place: Nodes) -> None:
+async def test_a_node_is_not_among_its_own_peers(place: Nodes) -> None:
     ana = await place.start("ana")
     assert isinstance(await failing(ana, msgspec.structs.replace(WALLET, with_peers=(PeerId("ana"),))), UsageError)
 

@@ -78,7 +78,7 @@ async def until(condition: Any) -> None:
 # --- the mesh that stays open ---
 
 
-async def test_the_second_signature_is_on_the_first_ones_mesh_whoever_proposes_it(
+async def test_the_second_signature_is_on_the_first_ones_mesh_with_any_proposer(
     place: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = await with_a_wallet(place, "ana", "ben")
@@ -153,7 +153,7 @@ async def test_without_a_server_a_warm_pair_goes_on_signing_and_a_cold_one_blame
 
 
 @pytest.mark.parametrize("who", ["proposer", "signer", "both"])
-async def test_whoever_was_restarted_between_two_signatures_is_reached_at_the_first_try(place: Nodes, who: str) -> None:
+async def test_a_node_restarted_between_two_signatures_is_reached_at_the_first_try(place: Nodes, who: str) -> None:
     ana, ben = await with_a_wallet(place, "ana", "ben")
     await signing(ana)
     await ben.end_of_session()

@@ -275,7 +275,7 @@ class Pump(Generic[T]):
             accused = accused.intersection(self._missing())
         if abort.code != ParticipantSilent.code or not accused:
             raise error
-        # Of several reports the first one is the error; whoever sends them, they count no sooner than one.
+        # Of several reports the first one is the error; they count no sooner than one.
         first = self._report or _Report(error, accused)
         self._report = _Report(first.error, first.accused | accused)
 

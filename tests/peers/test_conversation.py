@@ -177,7 +177,7 @@ def test_a_hello_signs_both_names_both_nonces_version_time_and_capabilities(
     VerifyKey(key_of(BEN)).verify(signed, bytes.fromhex(said["signature"]))
 
 
-def test_whoever_is_introduced_says_what_it_understands(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_introduction_says_what_its_node_understands(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hello, "CAPABILITIES", ("later",))
     post.relays[ANA].introduce(BEN)
     post.carry()
@@ -468,7 +468,7 @@ def test_what_came_before_is_not_taken_twice_even_for_another_pair(introduced: P
     assert told(introduced, BEN) == [proposal(), message()]
 
 
-def test_what_is_said_again_is_no_copy(introduced: Post) -> None:
+def test_what_is_said_again_is_taken_again(introduced: Post) -> None:
     introduced.say(ANA, BEN, message())
     introduced.carry()
     meet_anew(introduced)
@@ -717,7 +717,7 @@ def test_a_pinned_contact_with_another_key_is_an_error_that_names_it(post: Post)
 
 
 def test_what_is_meant_for_one_key_waits_for_that_key_and_is_told_to_no_other(post: Post) -> None:
-    """The name of a participant whose key is known, and an impostor who is the first to answer to it."""
+    """The name of a participant whose key is known, and an impostor that is the first to answer to it."""
     ana = post.relays[ANA]
     ana.send(BEN, message(1), key=key_of(EVE), expires=NOW + SECOND)
     ana.send(BEN, message(2), key=key_of(BEN), expires=NOW + SECOND)
@@ -731,7 +731,7 @@ def test_what_is_meant_for_one_key_waits_for_that_key_and_is_told_to_no_other(po
     assert told(post, BEN) == [message(1), message(3)]
 
 
-def test_an_impostor_who_comes_and_goes_costs_the_right_key_nothing(introduced: Post) -> None:
+def test_an_impostor_that_comes_and_goes_costs_the_right_key_nothing(introduced: Post) -> None:
     introduced.say(BEN, ANA, message(1))
     introduced.waiting.clear()
     introduced.start(ANA, identity_of=EVE)  # the name is the same, and nobody pinned it
@@ -876,7 +876,7 @@ def test_hellos_of_another_version_are_answered_a_few_times(post: Post) -> None:
 
 
 @pytest.mark.parametrize("version", [1.5, -1, 2**53, "2", None, True, [2]])
-def test_a_version_that_is_no_number_is_no_hello(post: Post, version: object) -> None:
+def test_a_hello_whose_version_is_not_a_number_is_refused(post: Post, version: object) -> None:
     post.deliver(Letter(ANA, BEN, foreign(version=version)))
     assert [type(error) for error in post.errors[BEN]] == [DecodeError]
     assert not post.waiting
@@ -1028,14 +1028,14 @@ def test_a_server_that_takes_nothing_loses_messages_and_ends_nobody(post: Post, 
         b'{"type":"hello","public_key":"00"}',
     ],
 )
-def test_neither_a_hello_nor_a_seal_is_no_message(introduced: Post, data: bytes) -> None:
+def test_what_is_neither_a_hello_nor_a_seal_is_refused(introduced: Post, data: bytes) -> None:
     assert introduced.deliver(Letter(ANA, BEN, data)) is None
     assert [type(error) for error in introduced.errors[BEN]] == [DecodeError]
     assert not introduced.waiting
 
 
 @pytest.mark.parametrize("inside", [b"", b"nonsense", b'{"topic":"' + b"0" * 32 + b'"}'])
-def test_a_seal_around_nonsense_is_no_message(introduced: Post, inside: bytes) -> None:
+def test_a_seal_around_nonsense_is_refused(introduced: Post, inside: bytes) -> None:
     assert introduced.deliver(seal_of(introduced, inside)) is None
     assert [type(error) for error in introduced.errors[BEN]] == [DecodeError]
     assert not introduced.waiting

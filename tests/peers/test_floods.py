@@ -369,7 +369,7 @@ def test_a_clock_that_goes_wrong_in_the_middle_is_found_out_by_what_expired_and_
     assert len(post.waiting) < 5  # no talk about it without end
 
 
-def test_a_message_that_came_too_late_is_no_sign_of_a_wrong_clock() -> None:
+def test_a_message_that_came_too_late_does_not_show_a_wrong_clock() -> None:
     post = met(ANA, BEN)
     post.say(ANA, BEN, word(1))
     (letter,) = post.waiting

@@ -151,7 +151,7 @@ def test_problems_take_a_bounded_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert room.problem_of(PeerId("nobody19"))
 
 
-async def test_a_problem_of_the_past_is_no_problem_of_this_introduction() -> None:
+async def test_a_problem_of_the_past_does_not_count_for_this_introduction() -> None:
     started = Started(BEN)
     started.room.stir(BEN, another_key())
     task = asyncio.create_task(started.room.introduce([BEN], started.relay, wait=10))

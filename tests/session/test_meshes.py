@@ -156,7 +156,7 @@ async def test_a_mesh_of_other_signers_than_were_chosen_is_not_signed_on(mesh: s
         assert (error.code, *blamed(error)) == ("link_failed", (), set())  # the server can end a mesh as well
 
 
-async def test_a_link_to_the_same_name_with_another_key_is_no_link() -> None:
+async def test_a_link_to_the_same_name_with_another_key_is_not_used() -> None:
     async with table(2, 2) as made:
         await made.sign(ANA)
         meshes = made[ANA].services.pool

@@ -118,7 +118,7 @@ async def test_what_the_proposer_sees_itself_counts_more_than_what_it_hears_firs
         assert view.attempts == 2
 
 
-async def test_a_warm_mesh_that_is_gone_is_no_reason_to_leave_its_signer_out() -> None:
+async def test_a_signer_whose_warm_mesh_is_gone_is_not_left_out() -> None:
     async with table(2, 2, timeouts=HASTY) as made:
         await made.sign(ANA)
         meshes: Any = made[BEN].services.pool

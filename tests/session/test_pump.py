@@ -173,7 +173,7 @@ async def test_nobody_says_anything_that_warns_anybody() -> None:
 
 @pytest.mark.parametrize("make", [more_points, fewer_points, identity_point, wrong_proof])
 @pytest.mark.parametrize("suite", DEFAULT_SUITES)
-async def test_a_commitment_that_is_none_names_its_dealer_everywhere(make: Callable[..., bytes], suite: str) -> None:
+async def test_a_malformed_commitment_names_its_dealer_everywhere(make: Callable[..., bytes], suite: str) -> None:
     async with four(threshold=3, suites=tuple(one for one in DEFAULT_SUITES if one == suite)) as people:
         cheat(people, *FalseDealer(people, MAL, one_for_all(make)).rules)
         assert await run(people) == everywhere(CAUGHT)
@@ -588,7 +588,7 @@ async def test_an_abort_that_calls_a_living_peer_silent_is_its_senders_own_stop(
         cheat(people, on("share")(stops_with("participant_silent", "ben is dead", BEN)))
         for name, (code, culprits, suspects) in (await run(people)).items():
             assert (code, culprits) == (ParticipantAborted.code, ())
-            # Whoever hears first that ben is there says so, and is a suspect of those that wait still.
+            # The first to hear that ben is there says so, and is a suspect of those that wait still.
             assert MAL in suspects or set(suspects) & {*HONEST} - {name, BEN}
         assert nothing_is_active(people)
 
@@ -995,7 +995,7 @@ async def test_last_words_that_do_not_come_are_waited_for_only_a_while() -> None
     assert asyncio.all_tasks() == before  # nobody listens any more
 
 
-# --- by hand: who is believed ---
+# --- by hand: what is believed ---
 
 
 async def fails(pipe: Pipe, answers: Callable[[object], Awaitable[object]] = at_once, *, proof: str = "") -> MpcError:

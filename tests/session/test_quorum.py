@@ -127,7 +127,7 @@ async def test_however_many_are_lied_to_a_signature_comes_and_no_honest_signer_i
         people[BEN].rules.append(Rule((about,), lie, to))
         _prefer(people, BEN, CLEO)
         view = await people.sign(ANA)
-        assert not {BEN, to or BEN} <= {*view.signers}  # who is not there is not lied to
+        assert not {BEN, to or BEN} <= {*view.signers}  # one that is not there is not lied to
         assert view.attempts > 1
         assert {culprit for failure in view.failures for culprit in failure.culprits} <= {BEN}
         # Where nothing shows the lie, its teller is among the suspects, if anybody is: never an honest one alone.

@@ -1,4 +1,4 @@
-"""One run from one seed: a setting, somebody who lies, what the nodes are asked to do, and what must hold of it."""
+"""One run from one seed: a setting, somebody that lies, what the nodes are asked to do, and what must hold of it."""
 
 import asyncio
 import random
@@ -271,7 +271,7 @@ class BehindALiar(Run):
         world = self.world
         assert self.liar is not None
         self.liar.stop()
-        # Whoever is honest now has told nobody who is here: with a server that takes another's place all come anew.
+        # The server that is honest now told nobody which nodes are here: where it takes another's place, all come anew.
         for name in world.server.here if {"rosters", "comings"} & set(self.plan) else ():
             world.server.cut(name)
         for one in world.names:

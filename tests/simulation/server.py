@@ -151,7 +151,7 @@ class Server:
         self.tell(to, {"type": "relay", "from": sender, "data": data})
 
     def tell(self, to: str, message: dict[str, Any]) -> None:
-        """Say anything to whoever has a name."""
+        """Say anything to the holder of a name."""
         for number, name in tuple(self._names.items()):
             if name == to:
                 self._queue(number, message)

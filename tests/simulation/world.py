@@ -259,7 +259,7 @@ class World:
         self.timeouts, self.links = TIMEOUTS, LINKS
         self.warm = 60.0
         self.lying_mesh: dict[PeerId, Callable[..., WatchedMesh]] = {}
-        """Who has a mesh of its own making."""
+        """The nodes that have a mesh of their own making."""
         self.people = {name: Person(self.rng) for name in self.names}
         self.skews: dict[PeerId, int] = {}
         """By how many milliseconds somebody's wall clock is wrong."""

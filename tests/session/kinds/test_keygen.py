@@ -177,7 +177,7 @@ async def test_two_proposals_of_one_name_are_made_one_at_a_time() -> None:
             with pytest.raises(UsageError, match="another session at this node makes a wallet named treasury already"):
                 await people.create_wallet(CLEO)  # who said yes to the first
             with pytest.raises(ParticipantRefused, match="makes a wallet named treasury already"):
-                await people.create_wallet(BEN)  # who has not
+                await people.create_wallet(BEN)  # ben has not
         await people.settled()
         people[BEN].human.approves = True
         assert (await people.create_wallet(CLEO)).state == "active"
@@ -242,7 +242,7 @@ async def test_answers_go_to_the_proposer_alone() -> None:
         assert len(people.of(SessionResponse)) == len(people.of(SessionResponse, to=ANA)) == 2
 
 
-async def test_a_no_reaches_a_user_who_still_thinks() -> None:
+async def test_a_no_reaches_a_user_that_still_thinks() -> None:
     async with three() as people:
         people[BEN].human.approves = False
         people[CLEO].human.approves = for_ever

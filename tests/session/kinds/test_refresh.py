@@ -269,7 +269,7 @@ async def test_the_user_is_asked_once_and_nobody_compares_words() -> None:
         ]
 
 
-# --- who says no, and who is not there ---
+# --- a no, and participants that are not there ---
 
 
 async def test_a_wallet_that_is_not_there_or_pending_is_not_refreshed() -> None:

@@ -141,7 +141,7 @@ async def test_a_taproot_wallet_signs_with_the_output_key_of_the_script_tree_and
         assert shown.sign.merkle_root == (root.hex() or None)
 
 
-async def test_what_is_no_taproot_key_is_signed_with_as_it_is_stored() -> None:
+async def test_a_key_that_is_not_taproots_signs_as_it_is_stored() -> None:
     async with table(2, 2) as people:
         view = await people.sign(ANA, hello(suite=ED25519))
         (keys,) = (keys for keys in people[ANA].wallet.suites if keys.suite == ED25519)
