@@ -262,7 +262,7 @@ def expand_secret_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytearra
         raise ValueError("a tag is at most 255 bytes, an expansion at most 255 blocks")
     dst_prime = dst + bytes([len(dst)])
     b_0 = hashing.sha256(bytes(64), msg, size.to_bytes(2, "big") + b"\x00" + dst_prime)
-    uniform = bytearray(32 * blocks)
+    uniform = bytearray(size)
     # strxor(b_0, b_(i - 1)) || I2OSP(i, 1) || DST_prime, in one buffer for all blocks; what b_0 goes with first is 0.
     block = bytearray(33 + len(dst_prime))
     block[33:] = dst_prime
@@ -273,11 +273,10 @@ def expand_secret_xmd(msg: bytes | bytearray, dst: bytes, size: int) -> bytearra
             block[at] = byte ^ b_i[at]
         block[32] = i
         hashing.sha256_into(b_i, block)
-        uniform[32 * (i - 1) : 32 * i] = b_i
+        # Through views, which make no copy; what the last block has too much is not taken at all.
+        start = 32 * (i - 1)
+        memoryview(uniform)[start : start + 32] = memoryview(b_i)[: size - start]
     hashing.wipe(b_0, b_i, block)
-    for at in range(size, len(uniform)):
-        uniform[at] = 0  # what is cut off stays where it is
-    del uniform[size:]
     return uniform
 
 

@@ -34,13 +34,24 @@ def told(line: str) -> tuple[str, bytes]:
 def left_in(pid: int, secrets: Mapping[bytes, str]) -> set[str]:
     """Say which secrets, by name, are found in the memory of a process, and in which form."""
     wanted = {
-        int.from_bytes(data[at : at + WORD], sys.byteorder): f"{name}: {form}"
+        int.from_bytes(data[at : at + WORD], sys.byteorder): (f"{name}: {form}", _sure(form, data, at))
         for secret, name in secrets.items()
         for form, data in _forms(secret)
         for at in range(len(data) - WORD + 1)
     }
     words = wanted.keys()
-    return {wanted[word] for part in _memory(pid) for word in words & set(memoryview(part).cast("Q"))}
+    return {
+        what
+        for part in _memory(pid)
+        for what, sure in (wanted[word] for word in words & set(memoryview(part).cast("Q")))
+        if sure in part
+    }
+
+
+def _sure(form: str, data: bytes, at: int) -> bytes:
+    """Give what has to be there around a word. A word of hexadecimal is 4 bytes of a secret, which chance gives too."""
+    start = max(0, min(at, len(data) - 2 * WORD)) if form in {"hex", "HEX"} else at
+    return data[start : start + (2 * WORD if form in {"hex", "HEX"} else WORD)]
 
 
 def _forms(secret: bytes) -> Iterator[tuple[str, bytes]]:

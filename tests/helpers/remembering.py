@@ -209,6 +209,14 @@ class Kept(bytearray, metaclass=Either):
         Kept(self)  # a buffer that grows may move, and leave behind what it held
         return super().__iadd__(other)
 
+    def __delitem__(self, place: SupportsIndex | slice) -> None:
+        Kept(self)  # the same where it shrinks
+        super().__delitem__(place)
+
+    def clear(self) -> None:
+        Kept(self)
+        super().clear()
+
     def translate(self, *given: Any) -> Any:
         return Kept(super().translate(*given))
 
