@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.report import Table, conditions
 
-NAMES = ("keygen", "mesh", "start", "wallet", "sign", "server", "slots", "soak")
+NAMES = ("keygen", "mesh", "start", "wallet", "sign", "server", "slots", "introduce", "soak")
 
 
 def main() -> None:
