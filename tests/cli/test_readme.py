@@ -3,14 +3,18 @@
 import asyncio
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import pytest
+import typer
 
+from mpcnode.cli import app as cli
+from mpcnode.cli.actions.help import commands_of
 from mpcnode.consent.policy import WalletPolicy, decode_policy
 from mpcnode.crypto.adjustment import Adjustment, TaprootTweak
 from mpcnode.types import PeerId
@@ -28,6 +32,48 @@ def block_with(line: str) -> str:
     """The one code block that has a line which begins so."""
     (block,) = [one for one in re.findall(r"```\n(.*?)```", README, re.DOTALL) if f"\n{line}" in f"\n{one}"]
     return str(block)
+
+
+PAGES: Final = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "sessions/README.md")
+SEVERAL: Final = re.compile(r"\||[A-Z]{3}|\.\.\.")
+"""In what stands for several command lines, or has a place for something."""
+
+
+def written() -> list[str]:
+    """Every command line that a page or a help page shows, in code blocks and within sentences."""
+    lines: list[str] = []
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        lines += [line for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+        lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", re.sub(r"(?s)```.*?```", "", text))]
+    root = typer.main.get_command(cli.app)
+    lines += [line for _, one in commands_of(root) for line in (one.epilog or "").splitlines()]
+    found = [match[1] for line in lines if (match := re.search(r"(?:^|[ /$])mpcnode ([a-z-].*)", line.strip()))]
+    # What installs something does it while options are read.
+    return sorted({re.split(r" [|>] |\s+# ", line)[0].strip() for line in found} - {"--install-completion"})
+
+
+def test_the_pages_show_commands() -> None:
+    assert sum(not SEVERAL.search(line) for line in written()) > 40
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("line", [line for line in written() if not SEVERAL.search(line)])
+def test_a_command_is_taken_as_a_page_shows_it(line: str) -> None:
+    """Options that exist, with values that they take, and none that is missing."""
+    words: list[str] = shlex.split(line)
+    command: Any = typer.main.get_command(cli.app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    wrong = ""
+    try:
+        command.make_context("mpcnode", words)
+    except typer.Exit:  # --help and --version are read at once, and that is all
+        pass
+    except typer.TyperException as error:
+        wrong = error.format_message()
+    # Within a sentence a command may be named alone, without what it needs.
+    assert not wrong or (not words and wrong.startswith("Missing")), wrong
 
 
 def test_the_policy_that_is_shown_is_one_and_has_every_field() -> None:
