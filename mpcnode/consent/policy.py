@@ -50,6 +50,10 @@ NO_TREE: Final = "none"
 _ROOT: Final = re.compile(r"[0-9a-f]{64}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,6}")
 _AT: Final = re.compile(r" - at `\$\.([a-z-]+)")
+_NO_CHOICE: Final = re.compile(r"Invalid enum value (.*)", re.DOTALL)
+_OTHER_FORM: Final = re.compile(r"Expected `(\w+)[^`]*`, got `(\w+)`")
+_NEEDED: Final = {"array": "a list is needed, in brackets", "str": "a word is needed"}
+_FOUND: Final = {"array": "a list", "str": "a word", "object": "a table of fields", "null": "nothing"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,11 +244,16 @@ def _rate(text: str) -> int:
 
 
 def _field_of(message: str) -> tuple[str, str]:
-    """Which field a complaint of msgspec's is about, and what it says."""
+    """Say which field a complaint of msgspec's is about, and what is wrong, in words of our own."""
     at = _AT.search(message)
     # Every complaint names its field: what has none was found before.
     assert at is not None
-    return at[1], message[:1].lower() + message[1 : at.start()]
+    said = message[: at.start()]
+    if found := _NO_CHOICE.fullmatch(said):
+        return at[1], f"{found[1]} is not one of these"
+    if (found := _OTHER_FORM.fullmatch(said)) and found[1] in _NEEDED:
+        return at[1], f"{_NEEDED[found[1]]}, and this is {_FOUND.get(found[2], 'something else')}"
+    return at[1], said[:1].lower() + said[1:]
 
 
 def _invalid(field: str, what: str) -> NoReturn:

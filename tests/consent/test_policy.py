@@ -246,6 +246,23 @@ def test_a_file_that_is_not_a_policy_is_refused_naming_field_and_form(data: byte
     assert form in raised.value.form
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"readings: [txt]", "readings: 'txt' is not one of these"),
+        (b"ask: often", "ask: 'often' is not one of these"),
+        (b"readings: text", "readings: a list is needed, in brackets, and this is a word"),
+        (b"propose: [[ben]]", "propose: a word is needed, and this is a list"),
+        (b"rate-per-hour: [1]", "rate-per-hour: a word is needed, and this is a list"),
+        (b"ask: {a: b}", "ask: a word is needed, and this is a table of fields"),
+    ],
+)
+def test_a_complaint_about_a_policy_is_in_words_of_its_own(data: bytes, message: str) -> None:
+    with pytest.raises(PolicyInvalid) as raised:
+        decode_policy(data, PARTICIPANTS)
+    assert str(raised.value) == message
+
+
 def test_what_stands_in_a_file_is_shown_escaped() -> None:
     for data in (b'ask: "\\e[2J"', b'"\\e[2J": x', b'propose: ["\\e[2J"]', b'rate-per-hour: "\\e[2J"'):
         with pytest.raises(PolicyInvalid) as raised:
