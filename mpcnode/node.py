@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -234,7 +234,7 @@ class Node:
         """Meet somebody with a code; see ``Introductions``."""
         return await self._parts.introductions.pair(command, emit=emit or self._emit)
 
-    def invite(self, command: Invite) -> Inviting:
+    def invite(self, command: Invite, *, emit: Callable[[Event], None] | None = None) -> Inviting:
         """Open an invitation in this node's room, whose name is 16 random bytes in hexadecimal; see ``Inviting``.
 
         The node is for that alone. Hand what this gives to ``make_with_invited``, which ends it.
@@ -262,15 +262,17 @@ class Node:
             conversations=services.conversations,
             trusts=services.trusts,
             complaints=parts.complaints,
-            emit=self._emit,
+            emit=emit or self._emit,
             now=_now,
         )
         parts.router.invitation = inviting
         return inviting
 
-    async def make_with_invited(self, command: Invite, inviting: Inviting) -> WalletView:
+    async def make_with_invited(
+        self, command: Invite, inviting: Inviting, *, emit: Callable[[Event], None] | None = None
+    ) -> WalletView:
         """Make a wallet together with those who join; see ``Sessions``."""
-        return await self._parts.sessions.invite(command.wallet, inviting)
+        return await self._parts.sessions.invite(command, inviting, emit=emit)
 
     async def join(self, invitation: Invitation, *, how: How) -> WalletView:
         """Take part in what this node is invited to; see ``Sessions``.
@@ -291,6 +293,13 @@ class Node:
         )
         assert parts.agenda.admission is not None
         return await parts.sessions.join(joining, parts.agenda.admission)
+
+    async def remember(self) -> None:
+        """Have this home come to this server and room by itself from now on, where it remembers neither."""
+        settings = await asyncio.to_thread(self._home.load_settings)
+        if settings.server is None and settings.room is None:
+            here = replace(settings, server=self.config.server, room=self.config.room)
+            await asyncio.to_thread(self._home.save_settings, here)
 
     # Start-up
 

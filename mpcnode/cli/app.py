@@ -16,6 +16,7 @@ from mpcnode.cli.commands import (
     audit,
     contacts,
     create_wallet,
+    join,
     pair,
     peers,
     refresh,
@@ -133,6 +134,7 @@ app.add_typer(wallets.app, name="wallets")
 app.command("sign", short_help="Sign together with others.", epilog=sign.EXAMPLES)(sign.sign)
 app.command("refresh", short_help="Give a wallet new shares of the same key.", epilog=refresh.EXAMPLES)(refresh.refresh)
 app.command("verify", short_help="Check a signature; needs no wallet.", epilog=verify.EXAMPLES)(verify.verify)
+app.command("join", short_help="Take part in a wallet that somebody invites to.", epilog=join.EXAMPLES)(join.join)
 app.command("pair", short_help="Make a contact with a code.", epilog=pair.EXAMPLES)(pair.pair)
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(audit.app, name="audit")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mpcnode.blame import Came, judge
 from mpcnode.blame import Event as Seen
-from mpcnode.commands import CreateWallet, Refresh, Sign
+from mpcnode.commands import CreateWallet, Invite, Refresh, Sign
 from mpcnode.consent.approval import Options, User
 from mpcnode.errors import Refused, UsageError
 from mpcnode.peers.introductions.inviting import Inviting
@@ -95,20 +95,25 @@ class Sessions:
             services = replace(services, timeouts=timeouts)
         return await self._run(KEYGEN.matter(proposal, services), options=options, user=user, emit=emit)
 
-    async def invite(self, command: CreateWallet, inviting: Inviting) -> WalletView:
+    async def invite(
+        self, command: Invite, inviting: Inviting, *, emit: Callable[[Event], None] | None = None
+    ) -> WalletView:
         """Make a wallet together with those who join by an invitation, as soon as all of them are there.
 
         Args:
             command: which.
             inviting: the invitation, which ends with this.
+            emit: in place of the node's own.
 
         Raises:
             ParticipantSilent: not all who are missing joined in time.
             MpcError: why there is no wallet.
         """
         async with inviting:
+            for _ in range(command.wallet.total - 1 if command.codes else 0):
+                inviting.make_code(command.words)
             invited = await inviting.all_joined()
-            return await self.create_wallet(command, invited=invited)
+            return await self.create_wallet(command.wallet, invited=invited, emit=emit)
 
     async def join(self, joining: Joining, admission: Admission) -> WalletView:
         """Take part in the session that this node is invited to, and in nothing else before it is over.
@@ -210,17 +215,9 @@ class Sessions:
         """Wait a moment for the participants that are not here yet: a command that starts a node has just arrived."""
         wanted = set(names) - {self._services.peer_id}
         room = self._services.room
-        try:
-            async with asyncio.timeout(self._services.timeouts.introduce):
-                await room.all_here(lambda: not wanted - set(room.present))
-        except TimeoutError:
-            missing = sorted(wanted - set(room.present))
-            raise self._services.explained(
-                judge(
-                    Came.CLOCK,
-                    Seen.SILENCE,
-                    f"a refresh takes every participant, and {', '.join(missing)} is not here",
-                    missing,
-                    hint="start `mpcnode register` on the missing nodes, in the same --room",
-                )
-            ) from None
+        if await room.all_here(lambda: not wanted - set(room.present), within=self._services.timeouts.introduce):
+            return
+        missing = sorted(wanted - set(room.present))
+        said = f"a refresh takes every participant, and {', '.join(missing)} is not here"
+        hint = "start `mpcnode register` on the missing nodes, in the same --room"
+        raise self._services.explained(judge(Came.CLOCK, Seen.SILENCE, said, missing, hint=hint))

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,13 +28,14 @@ from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal
 from mpcnode.cli.terminal.text import as_typed
 from mpcnode.control import place
 from mpcnode.control.lines import StartedWith
-from mpcnode.errors import ConfigurationError, Interrupted, KeystoreAbsent, MpcError, NoTerminal, UsageError
+from mpcnode.errors import ConfigurationError, HomeInUse, Interrupted, KeystoreAbsent, MpcError, NoTerminal, UsageError
 
 if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs, nor the other way round
     from mpcnode.control.client import ControlClient
     from mpcnode.keystore.keyring import Keyring
     from mpcnode.keystore.settings import Settings
     from mpcnode.node import Node, NodeConfig
+    from mpcnode.types import IdentityKey
     from mpcnode.wire.signaling import IceServer
 
 Emit = Callable[[status.Event], None]
@@ -115,10 +117,19 @@ def as_node(
     work: "Callable[[Node, Emit], Awaitable[T]]",
     *,
     accept: Accept,
+    find: "Callable[[Keyring], Awaitable[Place]] | None" = None,
     stop_with_stdin: bool = False,
     quiet: bool = False,
 ) -> T:
     """Be a node for as long as ``work`` takes; other commands under the home reach it meanwhile.
+
+    Args:
+        options: the command's.
+        work: what the node does.
+        accept: what it takes part in.
+        find: says where it is to be, for whom, where the options do not; may open the home before the node does.
+        stop_with_stdin: stop when standard input ends.
+        quiet: show warnings alone.
 
     Raises:
         WrongPassphrase: of a file, or typed wrong as often as it is asked for.
@@ -141,11 +152,13 @@ def as_node(
             from mpcnode.control.server import ControlServer  # noqa: PLC0415 -- same
             from mpcnode.node import Node  # noqa: PLC0415 -- same
 
-            config = _config(options, home, accept)
-
             async def be_a_node() -> T:
                 nonlocal begun
                 with open_output(json=options.json) as output:
+                    config = _config(options, home, accept)
+                    if find is not None:
+                        there = await find(keyring)
+                        config = replace(config, server=there.server, room=there.room, invited_by=there.invited_by)
                     emit = emitter(output, quiet=quiet or options.quiet)
                     node = Node(config, user=TerminalUser(output), emit=emit)
                     async with node, ControlServer(node, home, emit=emit) as control:
@@ -160,6 +173,36 @@ def as_node(
             return run_orderly(be_a_node, stop_with_stdin=stop_with_stdin)
 
     return with_passphrase(home, options.passphrase_file, options.passphrase_fd, run, again=lambda: not begun)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node is to be, and by whose invitation.
+
+    Args:
+        server: the signaling server's URL.
+        room: the room's name.
+        invited_by: the inviter's key; the node takes part in nothing else.
+    """
+
+    server: str
+    room: str
+    invited_by: "IdentityKey | None" = None
+
+
+def check_no_node(options: NodeOptions) -> None:
+    """Check that no node runs under the home: an invitation has a room of its own, and a node is in one room.
+
+    Raises:
+        HomeInUse: one does.
+    """
+    connection = place.connect(home_or_default(options.home))
+    if connection is not None:
+        connection.close()
+        raise HomeInUse(
+            "a node runs under this home, and an invitation is for a room of its own",
+            hint="stop that node (Ctrl-C where it runs), then run this again",
+        )
 
 
 def new_home(home: Path, name: str, *, chosen: bool) -> list[str]:

@@ -126,6 +126,14 @@ class Live(Output):
             super()._show(event, view)
         else:
             self._unasked(event, view)
+        self._draw()
+
+    def redraw(self) -> None:
+        """Draw the frame for the terminal as it is now."""
+        if not self._pauses:
+            self._draw()
+
+    def _draw(self) -> None:
         running = list(self._board.views.values())
         frame = session_rows(running[0], self.size(), others=running[1:]) if running else []
         self._talk.frame(["", *frame] if frame else [])
@@ -159,10 +167,28 @@ def open_output(*, json: bool) -> Iterator[Output]:
     live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with _talking() as talk:
         if not json:
-            yield Live(talk) if live else Output(talk)
+            output = Live(talk) if live else Output(talk)
+            with _redrawn(output):
+                yield output
             return
         with _writing(sys.stdout, lost=_events_lost, broken=_nobody_reads) as data:
             yield Json(talk, data)
+
+
+@contextmanager
+def _redrawn(output: Output) -> Iterator[None]:
+    """Draw a live view anew whenever the terminal changes its size."""
+    if not isinstance(output, Live):
+        yield
+        return
+    import asyncio  # noqa: PLC0415 -- as above
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGWINCH, output.redraw)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGWINCH)
 
 
 @contextmanager
@@ -231,6 +257,12 @@ def say(*lines: str) -> None:
         return
     for row in rows:
         print(row, file=sys.stderr, flush=True)  # noqa: T201 -- stderr is where talk goes
+
+
+def draw(*rows: str) -> None:
+    """Talk: rows on stderr that are drawn for the terminal as it is."""
+    if _open_talk is not None:
+        _open_talk.lines(_lines(rows))
 
 
 def width_of_data() -> int:

@@ -222,7 +222,7 @@ class _Asked:
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
             self._output.prompt("> ")
             self.open = True
-            line = await _read_line()
+            line = await read_line()
             self.open = False
             if line.strip().lower() not in {"m", "more"} or self._pages() == 1:
                 return line
@@ -239,7 +239,7 @@ class _Asked:
         self._output.say(*rows(self._make(size), size))
 
 
-async def _read_line() -> str:
+async def read_line() -> str:
     """A line from the terminal, without a thread that nobody could stop."""
     import asyncio  # noqa: PLC0415 -- as above
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from mpcnode import status
 from mpcnode.cli.terminal.describe import clock, names_of, pending_line, proposal_line, until
@@ -42,6 +43,8 @@ class Narrator:
                 return [f"the server is away ({escape(event.reason)}); trying again {_soon(event.retry_in)}"]
             case status.Waiting():
                 return self._news(_waiting(event))
+            case status.CodeUsed() | status.Guests() | status.Joined():
+                return _of_invitation(event)
             case status.Warned():
                 return [f"warning: {escape(event.message, 1000)}"]
             case status.WalletChanged():
@@ -101,6 +104,42 @@ class Narrator:
         what = "this node does not take part" if error.code == Refused.code and not own else "the session failed"
         lines = [f"{what}: {escape(error.message, 1000)}"]
         return lines + ([f"hint: {escape(error.hint, 1000)}"] if error.hint and not own else [])
+
+
+_KNOWN: Final[dict[status.How, str]] = {
+    "code": "verified by a code",
+    "words": "verified by safety words",
+    "invitation": "known by an invitation of its own",
+    "introduced": "came by the link, and nobody verified it",
+}
+
+
+def _of_invitation(event: status.CodeUsed | status.Guests | status.Joined) -> list[str]:
+    match event:
+        case status.CodeUsed(error=None):
+            return [f"{escape(event.contact or '')} used the code {escape(event.code)}, and is verified for both sides"]
+        case status.CodeUsed(error=error):
+            lines = [f"the code {escape(event.code)} is used up: {escape(error.message, 1000)}" if error else ""]
+            return [*lines, "type code for a new one, or tell them the link"]
+        case status.Guests():
+            joined = [line for guest in event.guests for line in _guest(guest)]
+            missing = f"{event.missing} more to join" if event.missing else "all are here"
+            return [*(joined or ["nobody has joined"]), missing]
+        case status.Joined():
+            known = "the code" if event.how == "code" else "the link"
+            return [
+                f"joined: {escape(event.inviter.peer_id)} has the key of {known}, and a place for this node",
+                f"waiting until all are there and it proposes the wallet{until(event.until)}",
+            ]
+
+
+def _guest(guest: status.GuestView) -> list[str]:
+    name = f" (your contact {escape(guest.contact)})" if guest.contact is not None else ""
+    away = "" if guest.present else "; away now"
+    return [
+        f"joined: {escape(guest.peer_id)}{name}, {_KNOWN[guest.how]}{away}",
+        f"    fingerprint {escape(guest.fingerprint)}",
+    ]
 
 
 def _soon(seconds: float) -> str:
