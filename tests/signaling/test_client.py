@@ -421,7 +421,7 @@ async def test_strangers_leave_most_of_what_may_go_at_once_to_others() -> None:
     async with (
         running_server(config) as server,
         PlainClient.registered(server.url, "cli2") as cli2,
-        PlainClient.registered(server.url, "mallory"),
+        PlainClient.registered(server.url, "mallory", close_timeout=0.1),  # it reads nothing, so its close would wait
         running(server.url) as node,
     ):
         await node.next(Registered)
