@@ -249,6 +249,7 @@ def _discard(fs: FileSystem, temporary: Path) -> None:
         fs.unlink(temporary)
 
 
+_LONG: Final = 300
 _READING: Final = {
     errno.ENOTDIR: "name another place with --home or MPCNODE_HOME",
     errno.ENAMETOOLONG: "name another place with --home or MPCNODE_HOME",
@@ -269,4 +270,5 @@ def raise_unreadable(path: Path, error: OSError) -> NoReturn:
     if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and path.is_symlink()):
         raise KeystoreUnreadable(f"{path} is a symbolic link", hint="mpcnode follows none; name its target") from None
     hint = _READING.get(error.errno or 0)
-    raise KeystoreUnreadable(f"cannot read {path}: {_reason(error)}", hint=hint) from error
+    shown = str(path) if len(str(path)) <= _LONG else f"{str(path)[:_LONG]}..."  # or the reason is cut off
+    raise KeystoreUnreadable(f"cannot read {shown}: {_reason(error)}", hint=hint) from error

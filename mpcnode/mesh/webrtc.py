@@ -157,6 +157,8 @@ class WebRtcLink:
             said.append("the configured STUN or TURN server gave no address")
         elif not self._connector.servers and not self._connector.local:
             said.append("nodes in different networks need a STUN or TURN server: give both --ice-server")
+        elif self._connector.servers and not theirs["srflx"] + theirs["relay"]:
+            said.append("the other node offers no address outside its own network: give it --ice-server as well")
         elif self._connector.servers and not mine["relay"] + theirs["relay"]:
             said.append("where STUN is not enough, a TURN server relays: --ice-server turn:... on one side")
         return "; ".join(said)

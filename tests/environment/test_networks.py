@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.networks import LAN, Machine, Network, network
+from tests.helpers.networks import LAN, LAN6, Machine, Network, network
 
 pytestmark = [pytest.mark.process, pytest.mark.webrtc]
 
@@ -67,3 +67,31 @@ def test_they_link_where_one_of_them_is_the_server_and_dials_its_own_loopback(tm
         urls[where] = f"ws://127.0.0.1:{port}"
         made.urls = urls
         check(made)
+
+
+@pytest.mark.slow
+def test_machines_that_have_ipv6_alone_link(tmp_path: Path) -> None:
+    """Not even the loopback of the old family is there."""
+    with network(tmp_path, families="6") as made:
+        for machine in made.machines.values():
+            machine.shell("ip addr del 127.0.0.1/8 dev lo")
+        made.serve()
+        check(made)
+
+
+@pytest.mark.slow
+def test_a_node_offers_the_address_that_is_named_and_no_other(tmp_path: Path) -> None:
+    with network(tmp_path, families="46") as made:
+        made.serve()
+        ended = made.make_wallet(("--address", f"{LAN6}11", "-v"))
+        ended.says(0, '"state":"active"')
+        assert f"addresses offered: {LAN6}11; left out: none" in ended.err
+
+
+@pytest.mark.slow
+def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+    with network(tmp_path, families="4") as made:
+        made.serve()
+        ended = made.make_wallet(("--address", f"{LAN}.12"))
+    ended.says(3, f"{LAN}.12 is not an address of this machine")
+    assert f"hint: it has {LAN}.11" in ended.err

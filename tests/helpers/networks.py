@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import pytest
 
@@ -44,10 +44,23 @@ class Machine:
 
     name: str
     number: int
+    programs: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def command(self, *arguments: str) -> list[str]:
         """What runs ``mpcnode`` there."""
         return ["ip", "netns", "exec", self.name, sys.executable, "-m", "mpcnode", *arguments]
+
+    def start(self, *command: str) -> IO[bytes]:
+        """Run a program there until the end; gives what it prints."""
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.name, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        self.programs.append(process)
+        return process.stdout
 
     def shell(self, line: str) -> None:
         """Run a line of shell there."""
@@ -148,6 +161,9 @@ class Network:
         for process in self._processes:
             process.communicate(timeout=DEADLINE)
         for machine in self.machines.values():
+            for program in machine.programs:
+                program.kill()
+                program.communicate()
             ip("netns", "del", machine.name)
 
 

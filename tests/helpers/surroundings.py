@@ -36,6 +36,15 @@ class Ended:
         """Its JSON lines; every line of them must be whole."""
         return [json.loads(line) for line in self.out.splitlines()]
 
+    def says(self, code: int, sentence: str) -> None:
+        """It ended with this code and said this: as data, as an error, or as talk; an error says what to do as well."""
+        self.check()
+        assert self.code == code, self
+        assert sentence in self.out + self.err, self
+        if code:
+            assert "error: " in self.err, self
+            assert "hint: " in self.err, self
+
     def check(self) -> None:
         """Whatever happened, the program does not call it its own defect, and shows no trace of its inside."""
         said = self.out + self.err
@@ -78,6 +87,7 @@ def shell(
     *,
     environment: Mapping[str, str | None] | None = None,
     deadline: float = DEADLINE,
+    at: Path = CHECKOUT,
 ) -> Ended:
     """Run ``mpcnode`` as a shell does.
 
@@ -86,6 +96,7 @@ def shell(
         around: the shell's line; ``{}`` is the command.
         environment: variables beside the usual ones; those that are None are not there.
         deadline: how long it may take.
+        at: the directory that it runs in.
     """
     line = around.replace("{}", shlex.join([sys.executable, "-m", "mpcnode", *command]))
     ended = subprocess.run(
@@ -94,7 +105,7 @@ def shell(
         capture_output=True,
         timeout=deadline,
         env=variables(environment),
-        cwd=CHECKOUT,
+        cwd=at,
         check=False,
     )
     return Ended(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
@@ -137,13 +148,13 @@ class Running:
 
 
 @contextmanager
-def running(command: Sequence[str]) -> Iterator[Running]:
+def running(command: Sequence[str], program: Sequence[str] = (sys.executable, "-m", "mpcnode")) -> Iterator[Running]:
     """Have a command run meanwhile."""
     home = Path(command[command.index("--home") + 1])
     out, err = home.with_suffix(".out"), home.with_suffix(".err")
     with out.open("wb") as to, err.open("wb") as talk:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mpcnode", *command],
+            [*program, *command],
             stdin=subprocess.DEVNULL,
             stdout=to,
             stderr=talk,

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # it loads asyncio, which a passphrase is asked for without
 SHOWN_UNASKED: Final = 12
 """Rows shown of what is signed where nobody is asked; the audit log has the hash of each message."""
 MAX_LOGGED: Final = 10_000
+_VALUE: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _IN_FRAME: Final = (status.Progress, status.Link, status.Answered, status.SafetyWords)
 
 
@@ -267,22 +269,27 @@ def draw(*rows: str) -> None:
 
 def width_of_data() -> int:
     """How wide a row on stdout may be: as the terminal, or where it goes elsewhere, as a terminal begins."""
-    return (size_of(sys.stdout.fileno()).columns if sys.stdout.isatty() else 80) - 1
+    return _terminal_width() or 79
+
+
+def _terminal_width() -> int:
+    """How wide a row on stdout may be where it is a terminal; else 0, and nothing has to be broken."""
+    return size_of(sys.stdout.fileno()).columns - 1 if sys.stdout.isatty() else 0
 
 
 def print_data(*lines: str) -> None:
-    """Data: lines on stdout; on a terminal in rows that fit, but for what somebody may want to copy."""
-    width = size_of(sys.stdout.fileno()).columns - 1 if sys.stdout.isatty() else 0
-    for line in lines:
+    """Data: lines on stdout, or pages of them; on a terminal in rows that fit, but for what somebody may want to copy."""
+    width = _terminal_width()
+    for line in (line for page in lines for line in page.split("\n")):
         for row in wrapped(line, width) if width and not _is_value(line) else [line]:
             print(row)  # noqa: T201 -- stdout is where data goes
     sys.stdout.flush()
 
 
 def _is_value(line: str) -> bool:
-    """Whether a line is a signature or a key behind its label at most."""
+    """Whether a line is a signature or a key behind its label at most, or base 64 as in a PEM file."""
     *label, value = line.split() or [""]
-    return len(label) <= 2 and value.isascii() and value.isalnum()  # "public key"
+    return len(label) <= 2 and _VALUE.fullmatch(value) is not None  # "public key"
 
 
 def print_json(value: msgspec.Struct) -> None:
