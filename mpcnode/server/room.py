@@ -9,14 +9,17 @@ import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from websockets.http11 import Request
 
 from mpcnode.server.actions import Close, Send
 from mpcnode.server.admission import Admission
 from mpcnode.server.config import ServerConfig
+from mpcnode.server.turns import Turns
 from mpcnode.server.websocket import Connection
+
+_ASKED_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,12 @@ class Ground:
     Args:
         config: how the server is run.
         admission: what addresses use, in all rooms together.
+        turns: how what takes long shares the loop.
     """
 
     config: ServerConfig
     admission: Admission
+    turns: Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +103,16 @@ class Room(Generic[M]):
 
     Args:
         machine: what decides.
+        turns: how what takes long shares the loop.
     """
 
     subprotocol: str | None = None
     """What is chosen where a client offers it."""
 
-    def __init__(self, machine: M) -> None:
+    def __init__(self, machine: M, turns: Turns) -> None:
         self._machine = machine
+        self._turns = turns
+        self._unasked: list[Connection] = []
         self._connections: dict[int, Connection] = {}
         self._numbers = itertools.count(1)
         self._waiting: deque[Action] = deque()
@@ -148,10 +156,10 @@ class Room(Generic[M]):
 
     def tick(self) -> None:
         """Enforce what only time shows."""
-        now = self._time()
-        self.act(self._machine.tick(now))
-        for connection in list(self._connections.values()):
-            connection.keep_alive(now)
+        self.act(self._machine.tick(self._time()))
+        if not self._unasked:
+            self._unasked = list(self._connections.values())
+            self._turns.soon(self._keep_alive)
 
     def shutdown(self) -> None:
         """Tell every client that the server goes."""
@@ -179,6 +187,15 @@ class Room(Generic[M]):
             connection.close(action.code, action.reason, action.frame)
         else:
             raise AssertionError(action)
+
+    def _keep_alive(self) -> None:
+        """Ask some of the connections whether they live, and have the others wait; many come to be silent together."""
+        now = self._time()
+        for connection in self._unasked[-_ASKED_AT_ONCE:]:
+            connection.keep_alive(now)
+        del self._unasked[-_ASKED_AT_ONCE:]
+        if self._unasked:
+            self._turns.soon(self._keep_alive)
 
     def _do(self, action: Action) -> None:
         connection = self._connections.get(action.connection)

@@ -33,7 +33,7 @@ class Switchboard:
         self.kept: list[Connection] | None = None
         self._proxies = tuple(_check_network(proxy) for proxy in config.trusted_proxies)
         self._admission = Admission(config.limits)
-        ground = Ground(config, self._admission)
+        ground = Ground(config, self._admission, self.turns)
         self._rooms: dict[str, Room[Any]] = {path: make(ground) for path, make in rooms.items()}
         self._time = asyncio.get_running_loop().time
 

@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
 
     def keep_alive(self, now: float) -> None:
         """Ping a client that has been silent, give up one that stayed so; call it about once a second."""
-        if self._timer is not None:
+        if self._timer is not None or self.transport.is_closing():
             return
         seconds = self._switchboard.limits.ping_seconds
         if self._pinged is None:

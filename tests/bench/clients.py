@@ -124,6 +124,9 @@ class Client(asyncio.Protocol):
                 break
             if view[start] & 0x0F == 1:
                 self._take(bytes(view[start + header : end]))
+            elif view[start] & 0x0F == 9:
+                # A server on a busy machine asks those that have been silent for long.
+                self.transport.write(bytes((0x8A, 0x80 | length)) + bytes(4) + view[start + header : end])
             start = end
         if start:
             del view[:start]

@@ -20,6 +20,7 @@ from mpcnode.server.listen import serve
 from mpcnode.server.relay.room import RelayRoom
 from mpcnode.server.room import Ground
 from mpcnode.server.switchboard import Switchboard
+from mpcnode.server.turns import Turns
 from mpcnode.server.websocket import Connection
 from tests.helpers.server import DEADLINE, PlainClient, RunningServer, running_server
 
@@ -132,7 +133,7 @@ async def test_cancelling_the_server_ends_every_connection() -> None:
 
 async def test_a_thousand_full_outboxes_at_once_do_not_nest() -> None:
     limits = Limits(connections_per_address=5000)
-    room = RelayRoom(Ground(ServerConfig(limits=limits), Admission(limits)))
+    room = RelayRoom(Ground(ServerConfig(limits=limits), Admission(limits), Turns()))
     ended: list[int] = []
 
     class Stuck:

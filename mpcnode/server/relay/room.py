@@ -28,7 +28,8 @@ class RelayRoom(Room[Hub]):
 
     def __init__(self, ground: Ground) -> None:
         config = ground.config
-        super().__init__(Hub(ground.admission, version=__version__, rng=os.urandom, ice_servers=config.ice_servers))
+        hub = Hub(ground.admission, version=__version__, rng=os.urandom, ice_servers=config.ice_servers)
+        super().__init__(hub, ground.turns)
         self._origins = tuple(_check_origin(origin) for origin in config.origins)
         self._announcing: tuple[asyncio.Handle, float] | None = None
         self._batch: tuple[tuple[bytes, ...], bytes] = ((), b"")

@@ -16,7 +16,7 @@ class SlotsRoom(Room[Slots]):
     """
 
     def __init__(self, ground: Ground, rules: Rules = USUAL) -> None:
-        super().__init__(Slots(ground.admission, rules))
+        super().__init__(Slots(ground.admission, rules), ground.turns)
 
     def connect(self, connection: Connection, caller: Caller) -> Sequence[Action]:
         """Have the machine take a new connection."""

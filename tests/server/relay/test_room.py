@@ -10,6 +10,7 @@ from mpcnode.server.config import ServerConfig
 from mpcnode.server.limits import Limits
 from mpcnode.server.relay.room import RelayRoom
 from mpcnode.server.room import Ground
+from mpcnode.server.turns import Turns
 from mpcnode.server.websocket import Connection
 from tests.helpers.server import DEADLINE
 
@@ -31,7 +32,7 @@ async def test_a_join_is_told_at_once_although_a_leave_was_to_be_told_much_later
 ) -> None:
     monkeypatch.setattr("mpcnode.server.relay.hub.LATE_SECONDS", 1000.0)
     limits = Limits(connections_per_address=500)
-    room = RelayRoom(Ground(ServerConfig(limits=limits), Admission(limits)))
+    room = RelayRoom(Ground(ServerConfig(limits=limits), Admission(limits), Turns()))
     hub, now = room._machine, asyncio.get_running_loop().time()
     watchers = [Listening() for _ in range(150)]
     for number, watcher in enumerate(watchers):
