@@ -18,8 +18,6 @@ from hashlib import sha256
 from typing import Final
 
 from mpcnode.blame import Came, Event, judge
-from mpcnode.crypto import tags
-from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import AuthenticationError, DecodeError, MpcError, TransportError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity
@@ -28,6 +26,7 @@ from mpcnode.peers.hello import CLOCK_SKEW, Lives, Pair, Step, check_hello, make
 from mpcnode.peers.kept import KEPT_FOR_RESENDING, UNSUPPORTED, Kept, Said
 from mpcnode.signaling.outbox import Standing
 from mpcnode.types import IdentityKey, PeerId, SessionId
+from mpcnode.wire import introduction
 from mpcnode.wire import relay as wire
 
 PURPOSE: Final = "relay"
@@ -335,7 +334,7 @@ class Conversations:
 
     def _seal(self, to: PeerId, pair: Pair, said: Said) -> None:
         plaintext = wire.encode_envelope(wire.topic_of(said.message), said.expires, said.sequence, said.encoded)
-        topic = _topic(self._peer_id, to, pair.ours, pair.theirs)
+        topic = introduction.topic(self._peer_id, to, pair.ours, pair.theirs)
         body = self._identity.seal(pair.key, plaintext, purpose=PURPOSE, topic=topic, aad=b"", rng=self._rng)
         self._hand_over(to, wire.encode(wire.Sealed(body)))
 
@@ -355,7 +354,7 @@ class Conversations:
         if conversation is None or pair is None:
             self._greet(sender, asked=True)  # it knows an earlier life of ours: show it this one
             return None
-        topic = _topic(sender, self._peer_id, pair.theirs, pair.ours)
+        topic = introduction.topic(sender, self._peer_id, pair.theirs, pair.ours)
         try:
             plaintext = self._identity.open(pair.key, sealed.body, purpose=PURPOSE, topic=topic, aad=b"")
         except DecodeError:
@@ -401,8 +400,3 @@ def _is_copy(conversation: _Conversation, pair: Pair, envelope: wire.Envelope) -
         return True
     conversation.taken.append((digest, pair.ours))
     return False
-
-
-def _topic(sender: PeerId, recipient: PeerId, sender_nonce: bytes, recipient_nonce: bytes) -> bytes:
-    """What a seal belongs to: a direction and this pair of nonces."""
-    return tagged_hash(tags.RELAY, sender.encode(), recipient.encode(), sender_nonce, recipient_nonce)

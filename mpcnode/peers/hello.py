@@ -25,12 +25,12 @@ import msgspec
 from mpcnode.blame import Came, Event, judge
 from mpcnode.crypto import tags
 from mpcnode.crypto.signature import verify
-from mpcnode.crypto.transcript import listed, u64
 from mpcnode.errors import DecodeError
 from mpcnode.identity.contacts import Contacts
 from mpcnode.identity.identity import Identity, check_identity_key
 from mpcnode.types import IdentityKey, PeerId
 from mpcnode.wire import relay as wire
+from mpcnode.wire.introduction import hello_fields
 
 CAPABILITIES: Final[tuple[str, ...]] = ()
 """What this node understands beyond version 1 of the protocol."""
@@ -171,16 +171,3 @@ def check_hello(hello: wire.Hello, sender: PeerId, recipient: PeerId, contacts: 
         raise judge(Came.RELAY, Event.WRONG_KEY, said) from None
     contacts.check(sender, key)
     return key
-
-
-def hello_fields(hello: wire.Hello, sender: PeerId, recipient: PeerId) -> tuple[bytes, ...]:
-    """Give what ``hello`` signs, under the tag ``HELLO``."""
-    return (
-        sender.encode(),
-        recipient.encode(),
-        hello.nonce,
-        hello.answering or b"",
-        u64(hello.version),
-        u64(hello.time),
-        *listed([capability.encode() for capability in hello.capabilities]),
-    )

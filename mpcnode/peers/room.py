@@ -84,8 +84,10 @@ class Room:
         self._news.clear()
         await self._news.wait()
 
-    async def all_here(self, here: Callable[[], bool], waiting: Callable[[], None] = lambda: None) -> None:
-        """Wait until ``here`` holds, for as long as the caller does.
+    async def all_here(
+        self, here: Callable[[], bool], waiting: Callable[[], None] = lambda: None, *, within: float | None = None
+    ) -> bool:
+        """Wait until ``here`` holds, and say whether it does.
 
         The server is asked again who is here, now and every few seconds: what it says of comings and goings may be
         wrong or lost, and nobody is missed for that.
@@ -93,15 +95,19 @@ class Room:
         Args:
             here: whether those that are wanted are here.
             waiting: called after each change that does not bring them.
+            within: seconds to wait at most; None for as long as the caller does.
         """
-        while not here():
-            if not self.away:
-                self.ask()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ASK_AGAIN):
-                    while not here():
-                        waiting()
-                        await self.changed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not here():
+                    if not self.away:
+                        self.ask()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(ASK_AGAIN):
+                            while not here():
+                                waiting()
+                                await self.changed()
+        return here()
 
     async def greet(
         self, peers: Collection[PeerId], conversations: Conversations, *, wait: float = GREETED
@@ -164,10 +170,7 @@ class Room:
             missing = tuple(name for name in request.with_peers if name not in here)
             emit(Waiting(here, wanted - len(here), missing, now + request.wait))
 
-        try:
-            async with asyncio.timeout(request.wait / 1000):
-                await self.all_here(enough, waiting)
-        except TimeoutError:
+        if not await self.all_here(enough, waiting, within=request.wait / 1000):
             missing = [name for name in request.with_peers if name not in here]
             raise blame.judge(
                 blame.Came.CLOCK,
@@ -175,7 +178,7 @@ class Room:
                 f"waited {request.wait / 1000:.0f} s for {', '.join(missing) or f'{wanted - len(here)} more peers'}",
                 missing,
                 hint="start `mpcnode register` on the missing nodes, in the same --room",
-            ) from None
+            )
         if len(here) == wanted:
             return here
         await self.greet(here, conversations)

@@ -6,7 +6,6 @@ Each attempt is a session of its own with fresh nonces; nothing of a failed one 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -219,11 +218,7 @@ class Quorum:
             left = tuple(name for name in here if name not in trouble.excluded)
             return len(left) >= needed
 
-        if not trouble.errors:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LIST_SECONDS):
-                    await self._services.room.all_here(enough)
-        if enough():
+        if enough() or (not trouble.errors and await self._services.room.all_here(enough, within=LIST_SECONDS)):
             return left
         why = f"{len(left)} other signers are left of the {needed} that are needed"
         if trouble.errors:

@@ -21,7 +21,6 @@ from websockets.typing import Subprotocol
 from mpcnode.crypto import tags
 from mpcnode.identity.contacts import Contacts
 from mpcnode.peers.conversation import Conversations, Opened
-from mpcnode.peers.hello import hello_fields
 from mpcnode.server.actions import Close
 from mpcnode.server.admission import Admission
 from mpcnode.server.limits import Limits
@@ -29,6 +28,7 @@ from mpcnode.server.relay.hub import Action, Hub, SendAll
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire import agreement
 from mpcnode.wire import relay as wire
+from mpcnode.wire.introduction import hello_fields
 from mpcnode.wire.signaling import SUBPROTOCOL
 from tests.helpers.identities import identity, key_of
 

@@ -32,11 +32,12 @@ from mpcnode.peers.conversation import (
     Doubted,
     Introduced,
 )
-from mpcnode.peers.hello import CLOCK_SKEW, hello_fields
+from mpcnode.peers.hello import CLOCK_SKEW
 from mpcnode.peers.kept import UNSUPPORTED
 from mpcnode.signaling.outbox import Standing
 from mpcnode.types import EpochId, IdentityKey, PeerId, SessionId, WalletId
 from mpcnode.wire import relay as wire
+from mpcnode.wire.introduction import hello_fields
 from mpcnode.wire.relay import (
     CertificateRequest,
     Hello,

@@ -9,9 +9,10 @@ from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.identity.contacts import Contacts
 from mpcnode.peers.conversation import Conversations, Introduced, Opened, Window
-from mpcnode.peers.hello import apart, hello_fields
+from mpcnode.peers.hello import apart
 from mpcnode.types import PeerId
 from mpcnode.wire import relay as wire
+from mpcnode.wire.introduction import hello_fields
 from tests.vectors import agreement
 from tests.vectors.agreement import show_message
 from tests.vectors.made import NOW, Drawn, Json, Person, people
