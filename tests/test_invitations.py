@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from mpcnode import status
-from mpcnode.commands import CreateWallet, Invite
+from mpcnode.commands import CreateWallet, Invite, Pair
 from mpcnode.errors import (
+    CodeOver,
     ContactChanged,
     InvitationOver,
     MpcError,
@@ -19,15 +20,19 @@ from mpcnode.errors import (
     ParticipantRefused,
     ParticipantSilent,
     Refused,
+    UsageError,
+    WrongCode,
 )
 from mpcnode.identity.contacts import Contacts
+from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.store import Home
 from mpcnode.peers.introductions import joining
+from mpcnode.peers.introductions.alone import introductions_of
 from mpcnode.peers.introductions.inviting import Inviting
 from mpcnode.types import PeerId
 from mpcnode.wire.invitation import Invitation, decode
 from tests.helpers.identities import NOW, key_of
-from tests.helpers.nodes import Nodes, Running, Stranger, for_ever, making, nodes, soon
+from tests.helpers.nodes import PASSPHRASE, Nodes, Running, Stranger, for_ever, making, nodes, soon
 from tests.helpers.server import RunningServer, running_server
 from tests.helpers.table import Human
 
@@ -45,18 +50,22 @@ class Party:
     async def invite(self, total: int = 3, **given: Any) -> Invitation:
         """Have ana invite; gives what the link says."""
         wait = given.pop("wait", 20_000)
-        command = Invite(wallet=CreateWallet(threshold=2, total=total, name="treasury", wait=wait), codes=False)
+        command = Invite(
+            wallet=CreateWallet(threshold=2, total=total, name="treasury", wait=wait), codes=given.pop("codes", False)
+        )
         self.host = await self.place.start("ana", accept="none", room=secrets.token_hex(16), **given)
         self.inviting = self.host.node.invite(command)
         self.making = asyncio.create_task(self.host.node.make_with_invited(command, self.inviting), name="invite")
         self.tasks.append(self.making)
         return decode((await self.host.saw(status.Inviting)).link)
 
-    async def comes(self, name: str, by: Invitation, human: Human | None = None, **given: Any) -> Running:
+    async def comes(
+        self, name: str, by: Invitation, human: Human | None = None, *, how: status.How = "invitation", **given: Any
+    ) -> Running:
         """Have somebody start, in the room of the invitation."""
         running = self.place.configured(name, human, room=by.room_name, invited_by=by.key, **given)
         await running.start()
-        task = asyncio.create_task(running.node.join(by, how="invitation"), name=f"join {name}")
+        task = asyncio.create_task(running.node.join(by, how=how), name=f"join {name}")
         self.tasks.append(task)
         running.joining = task  # type: ignore[attr-defined]
         return running
@@ -133,6 +142,107 @@ async def test_the_inviter_is_found_by_its_key_under_whatever_name(party: Party)
         ben = await party.comes("ben", link)
         assert (await soon(join_of(ben))).participants == ("ana", "ben")
         await soon(party.making)
+
+
+async def with_code(place: Nodes, name: str, code: str) -> Invitation:
+    """Use a code, as somebody under whose home no node runs."""
+    opened = introductions_of(
+        place.home(name),
+        Keyring(bytearray(PASSPHRASE)),
+        server=place.url,
+        ca_file=None,
+        name=PeerId(name),
+        interactive_kdf=True,
+    )
+    async with opened as (introductions, _):
+        _, invitation = await introductions.take(code)
+    return invitation
+
+
+async def test_codes_verify_the_inviter_and_each_joiner_and_give_the_same_invitation(party: Party) -> None:
+    link = await party.invite(codes=True)
+    codes = [(await party.host.saw(status.PairingCode, count=count)).code for count in (1, 2)]
+    for name, code in zip(("ben", "cleo"), codes, strict=True):
+        assert await with_code(party.place, name, code) == link
+    ben, cleo = await party.comes("ben", link, how="code"), await party.comes("cleo", link, how="code")
+    made = await soon(party.making)
+    by_ben, _ = await soon(asyncio.gather(join_of(ben), join_of(cleo)))
+    assert [guest.how for guest in (await party.sees("ben", "cleo")).guests] == ["code", "code"]
+    # The inviter verified everybody; a joiner verified the inviter alone, and compares the words.
+    assert (made.verified, by_ben.verified) == ("code", "words")
+    assert party.host.human.was_asked(status.SafetyWords) == 0
+    assert ben.human.was_asked(status.SafetyWords) == 1
+    assert [(one.peer_id, one.how) for one in ben.contacts] == [("ana", "code"), ("cleo", "words")]
+    assert [(one.peer_id, one.how) for one in party.host.contacts] == [("ben", "code"), ("cleo", "code")]
+
+
+async def test_a_joiner_that_verified_every_other_participant_by_code_compares_nothing(party: Party) -> None:
+    link = await party.invite(total=2, codes=True)
+    await with_code(party.place, "ben", (await party.host.saw(status.PairingCode)).code)
+    ben = await party.comes("ben", link, how="code")
+    await soon(party.making)
+    assert (await soon(join_of(ben))).verified == "code"
+    assert ben.human.was_asked(status.SafetyWords) == party.host.human.was_asked(status.SafetyWords) == 0
+
+
+async def test_a_wrong_word_uses_the_code_up_and_the_inviter_can_make_another(party: Party) -> None:
+    link = await party.invite(total=2, codes=True)
+    made = (await party.host.saw(status.PairingCode)).code
+    with pytest.raises(WrongCode):
+        await with_code(party.place, "ben", f"{made.partition('-')[0]}-swirl-motor")
+    used = await party.host.saw(status.CodeUsed)
+    assert (used.code, used.contact) == (made, None)
+    assert used.error is not None
+    assert "it may have been a typing error or an attack" in used.error.message
+    party.inviting.make_code(2)
+    again = (await party.host.saw(status.PairingCode, count=2)).code
+    assert await with_code(party.place, "ben", again) == link
+    ben = await party.comes("ben", link, how="code")
+    await soon(party.making)
+    await soon(join_of(ben))
+
+
+async def test_two_who_use_codes_under_one_name_are_told_before_the_second_is_kept(party: Party) -> None:
+    await party.invite(codes=True)
+    codes = [(await party.host.saw(status.PairingCode, count=count)).code for count in (1, 2)]
+    await with_code(party.place, "ben", codes[0])
+    party.place.home("other")
+    opened = introductions_of(
+        party.place.home("other"),
+        Keyring(bytearray(PASSPHRASE)),
+        server=party.place.url,
+        ca_file=None,
+        name=PeerId("ben"),
+        interactive_kdf=True,
+    )
+    async with opened as (introductions, _):
+        with pytest.raises(ParticipantRefused, match="join again with --peer-id"):
+            await introductions.take(codes[1])
+    assert len(list(party.host.contacts)) == 1
+
+
+async def test_a_code_that_was_made_for_a_contact_alone_makes_one_and_says_so(party: Party) -> None:
+    await party.invite(total=2)
+    codes: list[Any] = []
+    pairing = asyncio.create_task(party.host.node.pair(Pair(), emit=codes.append))
+    party.tasks.append(pairing)
+    async with asyncio.timeout(10):
+        while not codes:
+            await asyncio.sleep(0.01)
+    with pytest.raises(UsageError, match="for a contact, and not for a wallet") as caught:
+        await with_code(party.place, "ben", codes[0].code)
+    assert "verified contact" in str(caught.value.saved)
+    await soon(pairing)
+
+
+async def test_an_inviter_that_is_stopped_leaves_no_slot_open(party: Party) -> None:
+    await party.invite(codes=True)
+    codes = [(await party.host.saw(status.PairingCode, count=count)).code for count in (1, 2)]
+    party.making.cancel()
+    await asyncio.gather(party.making, return_exceptions=True)
+    for code in codes:
+        with pytest.raises(CodeOver):
+            await with_code(party.place, "ben", code)
 
 
 # --- what is joined is the session that it was made for ---

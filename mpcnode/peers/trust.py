@@ -87,6 +87,11 @@ class Trusts:
         """Whether everybody else is a verified contact under the very key of the roster."""
         return not self.not_verified(roster)
 
+    def all_by_code(self, roster: Mapping[PeerId, IdentityKey]) -> bool:
+        """Whether a code verified everybody else, where all are verified."""
+        contacts = map(self.contacts.get, (name for name, _ in self._without_me(roster)))
+        return all(contact is not None and contact.how == "code" for contact in contacts)
+
     def not_verified(self, roster: Mapping[PeerId, IdentityKey]) -> tuple[PeerId, ...]:
         """Name the others in ``roster`` that are not verified contacts under the very key it names."""
         return tuple(name for name, key in self._without_me(roster) if self.view(name, key).trust != "verified")

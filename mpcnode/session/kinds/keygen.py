@@ -77,7 +77,7 @@ class KeygenMatter(EpochMatter):
         stage.emit(shown)
         # Verified contacts were compared before, by code or by words: asking again teaches people to say yes unread.
         if self.services.trusts.all_verified(roster_of(self.proposal)):
-            self.verified = "contacts"
+            self.verified = "code" if self.services.trusts.all_by_code(roster_of(self.proposal)) else "contacts"
             return
         stage.phases.enter("confirming", (self.services.peer_id,), within=timeouts.confirm)
         try:
