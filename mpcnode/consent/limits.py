@@ -4,6 +4,7 @@ Each bound is charged to an identity key where one is known. Names are free, so 
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from mpcnode.errors import Refused
@@ -34,13 +35,18 @@ class Places:
     A place may be held for a day, while a human is waited for or a proposer says no more. So nobody has more than so
     many, and strangers, of whom there can be any number, have places of their own: verified contacts and the
     participants of this node's wallets find theirs free whatever strangers do.
+
+    Args:
+        may_begin: spends one of the sessions that strangers may begin just now, however short each is; says whether
+            there was one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, may_begin: Callable[[], bool] = lambda: True) -> None:
         self._held: dict[SessionId, tuple[IdentityKey, bool]] = {}
+        self._may_begin = may_begin
 
     def hindrance(self, proposer: PeerId, key: IdentityKey, *, known: bool) -> str | None:
-        """Say why there is no place for one more session; None where there is one.
+        """Say why one more session cannot begin; None where it can, and does.
 
         Args:
             proposer: the peer that proposes it.
@@ -52,6 +58,8 @@ class Places:
             return f"{most} sessions that {proposer} proposed are under way at this node already"
         if not known and sum(not known_one for _, known_one in self._held.values()) >= MAX_STRANGERS:
             return "this node is busy with other sessions"
+        if not known and not self._may_begin():
+            return "this node began too many sessions of strangers just now"
         return None
 
     def take(self, session_id: SessionId, key: IdentityKey, *, known: bool) -> None:

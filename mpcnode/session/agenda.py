@@ -67,13 +67,13 @@ class Agenda:
         self._complaints = complaints
         self._emit = emit
         self._running: dict[SessionId, Attempt[Any]] = {}
-        self._places = Places()
+        strangers = complaints.payers(BEGUN)
+        self._places = Places(lambda: strangers.take(None))
         self._over = Over()
         self._early: Early[Opened] = Early()
         self.admission: Admission | None = None
         """The one session that this node takes part in, where it came by an invitation."""
         self._refusals = complaints.payers(REFUSALS)
-        self._begun = complaints.payers(BEGUN)
 
     @property
     def busy(self) -> bool:
@@ -139,7 +139,9 @@ class Agenda:
             attempt = self.attempt(matter, opened.sender, by_mesh=opened.by_mesh)
             stage = attempt.stage
             require(writable, "this node cannot write its audit log")
-            reason = matter.hindrance() or self._no_place(stage.told, opened)
+            reason = matter.hindrance() or self._places.hindrance(
+                opened.sender, opened.public_key, known=stage.told.known
+            )
             require(reason is None, reason or "")
         except (Refused, IdentityCheckFailed) as error:
             await self._refuse(proposal, opened, error)
@@ -171,12 +173,6 @@ class Agenda:
         # Two meshes of one id would end each other.
         require(self.services.pool.get(proposal.session_id) is None, "the session id is that of an open mesh")
         return kind.matter(proposal, self.services)
-
-    def _no_place(self, told: Told, opened: Opened) -> str | None:
-        if reason := self._places.hindrance(opened.sender, opened.public_key, known=told.known):
-            return reason
-        begun = told.known or self._begun.take(None)
-        return None if begun else "this node began too many sessions of strangers just now"
 
     async def _refuse(self, proposal: wire.SessionProposal, opened: Opened, error: MpcError) -> None:
         """Say no, to the proposer alone, without a session; one that proposes without end is told so no more."""

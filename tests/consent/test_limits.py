@@ -187,6 +187,14 @@ def test_new_identity_keys_make_no_room() -> None:
     assert [allowance.take(f"{number}", NOW) for number in range(5)] == [True] * 3 + [False] * 2
 
 
+def test_strangers_begin_no_more_sessions_than_they_may_and_known_ones_any_number() -> None:
+    left = [True, False]
+    places = Places(lambda: left.pop(0))
+    assert places.hindrance(BEN, key(1), known=False) is None
+    assert places.hindrance(BEN, key(1), known=False) == "this node began too many sessions of strangers just now"
+    assert places.hindrance(BEN, key(1), known=True) is None
+
+
 def test_what_was_not_allowed_is_not_counted() -> None:
     allowance = Allowance(each=1, total=2)
     assert [allowance.take(sender, NOW) for sender in "aaab"] == [True, False, False, True]

@@ -166,7 +166,7 @@ async def test_what_this_node_s_user_refuses_is_written_whatever_strangers_did(
             await people.settled()
         assert len(log.entries()) == MAX_REFUSALS  # an option that says no is no human
         people[BEN].asks(says=False)
-        people[BEN].agenda._begun._clock = lambda: 1e9  # later, when strangers may begin sessions again
+        people[BEN].agenda._places._may_begin = lambda: True  # later, when strangers may begin sessions again
         people.say(MALLORY, BEN, to_make(people, MALLORY, BEN, 9999))
         await people.settled()
         assert log.entries()[MAX_REFUSALS:][0].proposer == MALLORY
