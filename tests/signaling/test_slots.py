@@ -113,6 +113,15 @@ async def test_a_server_that_ends_says_so() -> None:
         assert (await over(inviter.claimed())).code == "server_shutdown"
 
 
+async def test_a_slot_that_is_over_is_left_without_a_handshake_that_the_server_takes_its_time_for(
+    server: RunningServer,
+) -> None:
+    async with Slot.open(server.url) as slot:
+        await slot.allocate()
+        await slot.release()
+    assert slot._socket.close_code == 1006
+
+
 async def test_what_is_too_much_is_said_to_be(server: RunningServer) -> None:
     async with Slot.open(server.url) as inviter, Slot.open(server.url) as joiner:
         number, _ = await inviter.allocate()

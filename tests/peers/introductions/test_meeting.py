@@ -170,6 +170,31 @@ async def test_an_inviter_that_is_stopped_leaves_no_slot(server: RunningServer) 
         assert isinstance(await failure(join(server, "bob", code)), CodeOver)
 
 
+@pytest.mark.parametrize("end", ["they meet", "a wrong word", "nobody is there", "stopped"])
+async def test_the_machine_is_given_up_however_it_ends(
+    server: RunningServer, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Pairing] = []
+    close = Pairing.close
+
+    def noted(pairing: Pairing) -> None:
+        closed.append(pairing)
+        close(pairing)
+
+    monkeypatch.setattr(Pairing, "close", noted)
+    async with inviting(server) as (code, task):
+        words = ("swirl", "rotor") if end == "a wrong word" else WORDS
+        slot = code.slot + 1 if end == "nobody is there" else code.slot
+        if end == "stopped":
+            task.cancel()
+        else:
+            await asyncio.gather(join(server, "bob", Code(slot, words)), return_exceptions=True)
+            if end == "nobody is there":
+                task.cancel()
+        await asyncio.wait({task})
+    assert len(closed) == (1 if end == "stopped" else 2)
+
+
 @asynccontextmanager
 async def by_hand(server: RunningServer, code: Code) -> AsyncIterator[Slot]:
     async with Slot.open(server.url) as slot:
