@@ -24,8 +24,9 @@ EXIT_CODES: Final = (
     ("130", "interrupted; an orderly SIGTERM of `serve` and `register` is 0"),
 )
 TRUST: Final = """\
-The signaling server sees names, rooms, times and sizes. It can refuse its service, and nothing else.
-A name is no identity: the key behind it is. Names and rooms are whoever takes them first.
+The signaling server sees names, rooms, times and sizes. It can refuse its service. Between two nodes that meet for the
+first time it can stand unseen, until people compare the words or use a code; later it cannot.
+A name proves nothing; the key behind it does. Anybody may take a name that is free, and enter any room.
 The safety words stand for all keys of a new wallet. Compare them by voice or in person before you say yes. Where they
 differ, somebody may stand between you: make no wallet, call the others, use another server.
 A contact is verified by a code, or once somebody here compared the words with it. `mpcnode contacts` lists them.

@@ -278,7 +278,7 @@ def _terminal_width() -> int:
 
 
 def print_data(*lines: str) -> None:
-    """Data: lines on stdout, or pages of them; on a terminal in rows that fit, but for what somebody may want to copy."""
+    """Data: lines or pages on stdout; on a terminal in rows that fit, but for what somebody may want to copy."""
     width = _terminal_width()
     for line in (line for page in lines for line in page.split("\n")):
         for row in wrapped(line, width) if width and not _is_value(line) else [line]:

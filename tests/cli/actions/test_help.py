@@ -13,6 +13,7 @@ import typer
 
 from mpcnode.cli import app as cli
 from mpcnode.cli.actions.help import EXIT_CODES, commands_of, man_page, options_of
+from mpcnode.cli.terminal.output import print_data
 from mpcnode.errors import MpcError
 from tests.helpers.sign_command import run_command
 
@@ -124,3 +125,31 @@ def test_a_shell_completes_commands_options_and_choices() -> None:
     assert "--wallet" in completed("mpcnode sign --wal")
     assert completed("mpcnode register --accept a") == ["ask", "auto"]
     assert completed("mpcnode help exit") == ["exit-codes"]
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("topic", ["trust", "exit-codes", "wallets list", "verify"])
+def test_a_help_page_on_a_terminal_has_the_rows_of_the_page(
+    columns: int, topic: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page is many rows: where one of them is too wide it is broken, and the next one is where it was."""
+    assert cli._run(["help", *topic.split()]) == 0
+    page = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr("mpcnode.cli.terminal.output._terminal_width", lambda: columns - 1)
+    assert cli._run(["help", *topic.split()]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert max(map(len, shown)) < columns
+    for row in page:
+        if len(row) < columns - 1:
+            assert row in shown
+    assert " ".join(" ".join(shown).split()) == " ".join(" ".join(page).split())
+
+
+def test_a_pem_file_on_a_narrow_terminal_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mpcnode.cli.terminal.output._terminal_width", lambda: 39)
+    key = "MCowBQYDK2VwAyEA9B5CuC1ocOnXOG5mEv0IU+E/GIgik46KS5Vh3WC46f8="
+    pem = f"-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----"
+    print_data(pem)
+    assert capsys.readouterr().out == f"{pem}\n"
