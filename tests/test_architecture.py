@@ -164,6 +164,46 @@ def test_a_judgement_is_found_wherever_it_is_made(source: str, lines: list[int])
     assert judgements_in(source) == lines
 
 
+DOZEN = 12
+SLENDER = ("session", "peers", "consent")
+"""The parts whose classes have no more attributes than that: a class that needs twenty is several."""
+
+
+def attributes_in(source: str) -> dict[str, set[str]]:
+    """Give the attributes of each class of a module: those that its body declares, and those that it sets of itself."""
+    found = {}
+    for one in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)):
+        declared = {
+            node.target.id for node in one.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        }
+        stored = {
+            node.attr
+            for node in ast.walk(one)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and getattr(node.value, "id", "") == "self"
+        }
+        found[one.name] = declared | stored
+    return found
+
+
+def test_no_class_of_sessions_peers_or_consent_has_more_than_a_dozen_attributes() -> None:
+    many = {
+        name: len(attributes)
+        for part in SLENDER
+        for path in (PACKAGE / part).rglob("*.py")
+        for name, attributes in attributes_in(path.read_text()).items()
+        if len(attributes) > DOZEN
+    }
+    assert many == {}
+
+
+def test_an_attribute_is_found_wherever_it_is_set() -> None:
+    body = ["a: int = 1", "def f(self):", "    self.b, self.c = 1, 2", "    self.d += 1", "    other.e = 2"]
+    source = "class A:\n" + "".join(f"    {line}\n" for line in body)
+    assert attributes_in(source) == {"A": {"a", "b", "c", "d"}}
+
+
 def test_imports_of_this_package_are_absolute() -> None:
     """The finder of circles looks at absolute imports alone."""
     relative = [
