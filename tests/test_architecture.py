@@ -147,7 +147,7 @@ def test_a_judgement_that_is_planted_anywhere_in_the_package_is_found(tmp_path: 
         source = module.read_text() + '\n\nLIAR = ParticipantCheated("it lies", culprits=["ben"])\n'
         module.write_text(source)
         planted.add(f"{where}:{source.count(chr(10))}")
-    assert blaming_in(package) == planted
+    assert blaming_in(package) >= planted
 
 
 @pytest.mark.parametrize(
