@@ -101,7 +101,7 @@ class Place:
 
 
 def absent(place: str) -> tuple[tuple[int, str], tuple[int, str]]:
-    return (0, f"no wallets yet in {place}"), (3, f"there is no home at {place}")
+    return (0, f"no wallets yet in {place}"), (0, f"no sessions yet in {place}")
 
 
 def refused(sentence: str) -> tuple[tuple[int, str], tuple[int, str], tuple[int, str]]:
@@ -117,7 +117,7 @@ PLACES = [
         "HOME is a file",
         {"HOME": "{}/file", "XDG_DATA_HOME": None},
         (0, "no wallets yet in {}/file/.local/share/mpcnode"),
-        (3, "cannot read {}/file/.local/share/mpcnode: not a directory"),
+        (0, "no sessions yet in {}/file/.local/share/mpcnode"),
         (3, "cannot read {}/file/.local/share/mpcnode: not a directory"),
     ),
     Place("MPCNODE_HOME is empty", {"MPCNODE_HOME": ""}, *absent("{}/data/mpcnode")),
