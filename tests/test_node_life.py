@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mpcnode import node as node_module
 from mpcnode import status
 from mpcnode.errors import (
     ConfigurationError,
@@ -23,6 +22,7 @@ from mpcnode.errors import (
     UsageError,
     WrongPassphrase,
 )
+from mpcnode.keystore import opening
 from mpcnode.keystore.keyring import Keyring
 from mpcnode.keystore.settings import Settings
 from mpcnode.keystore.store import Home
@@ -267,7 +267,7 @@ async def test_a_node_whose_library_takes_other_points_does_not_start(
         raise ConfigurationError("the linked libsodium takes T2 for an element of Ed25519's group")
 
     with monkeypatch.context() as patch:
-        patch.setattr(node_module, "check_libraries", unusable)
+        patch.setattr(opening, "check_libraries", unusable)
         with pytest.raises(ConfigurationError, match="T2"):
             await place.start("ana")
     await place.start("ana")
