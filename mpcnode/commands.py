@@ -259,7 +259,8 @@ class Join(_Command, frozen=True, omit_defaults=True, tag="join"):
         try:
             return invitations.decode(text)
         except invitations.OtherVersion as error:
-            raise PeerIncompatible(str(error), hint="install the mpcnode that its maker has") from None
+            hint = "install the mpcnode that its maker has"
+            raise judge(Came.RELAY, Event.OTHER_VERSION, str(error), hint=hint) from None
         except DecodeError as error:
             raise UsageError(str(error), hint="copy the whole link, in quotes") from None
 

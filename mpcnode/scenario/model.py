@@ -456,6 +456,63 @@ class Register(_Part, frozen=True, rename={"peer_id": "as"}):
     peer_id: Name
 
 
+class Invite(_Part, frozen=True):
+    """A node that is not in ``nodes`` invites, as ``mpcnode create-wallet --invite`` does, and waits for the others."""
+
+    verb: ClassVar[str] = "invite"
+    form: ClassVar[str] = "{node: NAME, threshold: T, total: N, name?: NAME, wait?: SECONDS}"
+    expects: ClassVar[frozenset[str]] = _ERROR
+
+    node: Name
+    threshold: int
+    total: int
+    name: str = "wallet"
+    wait: Seconds = 120
+
+    def __post_init__(self) -> None:
+        check_threshold(self.threshold, self.total)
+        parse_wallet_name(self.name)
+
+
+class Join(_Part, frozen=True, rename={"peer_id": "as", "invited_by": "invited-by"}):
+    """A node that is not in ``nodes`` joins, as ``mpcnode join`` does; ends when it has a place, or has none."""
+
+    verb: ClassVar[str] = "join"
+    form: ClassVar[str] = "{node: NAME, invited-by: NODE, by?: link|code|used-code|wrong-code, as?: PEER_ID}"
+    expects: ClassVar[frozenset[str]] = _ERROR
+
+    node: Name
+    invited_by: Name
+    by: Literal["link", "code", "used-code", "wrong-code"] = "link"
+    peer_id: Name | None = None
+
+
+class Finish(_Part, frozen=True):
+    """A node that invites or joins ends by itself: the wallet is made, or something is in the way."""
+
+    verb: ClassVar[str] = "finish"
+    form: ClassVar[str] = "{node: NODE}"
+    expects: ClassVar[frozenset[str]] = _ERROR | {"state"}
+
+    node: Name
+
+
+class Pair(_Part, frozen=True, rename={"other": "with", "wrong_word": "wrong-word"}):
+    """Two nodes become contacts by a code, as ``mpcnode pair`` does, whether they run or not."""
+
+    verb: ClassVar[str] = "pair"
+    form: ClassVar[str] = "{node: NAME, with: NAME, wrong-word?: true}"
+    expects: ClassVar[frozenset[str]] = _ERROR
+
+    node: Name
+    other: Name
+    wrong_word: bool = False
+
+    def __post_init__(self) -> None:
+        if self.node == self.other:
+            raise ValueError("`with` has to name another node")
+
+
 class Wallets(_Part, frozen=True):
     """What wallets a running node has; asked again, for ``within`` seconds, until they are as expected."""
 
@@ -477,12 +534,12 @@ class Peers(_Part, frozen=True):
     node: Name
 
 
-Action: TypeAlias = CreateWallet | Refresh | Sign | Stop | Kill | Pause | Resume | Start | Register | Wallets | Peers
+Introduction: TypeAlias = Invite | Join | Finish | Pair
+Action: TypeAlias = (
+    CreateWallet | Refresh | Sign | Stop | Kill | Pause | Resume | Start | Register | Introduction | Wallets | Peers
+)
 
-VERBS: Final[Mapping[str, type[Action]]] = {
-    kind.verb: kind
-    for kind in (CreateWallet, Refresh, Sign, Stop, Kill, Pause, Resume, Start, Register, Wallets, Peers)
-}
+VERBS: Final[Mapping[str, type[Action]]] = {kind.verb: kind for kind in get_args(Action)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -614,7 +671,14 @@ def _check_names(file: str, nodes: dict[str, NodeOptions], steps: tuple[Step, ..
             if step.node in known:
                 _wrong(f"{file}: {step}", f"{step.node} is there already", "node: names a new node")
             known.add(step.node)
-        used = {step.node, *getattr(step.action, "with_peers", ()), *step.expect.names}
+        if isinstance(step.action, Invite | Join | Pair):
+            known |= {step.node, getattr(step.action, "other", step.node)}
+        used = {
+            step.node,
+            getattr(step.action, "invited_by", step.node),
+            *getattr(step.action, "with_peers", ()),
+            *step.expect.names,
+        }
         if not used <= known:
             _wrong(
                 f"{file}: {step}", f"there is no node {min(used - known)!a}", f"the nodes: {', '.join(sorted(known))}"

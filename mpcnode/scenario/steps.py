@@ -23,6 +23,7 @@ from mpcnode.scenario.endings import (
     check_state,
     ending,
 )
+from mpcnode.scenario.introductions import introduce
 from mpcnode.scenario.model import Expect, Faults, Step
 from mpcnode.scenario.report import SignatureReport
 from mpcnode.scenario.world import NobodyToAsk, World
@@ -70,6 +71,8 @@ async def _act(world: World, step: Step, signed: list[SignatureReport]) -> None:
             await _wallets(world, action, step.expect)
         case model.Peers():
             await _peers(world, action.node, step.expect)
+        case model.Invite() | model.Join() | model.Finish() | model.Pair():
+            await introduce(world, action, step.expect)
         case _:
             await _happen(world, action)
 

@@ -46,6 +46,7 @@ class World:
         self.words: dict[tuple[str, str], tuple[str, ...]] = {}
         """(node, wallet id) -> the safety words it showed when it made the wallet."""
         self._directory = directory
+        self._pairings: list[Process] = []
         self._server = Process("server", directory)
         self._url = ""
 
@@ -92,6 +93,34 @@ class World:
         await process.start(*self._arguments(name, passphrase, accept), faults=faults)
         await process.wait_for(_registered, deadline=START_DEADLINE)
 
+    async def command(self, name: str, command: str, *arguments: str, peer_id: str | None = None) -> "Process":
+        """Start a command that is a node for as long as it takes, under a home of its own; its end is the caller's.
+
+        Raises:
+            UsageError: the node runs.
+        """
+        before = self.nodes.get(name)
+        if before is not None and before.running:
+            raise UsageError(f"{name} runs already", hint="stop it first, or have it finish")
+        process = self.nodes[name] = Process(name, self._directory)
+        self.peer_ids[name] = PeerId(peer_id) if peer_id is not None else self.peer_ids.get(name, PeerId(name))
+        process.on_line = lambda line: self._remember(name, line)
+        timeouts = self.scenario.timeouts
+        options = (
+            *("--yes", "--loopback", "--stop-with-stdin", "--round-seconds", f"{timeouts.round:g}"),
+            *self._beginning(name, "right"),
+        )
+        await process.start(command, *arguments, *options)
+        return process
+
+    async def pair(self, name: str, *arguments: str) -> "Process":
+        """Start a command that pairs for a node, which may run."""
+        self.peer_ids.setdefault(name, PeerId(name))
+        process = Process(f"{name}-pairs", self._directory)
+        self._pairings.append(process)
+        await process.start("pair", *arguments, *self._beginning(name, "right"))
+        return process
+
     def home(self, name: str) -> Path:
         """The node's home."""
         return self._directory / name
@@ -121,26 +150,32 @@ class World:
     @property
     def unprintable(self) -> str | None:
         """Say which process wrote something that a terminal might obey; None if none did."""
-        wrote = ((one.name, one.unprintable) for one in (self._server, *self.nodes.values()))
+        wrote = ((one.name, one.unprintable) for one in (self._server, *self.nodes.values(), *self._pairings))
         return next((f"{name} wrote what a terminal might obey: {line}" for name, line in wrote if line), None)
 
     async def close(self) -> None:
         """Stop every process; no process is left when this returns or raises."""
         try:
-            await asyncio.gather(*(node.stop() for node in self.nodes.values()), return_exceptions=True)
+            every = (*self.nodes.values(), *self._pairings)
+            await asyncio.gather(*(node.stop() for node in every), return_exceptions=True)
         finally:
             await self._server.stop()
 
     def _arguments(self, name: str, passphrase: str, accept: str | None) -> Iterator[str]:
         options = self.scenario.nodes.get(name, NodeOptions())
         timeouts = self.scenario.timeouts
-        yield from ("register", "--json", "--yes", "--loopback", "--stop-with-stdin", "--kdf", "interactive")
-        yield from ("--home", str(self.home(name)), "--server", self._url, "--peer-id", self.peer_ids[name])
-        yield from ("--passphrase-file", str(self._directory / f"passphrase-{passphrase}"))
+        yield from ("register", "--yes", "--loopback", "--stop-with-stdin")
+        yield from self._beginning(name, passphrase)
         yield from ("--accept", accept or options.accept, "--room", options.room)
         yield from ("--answer-seconds", f"{timeouts.answer:g}", "--round-seconds", f"{timeouts.round:g}")
         if options.contacts_only:
             yield "--contacts-only"
+
+    def _beginning(self, name: str, passphrase: str) -> Iterator[str]:
+        """What every command is given."""
+        yield from ("--json", "--kdf", "interactive")
+        yield from ("--home", str(self.home(name)), "--server", self._url, "--peer-id", self.peer_ids[name])
+        yield from ("--passphrase-file", str(self._directory / f"passphrase-{passphrase}"))
 
     def _remember(self, name: str, line: Line) -> None:
         if isinstance(line, status.SessionEnded) and line.wallet is not None and line.words:

@@ -32,15 +32,17 @@ _TYPE: Final = "to type here: refuse NAME takes a place back; code makes a new c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """How an invitation is shown.
+    """How an invitation is shown, and how long.
 
     Args:
         qr: draw the link as a QR code, on a terminal.
         picture: a file to draw it into.
+        stop_with_stdin: stop when standard input ends.
     """
 
     qr: bool = True
     picture: Path | None = None
+    stop_with_stdin: bool = False
 
 
 def invite_to_wallet(options: NodeOptions, command: Invite, shown: Shown) -> status.WalletView:
@@ -65,7 +67,7 @@ def invite_to_wallet(options: NodeOptions, command: Invite, shown: Shown) -> sta
     async def invite(node: "Node", emit: Emit) -> status.WalletView:
         desk = _Desk(options, command, shown, emit)
         inviting = desk.inviting = node.invite(command, emit=desk.take)
-        listening = asyncio.create_task(desk.listen()) if has_terminal() and not options.json else None
+        listening = asyncio.create_task(desk.listen()) if _types(options, shown) else None
         desk.listening = listening
         try:
             wallet = await node.make_with_invited(command, inviting, emit=desk.take)
@@ -76,7 +78,12 @@ def invite_to_wallet(options: NodeOptions, command: Invite, shown: Shown) -> sta
         await node.remember()
         return wallet
 
-    return as_node(options, invite, accept="none", find=find)
+    return as_node(options, invite, accept="none", find=find, stop_with_stdin=shown.stop_with_stdin)
+
+
+def _types(options: NodeOptions, shown: Shown) -> bool:
+    """Whether somebody can type while people join."""
+    return has_terminal() and not (options.json or shown.stop_with_stdin)
 
 
 @dataclass(slots=True)
@@ -156,7 +163,7 @@ class _Desk:
         )
         if urlsplit(self.inviting.invitation.server).hostname in _HERE:
             say("warning: the server is this machine for this machine alone; elsewhere the link leads nowhere")
-        if has_terminal():
+        if _types(self.options, self.shown):
             say(_TYPE)
         if self.shown.qr:
             self._draw()

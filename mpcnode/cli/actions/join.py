@@ -97,7 +97,8 @@ class _Way:
             try:
                 contact, self.link = await introductions.take(self._code)
             except DecodeError as error:
-                raise IdentityCheckFailed(str(error), hint="ask for a new code; its maker is not honest") from None
+                hint = "ask for a new code; its maker is not honest"
+                raise judge(Came.UNPROVED, Event.WRONG_KEY, str(error), hint=hint) from None
         self.how = "code"
         if not options.quiet:
             say(f"{escape(contact.peer_id)} is a contact, verified by the code; fingerprint {contact.fingerprint}")

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from mpcnode.cli.options import NodeOptions, WithOption, with_node_options
+from mpcnode.cli.options import NodeOptions, StopWithStdinOption, WithOption, with_node_options
 from mpcnode.errors import UsageError
 
 EXAMPLES: Final = """\b
@@ -60,6 +60,7 @@ def create_wallet(
     no_codes: NoCodesOption = False,
     no_qr: NoQrOption = False,
     qr: QrOption = None,
+    stop_with_stdin: StopWithStdinOption = False,
     options: NodeOptions,
 ) -> None:
     """Make a wallet: a key of which every participant holds a share, and any T of them can sign.
@@ -70,8 +71,10 @@ def create_wallet(
     from mpcnode.cli.actions.create_wallet import Invited, make_wallet  # noqa: PLC0415 -- what is heavy waits
     from mpcnode.cli.actions.invite import Shown  # noqa: PLC0415 -- same
 
-    if not invite and (words != 2 or no_codes or no_qr or qr is not None):
-        raise UsageError("--words, --no-codes, --no-qr and --qr are about an invitation", hint="add --invite")
+    if not invite and (words != 2 or no_codes or no_qr or qr is not None or stop_with_stdin):
+        raise UsageError(
+            "--words, --no-codes, --no-qr, --qr and --stop-with-stdin go with --invite", hint="add --invite"
+        )
     make_wallet(
         options,
         threshold=threshold,
@@ -79,5 +82,9 @@ def create_wallet(
         name=name,
         with_peers=tuple(with_peers or ()),
         wait=wait,
-        invited=Invited(codes=not no_codes, words=words, shown=Shown(qr=not no_qr, picture=qr)) if invite else None,
+        invited=Invited(
+            codes=not no_codes, words=words, shown=Shown(qr=not no_qr, picture=qr, stop_with_stdin=stop_with_stdin)
+        )
+        if invite
+        else None,
     )
