@@ -552,34 +552,39 @@ subject("pairing", (v) => {
     const read = pairing.parseCode(text);
     assert.deepEqual([read.code, read.slot, hex(read.password)], [code, slot, password]);
   }
-  const { ends, key, root, ...it } = v.handshake;
-  const [inviter, joiner] = ends;
-  const [password, hash] = bytesOf([it.password, it.handshake]);
-  equal(pairing.handshake(it.slot, unhex(inviter.message), unhex(joiner.message)), it.handshake);
-  equal(pairing.root(hash, unhex(key)), root);
-  equal(pairing.shared(unhex(root), unhex(inviter.public_key), unhex(joiner.public_key)), it.shared);
-  for (const [one, other] of [ends, [joiner, inviter]]) {
-    const [scalar, mine, theirs] = bytesOf([one.scalar, one.message, other.message]);
-    equal(pairing.messageOf(password, scalar), one.message);
-    equal(pairing.exchangedKey(password, scalar, mine, theirs), key);
-    refuses(() => pairing.exchangedKey(password, scalar, mine, mine), "its own message");
-    const sealKey = pairing.sealKey(unhex(root), one.role);
-    equal(sealKey, one.seal_key);
-    const [exchange, ...seals] = one.says.map((text) => parse(text));
-    assert.deepEqual(exchange, { type: "exchange", message: one.message, version: 1 });
-    const said = seals.map(({ type, body }, count) => {
-      equal(type, "sealed");
-      const plain = pairing.open(sealKey, count, unhex(body));
-      equal(pairing.seal(sealKey, count, plain), body);
-      refuses(() => pairing.open(unhex(other.seal_key), count, unhex(body)), "the other end's key");
-      return parse(new TextDecoder().decode(plain));
-    });
-    const { signature, ...card } = said[0];
-    assert.deepEqual(card, { type: "card", moniker: one.peer_id, public_key: one.public_key });
-    equal(ed25519.sign(unhex(one.seed), "mpcnode/card/v1", hash, one.role, one.peer_id), signature);
-    assert.deepEqual(said.slice(1), [{ type: "met" }]);
+  for (const made of [v.handshake, v.handshake_that_invites]) {
+    const { ends, key, root, ...it } = made;
+    const [inviter, joiner] = ends;
+    const [password, hash] = bytesOf([it.password, it.handshake]);
+    equal(pairing.handshake(it.slot, unhex(inviter.message), unhex(joiner.message)), it.handshake);
+    equal(pairing.root(hash, unhex(key)), root);
+    equal(pairing.shared(unhex(root), unhex(inviter.public_key), unhex(joiner.public_key)), it.shared);
+    for (const [one, other] of [ends, [joiner, inviter]]) {
+      const [scalar, mine, theirs] = bytesOf([one.scalar, one.message, other.message]);
+      equal(pairing.messageOf(password, scalar), one.message);
+      equal(pairing.exchangedKey(password, scalar, mine, theirs), key);
+      refuses(() => pairing.exchangedKey(password, scalar, mine, mine), "its own message");
+      const sealKey = pairing.sealKey(unhex(root), one.role);
+      equal(sealKey, one.seal_key);
+      const [exchange, ...seals] = one.says.map((text) => parse(text));
+      assert.deepEqual(exchange, { type: "exchange", message: one.message, version: 1 });
+      const said = seals.map(({ type, body }, count) => {
+        equal(type, "sealed");
+        const plain = pairing.open(sealKey, count, unhex(body));
+        equal(pairing.seal(sealKey, count, plain), body);
+        refuses(() => pairing.open(unhex(other.seal_key), count, unhex(body)), "the other end's key");
+        return parse(new TextDecoder().decode(plain));
+      });
+      const { signature, ...card } = said[0];
+      assert.deepEqual(card, { type: "card", moniker: one.peer_id, public_key: one.public_key });
+      equal(ed25519.sign(unhex(one.seed), "mpcnode/card/v1", hash, one.role, one.peer_id), signature);
+      const invitation = made === v.handshake || one !== inviter ? {} : { invitation: v.invitations[1].link };
+      assert.deepEqual(said.slice(1), [{ type: "met", ...invitation }]);
+    }
   }
-  for (const { link, ...invitation } of v.invitations) {
+  for (const { link, join, join_answers, ...invitation } of v.invitations) {
+    assert.deepEqual(relayMessage(parse(join)).secret, unhex(invitation.secret));
+    for (const text of join_answers) equal(hex(relayMessage(parse(text)).invitation), invitation.room);
     const [room, public_key, secret] = bytesOf([invitation.room, invitation.public_key, invitation.secret]);
     equal(pairing.linkOf({ ...invitation, room, public_key, secret }), link);
     assert.deepEqual(pairing.parseLink(link), { ...invitation, link });

@@ -8,10 +8,12 @@ from mpcnode.crypto.pairing_keys import Role, handshake_hash
 from mpcnode.crypto.pake import PasswordExchange
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.errors import DecodeError
+from mpcnode.peers.introductions import guests
 from mpcnode.peers.introductions.pairing import Pairing
 from mpcnode.wire import invitation
 from mpcnode.wire.code import draw_words, parse_code
 from mpcnode.wire.invitation import Invitation
+from mpcnode.wire.relay import Join, JoinAnswer, encode_message
 from tests.vectors.made import NOW, Drawn, Json, Person, people
 
 SLOT = 12
@@ -29,6 +31,10 @@ CODES = (
     "12-a-b-c-d-e-f-g-h-i",
     "swirl-motor",
 )
+_ANSWERS = (
+    *(None, guests.WRONG, guests.EXPIRED, guests.OVER, guests.BEGUN),
+    *(guests.REFUSED, guests.TWICE, guests.NAME_TAKEN, guests.USED_UP),
+)
 
 
 def make() -> Json:
@@ -37,6 +43,7 @@ def make() -> Json:
         "words": [draw_words(2, bytes([byte, byte]).ljust) for byte in range(256)],
         "codes": [_code(text) for text in CODES],
         "handshake": _handshake(alice, bob),
+        "handshake_that_invites": _handshake(alice, bob, invites=True),
         **_invitations(alice),
     }
 
@@ -48,8 +55,8 @@ def _code(text: str) -> Json:
     return {"text": text, "accepted": False}
 
 
-def _handshake(alice: Person, bob: Person) -> Json:
-    """One whole pairing: alice made the code, and bob typed it."""
+def _handshake(alice: Person, bob: Person, *, invites: bool = False) -> Json:
+    """One whole pairing: alice made the code, and bob typed it; she ``invites`` him to a wallet with it."""
     ends, scalars = {}, {}
     for role, person in ((Role.INVITER, alice), (Role.JOINER, bob)):
         end = ends[role] = Pairing(
@@ -59,6 +66,7 @@ def _handshake(alice: Person, bob: Person) -> Json:
             moniker=person.name,
             check=lambda _card: None,
             rng=Drawn(f"pairing, {person.name}"),
+            gives=invitation.encode(_links(alice)[1]) if invites and role is Role.INVITER else None,
         )
         scalars[role] = _scalar(end._exchange)
     inviter, joiner = ends[Role.INVITER], ends[Role.JOINER]
@@ -101,9 +109,9 @@ def _scalar(exchange: PasswordExchange) -> bytes:
     return int(inner.xy_scalar).to_bytes(32, "little")
 
 
-def _invitations(alice: Person) -> Json:
+def _links(alice: Person) -> list[Invitation]:
     drawn = Drawn("invitations")
-    made = [
+    return [
         Invitation(server=server, room=drawn(16), key=alice.key, secret=drawn(16), expires=expires)
         for server, expires in (
             ("ws://127.0.0.1:9000", NOW),
@@ -111,6 +119,10 @@ def _invitations(alice: Person) -> Json:
             ("wss://[2001:db8::1]:444", 2**53 - 1),
         )
     ]
+
+
+def _invitations(alice: Person) -> Json:
+    made = _links(alice)
     link = invitation.encode(made[1])
     digits = link.rpartition("=")[2]
     altered = (
@@ -133,6 +145,10 @@ def _invitations(alice: Person) -> Json:
                 "secret": one.secret,
                 "expires": one.expires,
                 "link": invitation.encode(one),
+                "join": encode_message(Join(invitation=one.room, secret=one.secret)).decode(),
+                "join_answers": [
+                    encode_message(JoinAnswer(invitation=one.room, refused=why)).decode() for why in _ANSWERS
+                ],
             }
             for one in made
         ],
