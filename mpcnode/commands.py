@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from mpcnode.errors import DecodeError, PeerIncompatible, UsageError
+from mpcnode.blame import Came, Event, judge
+from mpcnode.errors import DecodeError, UsageError
 from mpcnode.readings import registry as readings
 from mpcnode.types import PeerId, Reading, SuiteId, check_threshold, parse_peer_id, parse_wallet_name
 

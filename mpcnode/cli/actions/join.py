@@ -3,6 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Literal
 
+from mpcnode.blame import Came, Event, judge
 from mpcnode.cli.actions.create_wallet import next_steps
 from mpcnode.cli.actions.node import (
     Emit,
@@ -20,7 +21,7 @@ from mpcnode.cli.terminal.prompts import has_terminal
 from mpcnode.cli.terminal.text import escape
 from mpcnode.commands import Join
 from mpcnode.control.lines import Result
-from mpcnode.errors import DecodeError, IdentityCheckFailed, NoTerminal, UsageError
+from mpcnode.errors import DecodeError, NoTerminal, UsageError
 from mpcnode.status import How, WalletView
 
 if TYPE_CHECKING:  # what is wrong with a code is said before a node is loaded
