@@ -22,6 +22,7 @@ from mpcnode.errors import (
     ParticipantSilent,
     WordsDiffer,
 )
+from mpcnode.peers import budget
 from mpcnode.session.answers import accept
 from mpcnode.session.proposal import CLOCK_SKEW
 from mpcnode.types import EpochId, Identifier, IdentityKey, PeerId, SessionId, WalletId
@@ -377,6 +378,12 @@ def key_of_node(running: Running) -> IdentityKey:
     return running.node._parts.services.identity.public_key
 
 
+@pytest.fixture
+def many_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a node say more of strangers than it otherwise would: each of these tests looks at many lines."""
+    monkeypatch.setattr(budget, "LINES", (100, 10.0))
+
+
 async def meets_ben(eve: Stranger) -> None:
     """Introduce eve: what is said before goes out with her first hellos, of which there are few."""
     eve.conversations.introduce(BEN)
@@ -385,6 +392,7 @@ async def meets_ben(eve: Stranger) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.usefixtures("many_lines")
 async def test_crooked_proposals_are_refused_one_by_one_and_the_node_lives_on(
     place: Nodes, server: LyingServer
 ) -> None:
@@ -403,6 +411,7 @@ async def test_crooked_proposals_are_refused_one_by_one_and_the_node_lives_on(
     assert (await soon(making(ana))).state == "active"
 
 
+@pytest.mark.usefixtures("many_lines")
 async def test_what_is_not_a_proposal_is_not_understood_and_the_node_lives_on(
     place: Nodes, server: LyingServer
 ) -> None:

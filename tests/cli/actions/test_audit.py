@@ -204,8 +204,14 @@ def test_no_row_is_wider_than_the_terminal_and_none_of_it_is_lost(
     monkeypatch.setattr("mpcnode.cli.actions.audit.width_of_data", lambda: columns - 1)
     names = tuple(f"a-name-that-is-rather-long-{number:02}" for number in range(20))
     hashes = tuple(f"{number:064x}" for number in range(3))
-    failed = {"outcome": "failed", "error": "participant_silent", "suspects": names}
-    given = entry(wallet_name="w" * 64, messages=hashes, signers=names, **failed)
+    given = entry(
+        wallet_name="w" * 64,
+        messages=hashes,
+        signers=names,
+        outcome="failed",
+        error="participant_silent",
+        suspects=names,
+    )
     log.write_bytes(b"".join(chained(entry(), given)))
     assert audit("show", log) == 0
     rows = capfd.readouterr().out.splitlines()

@@ -11,6 +11,7 @@ from mpcnode.commands import Sign
 from mpcnode.readings import registry
 from mpcnode.readings.file import FileContent
 from mpcnode.status import PeerView, SignView, Verified
+from mpcnode.types import Reading
 from tests.helpers.sign_command import signed
 from tests.helpers.statuses import wallet
 
@@ -84,11 +85,11 @@ def test_the_bytes_that_are_signed_are_on_the_screen_whatever_the_reading(readin
 
 
 @pytest.mark.parametrize("reading", ["text", "hex"])
-def test_the_bytes_that_were_signed_stand_beside_each_signature(reading: str) -> None:
+def test_the_bytes_that_were_signed_stand_beside_each_signature(reading: Reading) -> None:
     contents = (b"one", b"two")
     made = msgspec.structs.replace(
         signed(Sign("treasury", contents, reading=reading)),
-        signatures=("11" * 64, "22" * 64),  # type: ignore[arg-type]
+        signatures=("11" * 64, "22" * 64),
     )
     lines = signature_lines(made)
     assert lines[-4:] == [

@@ -27,7 +27,13 @@ EVENTS: list[status.Event] = [
     status.WalletChanged(msgspec.structs.replace(wallet(EVIL), pending=1, missing=(EVIL,))),
     ended(status.ErrorView("internal", EVIL, 1, EVIL)),
     status.Warned(EVIL),
+    status.CodeUsed("1-a-b", contact=EVIL),
+    status.CodeUsed("1-a-b", error=status.ErrorView("code_over", EVIL, 5, EVIL)),
+    status.Guests((status.GuestView(EVIL, EVIL, "introduced", contact=EVIL),), 1),
+    status.Joined(peers(EVIL)[0], "code", 1),
 ]
+SECRET = {status.PairingCode, status.Inviting}
+"""What only the screen of the command that made it shows, in a form of its own."""
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
@@ -52,7 +58,9 @@ def test_a_wallet_says_what_became_of_it() -> None:
 
 def test_every_kind_of_event_has_a_sentence() -> None:
     said = {type(event) for event in EVENTS}
-    assert said == set(status.Event.__args__)
+    assert said | SECRET == set(status.Event.__args__)
+    for event in (status.PairingCode("1-a-b", 1), status.Inviting("mpcnode:join?", 1, 1)):
+        assert Narrator().lines(event) == []
 
 
 def test_a_phase_is_announced_once() -> None:

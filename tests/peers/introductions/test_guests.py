@@ -24,7 +24,9 @@ EVERYBODY = (ALICE, BOB, CAROL, DAVE)
 
 
 def join(table: Guests, name: PeerId, *, key: str = "", said: Join = RIGHT, **given: Any) -> str | None:
-    return table.join(name, key_of(key or name), said, **({"now": NOW, "present": EVERYBODY} | given))
+    return table.join(
+        name, key_of(key or name), said, now=given.pop("now", NOW), present=given.pop("present", EVERYBODY), **given
+    )
 
 
 def table(places: int = 2) -> Guests:
