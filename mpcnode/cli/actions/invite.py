@@ -6,11 +6,11 @@ import secrets
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mpcnode import status
+from mpcnode.cli.actions.create_wallet import Invited
 from mpcnode.cli.actions.node import Emit, Place, as_node, check_no_node, check_options, settings_of
 from mpcnode.cli.options import DEFAULT_SERVER, NodeOptions, expanded, home_or_default
 from mpcnode.cli.terminal.describe import clock
@@ -30,22 +30,7 @@ _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TYPE: Final = "to type here: refuse NAME takes a place back; code makes a new code; qr draws the link; then Enter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """How an invitation is shown, and how long.
-
-    Args:
-        qr: draw the link as a QR code, on a terminal.
-        picture: a file to draw it into.
-        stop_with_stdin: stop when standard input ends.
-    """
-
-    qr: bool = True
-    picture: Path | None = None
-    stop_with_stdin: bool = False
-
-
-def invite_to_wallet(options: NodeOptions, command: Invite, shown: Shown) -> status.WalletView:
+def invite_to_wallet(options: NodeOptions, command: Invite, shown: Invited) -> status.WalletView:
     """Invite, wait for all who are missing, and make the wallet with them.
 
     Raises:
@@ -81,7 +66,7 @@ def invite_to_wallet(options: NodeOptions, command: Invite, shown: Shown) -> sta
     return as_node(options, invite, accept="none", find=find, stop_with_stdin=shown.stop_with_stdin)
 
 
-def _types(options: NodeOptions, shown: Shown) -> bool:
+def _types(options: NodeOptions, shown: Invited) -> bool:
     """Whether somebody can type while people join."""
     return has_terminal() and not (options.json or shown.stop_with_stdin)
 
@@ -92,7 +77,7 @@ class _Desk:
 
     options: NodeOptions
     command: Invite
-    shown: Shown
+    shown: Invited
     emit: Emit
     inviting: "Inviting" = field(init=False)
     listening: "asyncio.Task[None] | None" = None

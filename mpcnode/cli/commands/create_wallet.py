@@ -69,7 +69,6 @@ def create_wallet(
     a name or a room: it shows who joins and how each is known, and goes on when all are there.
     """
     from mpcnode.cli.actions.create_wallet import Invited, make_wallet  # noqa: PLC0415 -- what is heavy waits
-    from mpcnode.cli.actions.invite import Shown  # noqa: PLC0415 -- same
 
     if not invite and (words != 2 or no_codes or no_qr or qr is not None or stop_with_stdin):
         raise UsageError(
@@ -82,9 +81,7 @@ def create_wallet(
         name=name,
         with_peers=tuple(with_peers or ()),
         wait=wait,
-        invited=Invited(
-            codes=not no_codes, words=words, shown=Shown(qr=not no_qr, picture=qr, stop_with_stdin=stop_with_stdin)
-        )
+        invited=Invited(codes=not no_codes, words=words, qr=not no_qr, picture=qr, stop_with_stdin=stop_with_stdin)
         if invite
         else None,
     )
