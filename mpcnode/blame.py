@@ -30,6 +30,8 @@ from mpcnode.errors import (
     InconsistentBroadcast,
     Interrupted,
     KeystoreError,
+    KeystoreNewer,
+    KeystoreUnwritable,
     LinkFailed,
     MpcError,
     NoTerminal,
@@ -167,6 +169,7 @@ _ERRORS: Final[Mapping[Event, type[PeerError]]] = MappingProxyType(
 
 NOBODY_TO_ASK: Final = "nobody_to_ask"
 CANNOT_STORE: Final = "cannot_store"
+CANNOT_READ: Final = "cannot_read"
 INTERNAL: Final = "internal"
 
 COMPARE: Final = "do not start again before you have compared fingerprints by voice or in person (`mpcnode peers`)"
@@ -226,6 +229,9 @@ ENDINGS: Final[Mapping[str, Ending]] = MappingProxyType(
         Interrupted.code: Ending("was stopped by its user", "ask its user, then start again"),
         NOBODY_TO_ASK: Ending("has nobody to ask", "start its node in a terminal, or with --accept auto"),
         CANNOT_STORE: Ending("cannot write to its disk", "its user has to make room for its home, then start again"),
+        CANNOT_READ: Ending(
+            "cannot read a file of its home", "its user sees on its own screen which one, and has to mend it"
+        ),
         "unsupported": Ending("did not understand a message", "install the same release of mpcnode on both"),
         INTERNAL: Ending("stopped because of a fault of its own", "see what its own screen says"),
     }
@@ -248,8 +254,9 @@ def last_words(error: BaseException) -> tuple[str, str, tuple[PeerId, ...]]:
         return error.code, error.message[:MAX_REASON], ()
     if isinstance(error, NoTerminal):
         return NOBODY_TO_ASK, ENDINGS[NOBODY_TO_ASK].says, ()
-    if isinstance(error, KeystoreError):
-        return CANNOT_STORE, ENDINGS[CANNOT_STORE].says, ()
+    if isinstance(error, KeystoreError | KeystoreNewer):
+        code = CANNOT_STORE if isinstance(error, KeystoreUnwritable) else CANNOT_READ
+        return code, ENDINGS[code].says, ()
     if isinstance(error, MpcError) and not isinstance(error, Interrupted):
         return INTERNAL, ENDINGS[INTERNAL].says, ()
     return Interrupted.code, ENDINGS[Interrupted.code].says, ()

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from mpcnode.blame import (
+    CANNOT_READ,
     CANNOT_STORE,
     COMPARE,
     ENDINGS,
@@ -25,6 +26,9 @@ from mpcnode.errors import (
     HomeInUse,
     IdentityCheckFailed,
     Interrupted,
+    KeystoreAbsent,
+    KeystoreNewer,
+    KeystoreUnreadable,
     KeystoreUnwritable,
     MpcError,
     ParticipantAborted,
@@ -216,6 +220,9 @@ def test_words_that_differ_warn_of_somebody_between(came: Came) -> None:
     ("error", "code"),
     [
         (KeystoreUnwritable(f"no space on {SECRET}"), CANNOT_STORE),
+        (KeystoreUnreadable(f"{SECRET} is damaged"), CANNOT_READ),
+        (KeystoreAbsent(f"{SECRET} is gone"), CANNOT_READ),
+        (KeystoreNewer(f"{SECRET} is of the future"), CANNOT_READ),
         (HomeInUse(f"{SECRET} is in use"), INTERNAL),
         (ServerUnreachable(f"no answer from {SECRET}"), INTERNAL),
         (MpcError(SECRET), INTERNAL),
