@@ -15,7 +15,7 @@ Approval = Literal["user", "policy"]
 """How the yes of a node comes about: its user says it, or its options or a wallet's policy without asking."""
 Verified = Literal["code", "invitation", "words", "contacts", "nobody"]
 """How the participants of a wallet were verified when it was made."""
-How = Literal["code", "words", "invitation", "introduced"]
+How = Literal["code", "words", "fingerprint", "invitation", "introduced"]
 """How a key came to be known; ``identity.contacts`` has the same."""
 Phase = Literal[
     "introducing",  # hellos to everybody in the proposal
@@ -77,14 +77,18 @@ def error_view(error: MpcError) -> ErrorView:
 class PeerView(_Value, frozen=True):
     """A peer as this node knows it.
 
-    ``proved`` is false where nobody showed the key of ``fingerprint`` under this name in this process: then the name is
-    all there is, and the fingerprint is the one that is pinned.
+    ``proved`` is false where nobody showed a key under this name in this process: then the name is all there is, trust
+    is ``unknown``, and ``pinned`` is the fingerprint that a contact of this name would have to show.
+
+    ``contact`` is the contact whose key it showed, where this node's user calls that one otherwise.
     """
 
     peer_id: str
     trust: Trust
     fingerprint: str | None = None
     proved: bool = True
+    pinned: str | None = None
+    contact: str | None = None
 
 
 class ContactView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

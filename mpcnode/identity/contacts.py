@@ -21,11 +21,12 @@ VERSION: Final = 1
 MAX_CONTACTS: Final = 4096
 """Strangers must not be able to fill a disk or a start-up by being met."""
 
-How = Literal["code", "words", "invitation", "introduced"]
-"""How a key came to be known: a pairing code or safety words, which verify it both ways; an invitation, which shows the
-inviter's key to the joiner alone; or somebody else's word, which is never called verified."""
+How = Literal["code", "words", "fingerprint", "invitation", "introduced"]
+"""How a key came to be known: a pairing code or safety words, which verify it both ways; its fingerprint, which this
+node's user compared; an invitation, which shows the inviter's key to the joiner alone; or the word of somebody else,
+which is never called verified."""
 
-_RANK: Final[dict[How, int]] = {"introduced": 0, "invitation": 1, "words": 2, "code": 2}
+_RANK: Final[dict[How, int]] = {"introduced": 0, "invitation": 1, "fingerprint": 2, "words": 2, "code": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,23 @@ class Contact:
         public_key: the identity key pinned under it.
         how: the best that is known of how the key came to be known.
         first_seen: when it was pinned, in Unix milliseconds.
+        moniker: what its holder calls itself, where that is known and is not the name.
     """
 
     peer_id: PeerId
     public_key: IdentityKey
     how: How
     first_seen: int
+    moniker: PeerId | None = None
 
     @property
     def verified(self) -> bool:
-        """Whether this node's user verified the key, and its holder this node's."""
-        return self.how in {"code", "words"}
+        """Whether this node's user verified the key."""
+        return self.how in {"code", "words", "fingerprint"}
+
+    def called(self, moniker: PeerId | None) -> "Contact":
+        """Note what its holder calls itself."""
+        return replace(self, moniker=None if moniker == self.peer_id else moniker)
 
 
 class Contacts:
@@ -76,11 +83,14 @@ class Contacts:
                 Came.RELAY,
                 Event.CONTACT_CHANGED,
                 f"{peer_id} came with another identity key than the one pinned for it",
-                hint=f"ask its owner; if it was set up anew, run `mpcnode contacts remove {peer_id}` and meet it again",
+                hint=f"ask its owner; if it was set up anew, run `mpcnode contacts remove {peer_id}`, then pair anew: "
+                "`mpcnode pair`",
             )
         return "verified" if contact.verified else "unverified"
 
-    def pin(self, peer_id: PeerId, key: IdentityKey, *, how: How, now: int) -> "Contacts":
+    def pin(
+        self, peer_id: PeerId, key: IdentityKey, *, how: How, now: int, moniker: PeerId | None = None
+    ) -> "Contacts":
         """Pin a name to a key, or note that a contact is now known better; nothing ever lowers one.
 
         Args:
@@ -88,6 +98,7 @@ class Contacts:
             key: the key the peer proved to hold.
             how: how it came to be known; where a contact was known as well or better before, that stays.
             now: Unix milliseconds; kept as ``first_seen`` of a new contact.
+            moniker: what its holder calls itself, where it said so.
 
         Raises:
             ContactChanged: the name is pinned to another key.
@@ -100,7 +111,20 @@ class Contacts:
         else:
             known = self._by_name[peer_id]
             pinned = replace(known, how=how) if _RANK[how] > _RANK[known.how] else known
-        return Contacts([*self, pinned])
+        return Contacts([*self, pinned if moniker is None else pinned.called(moniker)])
+
+    def rename(self, old: PeerId, new: PeerId) -> "Contacts":
+        """Call a contact otherwise; its key and all else that is known of it stay.
+
+        Raises:
+            KeyError: no such contact.
+            ValueError: another contact has the new name.
+        """
+        contact = self._by_name[old]
+        if new != old and new in self._by_name:
+            raise ValueError(f"there is a contact {new} already")
+        renamed = replace(contact, peer_id=new, moniker=None).called(contact.moniker or old)
+        return Contacts(renamed if one is contact else one for one in self)
 
     def remove(self, peer_id: PeerId) -> "Contacts":
         """Forget a name: what a human does after a key was changed for a good reason.
@@ -113,6 +137,17 @@ class Contacts:
     def get(self, peer_id: PeerId) -> Contact | None:
         """Give the contact of this name, if there is one."""
         return self._by_name.get(peer_id)
+
+    def of(self, peer_id: PeerId, key: IdentityKey) -> Contact | None:
+        """Give the contact that a peer is which proved ``key`` under this name: names are labels, keys are people.
+
+        Where the name is pinned to another key, it is nobody that is known.
+        """
+        named = self._by_name.get(peer_id)
+        if named is not None:
+            return named if named.public_key == key else None
+        held = [one for one in self if one.public_key == key]
+        return max(held, key=lambda one: _RANK[one.how], default=None)
 
     def __iter__(self) -> Iterator[Contact]:
         return iter(self._by_name.values())
@@ -131,7 +166,7 @@ class Contacts:
 
     def encode(self) -> bytes:
         """Give the canonical bytes of the contacts file: JSON, contacts sorted by name."""
-        rows = [_Row(c.peer_id, c.public_key.hex(), c.how, c.first_seen) for c in self]
+        rows = [_Row(c.peer_id, c.public_key.hex(), c.how, c.first_seen, c.moniker) for c in self]
         return msgspec.json.format(msgspec.json.encode(_File(FORMAT, VERSION, rows)), indent=2) + b"\n"
 
     @classmethod
@@ -160,11 +195,12 @@ class _Version(msgspec.Struct, frozen=True):
     version: Annotated[int, msgspec.Meta(ge=1)]
 
 
-class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     peer_id: str
     public_key: str
     how: How
     first_seen: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    moniker: str | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +212,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _to_contact(row: _Row) -> Contact:
     try:
         key = check_identity_key(bytes.fromhex(row.public_key))
-        return Contact(parse_peer_id(row.peer_id), key, row.how, row.first_seen)
+        moniker = None if row.moniker is None else parse_peer_id(row.moniker)
+        return Contact(parse_peer_id(row.peer_id), key, row.how, row.first_seen).called(moniker)
     except ValueError as error:
         raise DecodeError(f"not a contact: {error}") from None

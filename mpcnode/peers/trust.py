@@ -7,13 +7,11 @@ key; without that it is pinned unverified: from then on another key under its na
 
 from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
-
 from mpcnode.crypto import tags
 from mpcnode.crypto.transcript import tagged_hash
 from mpcnode.identity.contacts import Contact, Contacts, How
 from mpcnode.keystore.store import Home
-from mpcnode.status import ContactView, PeerView
+from mpcnode.status import ContactView, PeerView, Trust
 from mpcnode.types import IdentityKey, PeerId
 
 
@@ -23,8 +21,8 @@ def fingerprint(key: IdentityKey) -> str:
     return " ".join(digest[i : i + 4] for i in range(0, 40, 4))
 
 
-def contact_view(contact: Contact, *, moniker: PeerId | None = None) -> ContactView:
-    """Show a contact; ``moniker`` where it calls itself otherwise."""
+def contact_view(contact: Contact) -> ContactView:
+    """Show a contact."""
     return ContactView(
         peer_id=contact.peer_id,
         verified=contact.verified,
@@ -32,7 +30,7 @@ def contact_view(contact: Contact, *, moniker: PeerId | None = None) -> ContactV
         fingerprint=fingerprint(contact.public_key),
         public_key=contact.public_key.hex(),
         first_seen=contact.first_seen,
-        moniker=moniker,
+        moniker=contact.moniker,
     )
 
 
@@ -70,18 +68,31 @@ class Trusts:
     def view(self, peer: PeerId, key: IdentityKey | None = None) -> PeerView:
         """Show a peer; ``key`` where a proposal names one."""
         key = self._my_key if peer == self._me else key or self.known_key(peer)
-        contact = self.contacts.get(peer)
         shown = fingerprint(key) if key else None
         if peer == self._me:
             return PeerView(peer, "self", shown)
-        if contact is None or contact.public_key != key:
+        contact = None if key is None else self.contacts.of(peer, key)
+        if contact is None:
             return PeerView(peer, "unknown", shown)
-        return PeerView(peer, "verified" if contact.verified else "unverified", shown)
+        trust: Trust = "verified" if contact.verified else "unverified"
+        return PeerView(peer, trust, shown, contact=contact.peer_id if contact.peer_id != peer else None)
 
     def seen(self, peer: PeerId) -> PeerView:
-        """Show one that is in the room: the name is all there is until it proves the key that is known for it."""
+        """Show one that is in the room: the name is all there is until it proves the key that is known for it.
+
+        Anybody can take the name of a contact that is away, so such a name is called nothing better than unknown.
+        """
         key = self._my_key if peer == self._me else self._introduced(peer)
-        return msgspec.structs.replace(self.view(peer), proved=key is not None and key == self.known_key(peer))
+        if key is not None and key == self.known_key(peer):
+            return self.view(peer, key)
+        contact = self.contacts.get(peer)
+        pinned = fingerprint(contact.public_key) if contact is not None else None
+        return PeerView(peer, "unknown", proved=False, pinned=pinned)
+
+    def pinned(self, peer: PeerId, key: IdentityKey) -> bool:
+        """Whether this very name is pinned to this key: then not the server alone gave the key this name."""
+        contact = self.contacts.get(peer)
+        return contact is not None and contact.public_key == key
 
     def all_verified(self, roster: Mapping[PeerId, IdentityKey]) -> bool:
         """Whether everybody else is a verified contact under the very key of the roster."""
@@ -89,15 +100,15 @@ class Trusts:
 
     def all_by_code(self, roster: Mapping[PeerId, IdentityKey]) -> bool:
         """Whether a code verified everybody else, where all are verified."""
-        contacts = map(self.contacts.get, (name for name, _ in self._without_me(roster)))
+        contacts = (self.contacts.of(name, key) for name, key in self._without_me(roster))
         return all(contact is not None and contact.how == "code" for contact in contacts)
 
     def not_verified(self, roster: Mapping[PeerId, IdentityKey]) -> tuple[PeerId, ...]:
-        """Name the others in ``roster`` that are not verified contacts under the very key it names."""
+        """Name the others in ``roster`` whose very key is not a verified contact's."""
         return tuple(name for name, key in self._without_me(roster) if self.view(name, key).trust != "verified")
 
     def pin(self, roster: Mapping[PeerId, IdentityKey], *, verified: bool, now: int) -> None:
-        """Pin everybody after a confirmed session; a verified contact stays verified.
+        """Pin everybody after a confirmed session; a verified contact stays verified, and is called what it was.
 
         Args:
             roster: everybody with the key of the session.
@@ -110,12 +121,14 @@ class Trusts:
         """
         contacts = self.contacts
         for name, key in self._without_me(roster):
-            contacts = contacts.pin(name, key, how="words" if verified else "introduced", now=now)
+            known = contacts.of(name, key)
+            called = name if known is None else known.peer_id
+            contacts = contacts.pin(called, key, how="words" if verified else "introduced", now=now, moniker=name)
         if contacts != self.contacts:
             self._home.save_contacts(contacts)
             self.contacts = contacts
 
-    def keep(self, peer: PeerId, key: IdentityKey, *, how: How, now: int) -> Contact:
+    def keep(self, peer: PeerId, key: IdentityKey, *, how: How, now: int, moniker: PeerId | None = None) -> Contact:
         """Pin one contact, and give it as it is then.
 
         Raises:
@@ -123,7 +136,7 @@ class Trusts:
             ValueError: no more can be kept.
             KeystoreUnwritable: not durable; the contacts are as before.
         """
-        contacts = self.contacts.pin(peer, key, how=how, now=now)
+        contacts = self.contacts.pin(peer, key, how=how, now=now, moniker=moniker)
         if contacts != self.contacts:
             self._home.save_contacts(contacts)
             self.contacts = contacts

@@ -17,7 +17,7 @@ def key(i: int) -> IdentityKey:
     return Identity.from_seed(bytearray(i.to_bytes(32, "big"))).public_key
 
 
-EVERY_HOW: list[How] = ["introduced", "invitation", "words", "code"]
+EVERY_HOW: list[How] = ["introduced", "invitation", "fingerprint", "words", "code"]
 KEYS = [key(i) for i in range(6)]
 SOME = Contacts().pin(BEN, KEYS[1], how="introduced", now=7).pin(ANA, KEYS[0], how="code", now=5)
 
@@ -30,6 +30,7 @@ contacts = st.builds(
             st.sampled_from(KEYS),
             st.sampled_from(EVERY_HOW),
             st.integers(0, 2**53 - 1),
+            st.sampled_from([None, PeerId("calls-itself-this")]),
         ),
         max_size=5,
     ),
@@ -46,6 +47,7 @@ def test_a_changed_key_is_an_error_that_names_the_contact() -> None:
     with pytest.raises(ContactChanged) as raised:
         SOME.check(ANA, KEYS[2])
     assert ANA in raised.value.message
+    assert "`mpcnode contacts remove ana`, then pair anew: `mpcnode pair`" in (raised.value.hint or "")
     assert blamed(raised.value) == ((), set())  # the server may have shown the key
     with pytest.raises(ContactChanged):
         SOME.pin(ANA, KEYS[2], how="code", now=9)
@@ -65,8 +67,10 @@ def test_pinning_raises_a_contact_and_never_lowers_it() -> None:
         assert raised.pin(BEN, KEYS[1], how=how, now=99) == raised
 
 
-@pytest.mark.parametrize(("how", "verified"), [("introduced", 0), ("invitation", 0), ("words", 1), ("code", 1)])
-def test_only_what_both_sides_compared_is_called_verified(how: How, verified: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "verified"), [("introduced", 0), ("invitation", 0), ("fingerprint", 1), ("words", 1), ("code", 1)]
+)
+def test_only_what_somebody_compared_is_called_verified(how: How, verified: int) -> None:
     contact = Contact(ANA, KEYS[0], how, 0)
     assert contact.verified == bool(verified)
     assert Contacts([contact]).check(ANA, KEYS[0]) == ("verified" if verified else "unverified")
@@ -76,7 +80,7 @@ def test_only_what_both_sides_compared_is_called_verified(how: How, verified: in
 @pytest.mark.parametrize("then", EVERY_HOW)
 def test_a_contact_is_known_as_well_as_it_ever_was(first: How, then: How) -> None:
     both = Contacts().pin(ANA, KEYS[0], how=first, now=1).pin(ANA, KEYS[0], how=then, now=2)
-    rank = {"introduced": 0, "invitation": 1, "words": 2, "code": 2}
+    rank = {"introduced": 0, "invitation": 1, "fingerprint": 2, "words": 2, "code": 2}
     assert both.get(ANA) == Contact(ANA, KEYS[0], then if rank[then] > rank[first] else first, 1)
 
 
@@ -87,6 +91,43 @@ def test_a_removed_contact_may_be_pinned_to_another_key() -> None:
         SOME.remove(PeerId("nobody"))
 
 
+def test_a_contact_that_is_renamed_keeps_all_but_its_name() -> None:
+    annie = PeerId("annie")
+    renamed = SOME.rename(ANA, annie)
+    assert renamed.get(annie) == Contact(annie, KEYS[0], how="code", first_seen=5, moniker=ANA)
+    assert renamed.get(ANA) is None
+    assert renamed.get(BEN) == SOME.get(BEN)
+    assert renamed.rename(annie, PeerId("al")).get(PeerId("al")) == Contact(PeerId("al"), KEYS[0], "code", 5, ANA)
+    assert renamed.rename(annie, ANA) == SOME  # its own name again
+    assert SOME.rename(ANA, ANA) == SOME
+    assert Contacts.decode(renamed.encode()) == renamed
+
+
+def test_a_contact_does_not_take_the_name_of_another() -> None:
+    with pytest.raises(ValueError, match="there is a contact ben already"):
+        SOME.rename(ANA, BEN)
+    with pytest.raises(KeyError):
+        SOME.rename(PeerId("nobody"), ANA)
+
+
+def test_people_are_found_by_their_keys_and_a_pinned_name_is_nobody_else() -> None:
+    zoe = PeerId("zoe")
+    assert SOME.of(zoe, KEYS[0]) == SOME.get(ANA)
+    assert SOME.of(ANA, KEYS[0]) == SOME.get(ANA)
+    assert SOME.of(BEN, KEYS[0]) is None  # ana under the name of ben is not known
+    assert SOME.of(zoe, KEYS[2]) is None
+    twice = SOME.pin(zoe, KEYS[1], how="words", now=9)
+    assert twice.of(PeerId("yan"), KEYS[1]) == twice.get(zoe)  # the better known of the two
+    assert twice.of(BEN, KEYS[1]) == twice.get(BEN)
+
+
+def test_what_a_contact_calls_itself_is_noted_and_stays() -> None:
+    called = Contacts().pin(ANA, KEYS[0], how="code", now=5, moniker=BEN)
+    assert called.get(ANA) == Contact(ANA, KEYS[0], "code", 5, BEN)
+    assert called.pin(ANA, KEYS[0], how="words", now=6) == called
+    assert called.pin(ANA, KEYS[0], how="words", now=6, moniker=ANA).get(ANA) == Contact(ANA, KEYS[0], "code", 5)
+
+
 def test_strangers_cannot_fill_the_disk() -> None:
     full = Contacts(Contact(PeerId(f"p{i}"), KEYS[0], "introduced", 0) for i in range(MAX_CONTACTS))
     with pytest.raises(ValueError, match=str(MAX_CONTACTS)):
@@ -95,8 +136,10 @@ def test_strangers_cannot_fill_the_disk() -> None:
 
 
 def test_the_full_set_of_contacts_fits_in_a_file() -> None:
-    full = Contacts(Contact(PeerId(f"{i:064}"), KEYS[0], "introduced", 2**53 - 1) for i in range(MAX_CONTACTS))
-    assert len(full.encode()) <= 1 << 20
+    full = Contacts(
+        Contact(PeerId(f"{i:064}"), KEYS[0], "fingerprint", 2**53 - 1, PeerId(f"m{i:063}")) for i in range(MAX_CONTACTS)
+    )
+    assert len(full.encode()) <= 3 << 19
 
 
 @given(contacts)
@@ -141,6 +184,9 @@ def change(old: str, new: str) -> bytes:
         change('"first_seen": 5', '"first_seen": -5'),
         change('"first_seen": 5', '"first_seen": 5.0'),
         change('"first_seen": 5', '"first_seen": 5, "note": ""'),
+        change('"first_seen": 5', '"first_seen": 5, "moniker": null'),
+        change('"first_seen": 5', '"first_seen": 5, "moniker": "ana"'),
+        change('"first_seen": 5', '"first_seen": 5, "moniker": "an na"'),
         change('"first_seen": 5', '"first_seen": 5, "first_seen": 5'),
         change(KEYS[0].hex(), KEYS[0].hex().upper()),
         change(KEYS[0].hex(), KEYS[0].hex()[:-2]),

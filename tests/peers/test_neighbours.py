@@ -17,7 +17,7 @@ from mpcnode.peers.neighbours import MET, SHOWN, Neighbours
 from mpcnode.peers.room import Room
 from mpcnode.peers.trust import Trusts, fingerprint
 from mpcnode.signaling import events
-from mpcnode.status import Disconnected, Event, Peers, Registered, Warned
+from mpcnode.status import Disconnected, Event, Peers, PeerView, Registered, Warned
 from mpcnode.types import IdentityKey, PeerId, SessionId
 from mpcnode.wire.relay import SessionCancel
 from tests.helpers.identities import key_of
@@ -122,7 +122,7 @@ def test_once_registered_everybody_in_the_room_is_met_but_this_node_itself() -> 
     assert [(peer.peer_id, peer.trust) for peer in shown.peers] == [
         (ANA, "self"),
         (BEN, "unknown"),
-        (CLEO, "verified"),
+        (CLEO, "unknown"),  # the name of a contact, and nothing more yet
     ]
 
 
@@ -133,13 +133,16 @@ def test_a_stranger_under_a_pinned_name_is_a_name_only_until_the_pinned_key_is_p
     assert [(peer.peer_id, peer.trust, peer.proved) for peer in shown.peers] == [
         (ANA, "self", True),
         (BEN, "unknown", False),
-        (CLEO, "verified", False),
+        (CLEO, "unknown", False),
     ]
+    pinned = fingerprint(key_of(CLEO))
+    assert [(peer.fingerprint, peer.pinned) for peer in shown.peers[1:]] == [(None, None), (None, pinned)]
     assert heard.hellos == [CLEO]  # a pinned name is asked for its key at once
     heard.keys[CLEO] = key_of(CLEO)
     heard.takes = Introduced(CLEO, key_of(CLEO))
     heard.hear(RELAYED)
     assert [peer.proved for peer in heard.of(Peers)[-1].peers] == [True, False, True]
+    assert heard.of(Peers)[-1].peers[2] == PeerView(CLEO, "verified", pinned)
 
 
 def test_another_key_than_the_pinned_one_proves_nothing() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mpcnode.errors import ContactChanged, KeystoreUnwritable
-from mpcnode.identity.contacts import Contacts, How
+from mpcnode.identity.contacts import Contact, Contacts, How
 from mpcnode.keystore.store import Home
 from mpcnode.peers.trust import Trusts, fingerprint
 from mpcnode.types import IdentityKey, PeerId
@@ -109,6 +109,36 @@ def test_a_verified_contact_is_unknown_under_another_key(home: Home) -> None:
     assert known.view(BEN, key_of(EVE)).trust == "unknown"
     assert known.view(BEN, key_of(EVE)).fingerprint == fingerprint(key_of(EVE))
     assert not known.all_verified({**ROSTER, BEN: key_of(EVE)})
+
+
+def test_a_contact_is_known_by_its_key_under_any_name_and_shown_as_who_it_is(home: Home) -> None:
+    known = trusts(home, {BEN: key_of(BEN)})
+    bennie = PeerId("bennie")
+    known.contacts = Contacts().pin(bennie, key_of(BEN), how="code", now=0)
+    for view in (known.view(BEN, key_of(BEN)), known.seen(BEN)):
+        assert (view.trust, view.proved, view.contact) == ("verified", True, bennie)
+    assert known.all_verified({BEN: key_of(BEN)})
+    assert known.all_by_code({BEN: key_of(BEN)})
+    assert not known.pinned(BEN, key_of(BEN))  # the server may have given the key this name
+    assert known.pinned(bennie, key_of(BEN))
+
+
+def test_a_session_adds_no_second_contact_for_one_that_is_called_otherwise(home: Home) -> None:
+    known = trusts(home)
+    bennie = PeerId("bennie")
+    known.contacts = Contacts().pin(bennie, key_of(BEN), how="introduced", now=0)
+    known.pin({BEN: key_of(BEN)}, verified=True, now=1)
+    assert list(known.contacts) == [Contact(bennie, key_of(BEN), "words", 0, moniker=BEN)]
+
+
+def test_a_name_that_proved_nothing_is_unknown_and_says_which_key_is_pinned(home: Home) -> None:
+    known = trusts(home)
+    known.pin(ROSTER, verified=True, now=0)
+    view = known.seen(BEN)
+    assert (view.trust, view.proved, view.fingerprint) == ("unknown", False, None)
+    assert view.pinned == fingerprint(key_of(BEN))
+    stranger = trusts(home, {BEN: key_of(EVE)}).seen(BEN)  # a key from before the name was pinned
+    assert (stranger.trust, stranger.proved, stranger.pinned) == ("unknown", False, fingerprint(key_of(BEN)))
 
 
 def test_one_unverified_participant_is_enough_not_to_be_all_verified(home: Home) -> None:

@@ -5,7 +5,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from mpcnode import status
-from mpcnode.cli.terminal.text import INDENT, MARGIN, columns, counted, escape, hex_rows, listed, untrusted, wrapped
+from mpcnode.cli.terminal.text import (
+    INDENT,
+    MARGIN,
+    columns,
+    counted,
+    escape,
+    hex_rows,
+    listed,
+    shortened,
+    untrusted,
+    wrapped,
+)
 from mpcnode.readings.file import FileContent
 
 _VERIFIED: Final[dict[status.Verified, str]] = {
@@ -24,6 +35,9 @@ _GUESS: Final = {
 
 # ---- peers ----
 
+KNOWN: Final = 10
+"""Columns that ``known_as`` takes at most."""
+
 
 def known_as(peer: status.PeerView) -> str:
     """How this node knows a peer, in a word or two; a name alone proves nothing."""
@@ -31,6 +45,8 @@ def known_as(peer: status.PeerView) -> str:
         return "this node"
     if not peer.proved:
         return "name only"
+    if peer.contact is not None:
+        return f"is {shortened(peer.contact, KNOWN - 3)}"
     return {"verified": "contact", "unverified": "unverified", "unknown": "new"}[peer.trust]
 
 
@@ -43,10 +59,12 @@ def peer_row(peer: status.PeerView) -> tuple[str, ...]:
     """One peer, for columns."""
     if peer.proved or peer.trust == "self":
         trust = {"self": "this node"}.get(peer.trust, peer.trust)
+        if peer.contact is not None:
+            trust = f"{trust}, is {peer.contact}"
         return (peer.peer_id, trust, peer.fingerprint or "")
-    if peer.fingerprint is None:
+    if peer.pinned is None:
         return (peer.peer_id, "name only", "")
-    return (peer.peer_id, "name only", f"pinned {peer.fingerprint}, key not shown yet")
+    return (peer.peer_id, "name only", f"pinned {peer.pinned}, key not shown yet")
 
 
 # ---- wallets ----

@@ -12,6 +12,7 @@ from typing import Final
 
 from mpcnode import status
 from mpcnode.cli.terminal.describe import (
+    KNOWN,
     clock,
     count_of,
     known_as,
@@ -24,7 +25,6 @@ from mpcnode.cli.terminal.view import SessionView
 
 NAME: Final = 20
 """The most columns that a name takes in a frame."""
-KNOWN: Final = 10
 STEP: Final = 18
 BAR: Final = 12
 FEWEST: Final = 3
@@ -295,8 +295,8 @@ def _fingerprints(proposal: status.Proposed, width: int) -> list[str]:
 def _fingerprint(peer: status.PeerView, width: int, before: str = "  ") -> list[str]:
     """A peer, how it is known, and the fingerprint of its key: in a row, or two where the terminal is narrow."""
     shown = peer.fingerprint or "no key yet"
-    if not peer.proved and peer.fingerprint:
-        shown = f"pinned {peer.fingerprint}"
+    if peer.pinned is not None:
+        shown = f"pinned {peer.pinned}"
     name = shortened(peer.peer_id, max(min(NAME, width - len(before) - KNOWN - 2), 4))
     row = f"{before}{name:<12}  {known_as(peer):<{KNOWN}}"
     if len(row) + 2 + len(shown) <= width:

@@ -109,6 +109,7 @@ class Narrator:
 _KNOWN: Final[dict[status.How, str]] = {
     "code": "verified by a code",
     "words": "verified by safety words",
+    "fingerprint": "verified by its fingerprint",
     "invitation": "known by an invitation of its own",
     "introduced": "came by the link, and nobody verified it",
 }

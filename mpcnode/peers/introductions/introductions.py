@@ -121,8 +121,7 @@ class Introductions:
             contact = await asyncio.to_thread(self._keep, paired, alias)
         finally:
             wipe(paired.key)
-        moniker = paired.card.moniker
-        return contact_view(contact, moniker=moniker if moniker != contact.peer_id else None)
+        return contact_view(contact)
 
     def _name(self, card: Card, alias: PeerId | None) -> PeerId:
         """Choose what to call somebody: as the user says, else as before, else as they call themselves."""
@@ -147,4 +146,6 @@ class Introductions:
     def _keep(self, paired: Paired, alias: PeerId | None) -> Contact:
         card = paired.card
         self._home.save_pair_key(card.public_key, paired.key, self._keyring)
-        return self._trusts.keep(self._name(card, alias), card.public_key, how=HOW, now=self._now())
+        return self._trusts.keep(
+            self._name(card, alias), card.public_key, how=HOW, now=self._now(), moniker=card.moniker
+        )

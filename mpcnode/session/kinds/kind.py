@@ -93,7 +93,7 @@ class Matter(ABC, Generic[R]):
 
     def signed_by(self, peer: PeerId) -> Came:
         """Say what a signature of a participant's key is worth: whether more than the server gave it this name."""
-        pinned = self.services.trusts.view(peer, roster_of(self.proposal)[peer]).trust != "unknown"
+        pinned = self.services.trusts.pinned(peer, roster_of(self.proposal)[peer])
         return Came.SIGNED if pinned or self.wallet is not None else Came.INTRODUCED
 
     def said_with_yes(self) -> tuple[bytes, ...]:

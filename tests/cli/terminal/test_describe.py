@@ -6,7 +6,15 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from mpcnode.cli.terminal.describe import known_as, message_rows, peer_row, signature_lines, wallet_lines, wallet_list
+from mpcnode.cli.terminal.describe import (
+    KNOWN,
+    known_as,
+    message_rows,
+    peer_row,
+    signature_lines,
+    wallet_lines,
+    wallet_list,
+)
 from mpcnode.commands import Sign
 from mpcnode.readings import registry
 from mpcnode.readings.file import FileContent
@@ -105,14 +113,21 @@ def test_the_bytes_that_were_signed_stand_beside_each_signature(reading: Reading
 def test_a_peer_is_called_verified_only_where_it_showed_the_key_that_is_pinned() -> None:
     pinned = "bbb1 ed44"
     assert peer_row(PeerView("cli2", "verified", pinned)) == ("cli2", "verified", pinned)
-    assert peer_row(PeerView("cli2", "verified", pinned, proved=False)) == (
+    assert peer_row(PeerView("cli2", "unknown", proved=False, pinned=pinned)) == (
         "cli2",
         "name only",
         "pinned bbb1 ed44, key not shown yet",
     )
     assert peer_row(PeerView("cli2", "unknown", proved=False)) == ("cli2", "name only", "")
-    assert known_as(PeerView("cli2", "verified", pinned, proved=False)) == "name only"
+    assert known_as(PeerView("cli2", "unknown", proved=False, pinned=pinned)) == "name only"
     assert known_as(PeerView("cli2", "verified", pinned)) == "contact"
+
+
+def test_a_contact_under_a_name_of_its_own_choice_is_shown_as_who_it_is() -> None:
+    mallory = PeerView("alice", "verified", "bbb1 ed44", contact="mallory")
+    assert peer_row(mallory) == ("alice", "verified, is mallory", "bbb1 ed44")
+    assert known_as(mallory) == "is mallory"
+    assert len(known_as(PeerView("alice", "verified", "bbb1 ed44", contact="m" * 64))) == KNOWN
 
 
 def test_no_line_of_a_wallet_is_wider_than_a_terminal_begins() -> None:
