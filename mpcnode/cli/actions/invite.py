@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mpcnode.peers.introductions.inviting import Inviting
 
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_CODE_ROWS: Final = 3
 _TYPE: Final = "to type here: refuse NAME takes a place back; code makes a new code; qr draws the link; then Enter"
 
 
@@ -151,16 +152,21 @@ class _Desk:
         if _types(self.options, self.shown):
             say(_TYPE)
         if self.shown.qr:
-            self._draw()
+            self._draw(asked=False)
 
-    def _draw(self) -> None:
+    def _draw(self, *, asked: bool = True) -> None:
+        """Draw the link, where it fits; unasked only where the codes that are shown next leave it on the screen."""
         from mpcnode.cli.terminal.qr import qr_rows  # noqa: PLC0415 -- only where it is drawn
 
         if not sys.stderr.isatty():
             return
-        rows = qr_rows(self._link, size_of(sys.stderr.fileno()), colour="NO_COLOR" not in os.environ)
+        size = size_of(sys.stderr.fileno())
+        rows = qr_rows(self._link, size, colour="NO_COLOR" not in os.environ)
+        codes = _CODE_ROWS * (self.command.wallet.total - 1) if self.command.codes else 0
         if rows is None:
             say("the terminal is too small for the link's QR code: use the link, or --qr FILE.png")
+        elif not asked and _types(self.options, self.shown) and len(rows) + codes >= size.rows:
+            say("type qr to see the link as a QR code")
         else:
             draw(*rows)
 

@@ -287,9 +287,9 @@ def print_data(*lines: str) -> None:
 
 
 def _is_value(line: str) -> bool:
-    """Whether a line is a signature or a key behind its label at most, or base 64 as in a PEM file."""
+    """Whether a line is a link, a signature or a key behind its label at most, or base 64 as in a PEM file."""
     *label, value = line.split() or [""]
-    return len(label) <= 2 and _VALUE.fullmatch(value) is not None  # "public key"
+    return value.startswith("mpcnode:") or (len(label) <= 2 and _VALUE.fullmatch(value) is not None)  # "public key"
 
 
 def print_json(value: msgspec.Struct) -> None:
