@@ -74,7 +74,13 @@ WalletArgument = Annotated[
     ),
 ]
 ContactArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="A contact's name.", show_default=False, autocompletion=contact_names)
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A contact's name, the beginning of its fingerprint, or what it calls itself.",
+        show_default=False,
+        autocompletion=contact_names,
+    ),
 ]
 HomeOption = Annotated[
     Path | None,

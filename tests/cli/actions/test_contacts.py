@@ -52,7 +52,7 @@ def test_contacts_are_listed_with_how_they_are_known(
     ended = run_command(capfd, "contacts", *verb, "--home", str(home))
     assert ended.code == 0
     ben, cleo = ended.out.splitlines()
-    assert ben.startswith("ben   verified by safety words")
+    assert ben.startswith("ben   by words ")
     assert "not verified" in cleo
     assert ben.endswith(fingerprint(identity("ben").public_key))
 
@@ -65,6 +65,187 @@ def test_one_contact_is_shown(home: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert (shown["peer_id"], shown["verified"], shown["how"]) == ("ben", True, "words")
 
 
+LONG = PeerId("a-name-that-somebody-gave-to-a-machine-in-a-rack-of-a-datacentre")
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("name", ["carol", "twelve-chars", "a-rather-long-name", LONG])
+def test_the_list_fits_a_terminal_and_no_name_or_fingerprint_is_broken(
+    columns: int, name: str, home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mpcnode.cli.actions.contacts.width_of_data", lambda: columns - 1)
+    opened = Home.open(home, create=False)
+    opened.save_contacts(
+        opened.load_contacts().pin(PeerId(name), identity("dora").public_key, how="fingerprint", now=0)
+    )
+    ended = run_command(capfd, "contacts", "--home", str(home))
+    rows = ended.out.splitlines()
+    assert max(map(len, rows)) < columns or (name == LONG and columns == 60)
+    assert fingerprint(identity("dora").public_key) in ended.out
+    assert any(row.startswith(name) for row in rows)
+    assert "by fingerprint" in ended.out
+    assert len(rows) in {3, 6, 9}
+
+
+def called(way: str) -> str:
+    digits = fingerprint(identity("ben").public_key)
+    ways = {"2 groups": digits[:9], "8 digits": digits.replace(" ", "")[:8], "ALL": digits.upper()}
+    return ways.get(way, way)
+
+
+@pytest.mark.parametrize("way", ["ben", "2 groups", "8 digits", "ALL", "bennie"])
+@pytest.mark.parametrize("verb", ["show", "remove", "verify", "rename"])
+def test_a_contact_is_named_by_its_name_its_fingerprint_or_what_it_calls_itself(
+    verb: str, way: str, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened = Home.open(home, create=False)
+    moniker = PeerId("bennie")
+    opened.save_contacts(
+        opened.load_contacts().pin(BEN, identity("ben").public_key, how="words", now=0, moniker=moniker)
+    )
+    rest = {"verify": ["--fingerprint", fingerprint(identity("ben").public_key)], "rename": ["benno"]}.get(verb, [])
+    ended = run_command(capfd, "contacts", verb, called(way), *rest, "--json", "--home", str(home))
+    assert ended.code == 0, ended.talk
+    assert ended.lines[0]["fingerprint"] == fingerprint(identity("ben").public_key)
+    assert ended.lines[0]["moniker"] == "bennie"
+
+
+@pytest.mark.parametrize("wanted", ["bbbb bbb", "bennie", "zz zz", "7"])
+def test_fewer_than_eight_digits_and_unknown_names_mean_nobody(
+    wanted: str, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended = run_command(capfd, "contacts", "show", wanted, "--home", str(home))
+    assert (ended.code, ended.out) == (2 if wanted == "zz zz" else 3, "")
+
+
+def test_a_contact_that_could_be_one_of_several_is_an_error_that_lists_them(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened = Home.open(home, create=False)
+    digits = fingerprint(identity("cleo").public_key).replace(" ", "")[:8]
+    contacts = opened.load_contacts()
+    for name in ("ben", "cleo"):
+        contacts = contacts.pin(
+            PeerId(name), identity(name).public_key, how="words", now=0, moniker=PeerId("their-laptop")
+        )
+    contacts = contacts.pin(PeerId(digits), identity("dora").public_key, how="words", now=0)
+    opened.save_contacts(contacts.pin(PeerId("their"), identity("eve").public_key, how="words", now=0, moniker=BEN))
+    for wanted, names in (("their-laptop", ("ben", "cleo")), (digits, (digits, "cleo"))):
+        for verb in (["show"], ["remove"], ["verify"]):
+            ended = run_command(capfd, "contacts", *verb, wanted, "--home", str(home))
+            assert ended.code == 2
+            assert "means 2 contacts" in ended.talk
+            assert all(name in ended.talk for name in names)
+    assert run_command(capfd, "contacts", "show", "ben", "--home", str(home)).code == 0  # a label goes first
+    assert Home.open(home, create=False).load_contacts() == opened.load_contacts()
+
+
+# --- rename ---
+
+
+def test_a_contact_that_is_renamed_keeps_its_key_and_its_history(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = Home.open(home, create=False).load_contacts().get(CLEO)
+    assert before is not None
+    ended = run_command(capfd, "contacts", "rename", "cleo", "cleopatra", "--home", str(home))
+    assert ended.code == 0
+    assert "cleo is called cleopatra here" in ended.talk
+    after = Home.open(home, create=False).load_contacts()
+    assert after.get(CLEO) is None
+    assert after.get(PeerId("cleopatra")) == replace(before, peer_id=PeerId("cleopatra"), moniker=CLEO)
+    (shown,) = run_command(capfd, "contacts", "show", "cleo", "--json", "--home", str(home)).lines
+    assert (shown["peer_id"], shown["moniker"]) == ("cleopatra", "cleo")
+    assert "calls itself cleo" in run_command(capfd, "contacts", "show", "cleopatra", "--home", str(home)).out
+
+
+@pytest.mark.parametrize(
+    ("new", "code", "said"),
+    [
+        ("ben", 2, "there is a contact ben already"),
+        ("a b", 2, "is not a peer id"),
+        ("me", 8, "me is what this node calls itself"),
+        ("ana", 8, "ana is somebody else in wallet treasury, and could not sign while this contact had the name"),
+    ],
+)
+def test_a_name_that_is_somebody_else_s_is_not_given_to_a_contact(
+    new: str, code: int, said: str, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened = Home.open(home, create=False)
+    opened.save_settings(Settings(peer_id=PeerId("me")))
+    before = opened.load_contacts()
+    ended = run_command(capfd, "contacts", "rename", "cleo", new, "--home", str(home))
+    assert ended.code == code
+    assert said in ended.talk
+    assert opened.load_contacts() == before
+
+
+# --- verify ---
+
+
+def test_a_fingerprint_given_in_full_verifies_a_contact(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    digits = fingerprint(identity("cleo").public_key).replace(" ", "").upper()
+    ended = run_command(capfd, "contacts", "verify", "cleo", "--fingerprint", digits, "--home", str(home))
+    assert ended.code == 0
+    assert "cleo is a verified contact now" in ended.talk
+    cleo = Home.open(home, create=False).load_contacts().get(CLEO)
+    assert cleo is not None
+    assert (cleo.how, cleo.first_seen, cleo.verified) == ("fingerprint", 0, True)
+    digits = fingerprint(identity("ben").public_key)
+    again = run_command(capfd, "contacts", "verify", "ben", "--fingerprint", digits, "--home", str(home))
+    assert "it was verified by safety words before" in again.talk
+    ben = Home.open(home, create=False).load_contacts().get(BEN)
+    assert ben is not None
+    assert ben.how == "words"  # nothing is lowered
+
+
+def test_another_fingerprint_says_that_somebody_may_stand_between(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = Home.open(home, create=False).load_contacts()
+    other = fingerprint(identity("eve").public_key)
+    ended = run_command(capfd, "contacts", "verify", "cleo", "--fingerprint", other, "--home", str(home))
+    assert ended.code == 4
+    assert "somebody may stand between you" in ended.talk
+    assert "`mpcnode contacts remove cleo`, then pair anew: `mpcnode pair`" in ended.talk
+    assert Home.open(home, create=False).load_contacts() == before
+
+
+@pytest.mark.parametrize("digits", ["", "abcd", "zz" * 20, fingerprint(identity("cleo").public_key)[:-1], "ab" * 21])
+def test_a_part_of_a_fingerprint_verifies_nobody(digits: str, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "contacts", "verify", "cleo", "--fingerprint", digits, "--home", str(home))
+    assert ended.code == 2
+    assert "all 40 digits" in ended.talk
+
+
+def test_without_a_terminal_a_contact_is_verified_by_its_fingerprint_alone(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended = run_command(capfd, "contacts", "verify", "cleo", "--home", str(home))
+    assert ended.code == 2
+    assert "--fingerprint" in ended.talk
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("answer", "code", "verified"), [("yes", 0, True), ("no", 4, False), ("\x04", 130, False)])
+def test_a_person_compares_both_fingerprints_and_types_what_they_see(
+    answer: str, code: int, home: Path, *, verified: bool
+) -> None:
+    opened = Home.open(home, create=False)
+    with terminal("contacts", "verify", "cleo", "--home", str(home), size=(80, 24)) as screen:
+        screen.expect("type yes or no: ")
+        rows = screen.seen()
+        assert f"this node  {fingerprint(opened.identity_public_key())}" in rows
+        assert f"cleo       {fingerprint(identity('cleo').public_key)}" in rows
+        screen.type("y\n")
+        screen.expect("as a whole word")
+        screen.expect("type yes or no: ")
+        screen.type(answer if answer == "\x04" else f"{answer}\n")
+        assert screen.end()[0] == code
+        assert ("somebody may stand between you" in " ".join(screen.shown.split())) == (code == 4)
+    cleo = opened.load_contacts().get(CLEO)
+    assert cleo is not None
+    assert cleo.verified is verified
+
+
 def test_a_contact_that_is_removed_is_gone_and_the_others_stay(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ended = run_command(capfd, "contacts", "remove", "ben", "--home", str(home))
     assert ended.code == 0
@@ -72,16 +253,17 @@ def test_a_contact_that_is_removed_is_gone_and_the_others_stay(home: Path, capfd
     assert [one.peer_id for one in Home.open(home, create=False).load_contacts()] == ["cleo"]
 
 
-@pytest.mark.parametrize("verb", ["show", "remove"])
-def test_a_contact_that_is_not_there_is_3(verb: str, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    ended = run_command(capfd, "contacts", verb, "dora", "--home", str(home))
+@pytest.mark.parametrize("verb", [["show", "dora"], ["remove", "dora"], ["rename", "dora", "d"], ["verify", "dora"]])
+def test_a_contact_that_is_not_there_is_3(verb: list[str], home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_command(capfd, "contacts", *verb, "--home", str(home))
     assert ended.code == 3
     assert "hint: see `mpcnode contacts list`" in ended.talk
 
 
-def test_a_contact_is_not_removed_under_a_node_that_would_write_it_back(home: Path) -> None:
+@pytest.mark.parametrize("verb", [["remove", "ben"], ["rename", "ben", "b"], ["verify", "ben"]])
+def test_a_contact_is_not_changed_under_a_node_that_would_write_it_back(verb: list[str], home: Path) -> None:
     with Home.open(home, create=False).lock():
-        ended = mpcnode("contacts", "remove", "ben", "--home", str(home))
+        ended = mpcnode("contacts", *verb, "--home", str(home))
     assert ended.returncode == 3
     assert len(Home.open(home, create=False).load_contacts()) == 2
 
