@@ -31,6 +31,15 @@ def test_a_scenario_is_read() -> None:
     assert str(scenario.steps[0]) == "step 1 (create-wallet)"
 
 
+def test_people_who_meet_bring_their_own_nodes() -> None:
+    steps = (
+        b"[{invite: {node: b, threshold: 2, total: 2}}, {join: {node: c, invited-by: b, as: d}}, {finish: {node: c}}]"
+    )
+    scenario = parse(b"nodes: [a]\nsteps: " + steps, "x")
+    assert scenario.steps[1].action == model.Join(node="c", invited_by="b", by="link", peer_id="d")
+    assert [step.node for step in scenario.steps] == ["b", "c", "c"]
+
+
 def test_nodes_may_have_options() -> None:
     scenario = parse(b"nodes: {a: {accept: none, contacts-only: true}, b: }\nsteps: [{stop: {node: a}}]", "x")
     assert scenario.nodes["a"] == model.NodeOptions(accept="none", contacts_only=True)
@@ -51,6 +60,11 @@ def test_nodes_may_have_options() -> None:
         ("nodes: [a]\nsteps: [stop]", "x: step 1: it has to have one verb, and has none"),
         ("nodes: [a]\nsteps: [{stop: {node: a}, kill: {node: a}}]", "x: step 1: it has to have one verb"),
         ("nodes: [a]\nsteps: [{stop: {node: b}}]", "x: step 1 (stop): there is no node 'b'"),
+        ("nodes: [a]\nsteps: [{join: {node: c, invited-by: b}}]", "x: step 1 (join): there is no node 'b'"),
+        ("nodes: [a]\nsteps: [{join: {node: c, invited-by: a, by: luck}}]", "x: step 1 (join): by: invalid enum value"),
+        ("nodes: [a]\nsteps: [{pair: {node: c, with: c}}]", "x: step 1 (pair): `with` has to name another node"),
+        ("nodes: [a]\nsteps: [{invite: {node: b, threshold: 3, total: 2}}]", "threshold and total must satisfy"),
+        ("nodes: [a]\nsteps: [{finish: {node: b}}]", "x: step 1 (finish): there is no node 'b'"),
         ("nodes: [a]\nsteps: [{stop: {}}]", "x: step 1 (stop): object missing required field `node`"),
         ("nodes: [a]\nsteps: [{stop: {node: a, now: true}}]", "x: step 1 (stop): object contains unknown field `now`"),
         ("nodes: [a]\nsteps: [{kill: {node: a, at: dawn}}]", "x: step 1 (kill): at: invalid enum value 'dawn'"),

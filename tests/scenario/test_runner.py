@@ -136,3 +136,9 @@ def test_a_runner_that_is_killed_takes_every_process_along_even_one_that_stands_
         runner.kill()
         runner.communicate(timeout=60)
     assert gone(children)
+
+
+@pytest.mark.parametrize("page", ["by-link", "by-codes", "inviter-gone", "pair", "wrong-word"])
+def test_people_who_meet_do_as_the_pages_say(page: str) -> None:
+    run = mpcnode("run", f"sessions/introductions/{page}.yaml")
+    assert run.returncode == 0, run.stdout + run.stderr
