@@ -1,38 +1,18 @@
 """What ``mpcnode create-wallet`` does."""
 
 import shlex
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from mpcnode.cli.actions.invited import Invited
 from mpcnode.cli.actions.node import by_a_node, check_is_new, check_somebody_compares
 from mpcnode.cli.options import NodeOptions, milliseconds, peer_ids
 from mpcnode.cli.terminal.describe import wallet_lines
 from mpcnode.cli.terminal.output import log_to_stderr, print_data, print_line, say
-from mpcnode.commands import DEFAULT_WAIT_MS, DEFAULT_WORDS, CreateWallet, Invite
+from mpcnode.commands import DEFAULT_WAIT_MS, CreateWallet, Invite
 from mpcnode.control.lines import Result
 
 WAIT_SECONDS: Final = {False: DEFAULT_WAIT_MS / 1000, True: 3600.0}
 """How long others are waited for, and how long an invitation is good, where nobody says."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invited:
-    """How others are invited, and how that is shown.
-
-    Args:
-        codes: whether there is a code for each.
-        words: how many words a code has.
-        qr: draw the link as a QR code, on a terminal.
-        picture: a file to draw it into.
-        stop_with_stdin: stop when standard input ends.
-    """
-
-    codes: bool = True
-    words: int = DEFAULT_WORDS
-    qr: bool = True
-    picture: Path | None = None
-    stop_with_stdin: bool = False
 
 
 def make_wallet(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mpcnode import status
-from mpcnode.cli.actions.create_wallet import Invited
+from mpcnode.cli.actions.invited import Invited
 from mpcnode.cli.actions.node import Emit, Place, as_node, check_no_node, check_options, settings_of
 from mpcnode.cli.options import DEFAULT_SERVER, NodeOptions, expanded, home_or_default
 from mpcnode.cli.terminal.describe import clock

@@ -28,7 +28,16 @@ from mpcnode.cli.terminal.prompts import TerminalUser, has_terminal
 from mpcnode.cli.terminal.text import as_typed
 from mpcnode.control import place
 from mpcnode.control.lines import StartedWith
-from mpcnode.errors import ConfigurationError, HomeInUse, Interrupted, KeystoreAbsent, MpcError, NoTerminal, UsageError
+from mpcnode.errors import (
+    ConfigurationError,
+    HomeInUse,
+    Interrupted,
+    KeystoreAbsent,
+    KeystoreUnwritable,
+    MpcError,
+    NoTerminal,
+    UsageError,
+)
 
 if TYPE_CHECKING:  # a command that finds a running node does not load what only a node needs, nor the other way round
     from mpcnode.control.client import ControlClient
@@ -167,6 +176,8 @@ def as_node(
                         if talks and is_new:
                             with output.paused():
                                 say(*new_home(home, node.peer_id, chosen=options.peer_id is not None))
+                        if find is None and (options.server or options.room or options.ice_server):
+                            await _remember(node, options, emit)
                         control.node_started()
                         return await work(node, emit)
 
@@ -280,6 +291,19 @@ def _ice_servers(options: NodeOptions) -> "tuple[IceServer, ...]":
     return ice_servers(options.ice_server or ())
 
 
+async def _remember(node: "Node", options: NodeOptions, emit: Emit) -> None:
+    """Have the home remember what this command was given, now that it is known to be good."""
+    servers: tuple[str, ...] = ()
+    if options.ice_server:
+        from mpcnode.cli.actions.settings import remembered_ice  # noqa: PLC0415 -- only where servers are named
+
+        servers = remembered_ice(options.ice_server)
+    try:
+        await node.remember(servers)
+    except KeystoreUnwritable as error:  # the node works all the same
+        emit(status.Warned(f"the settings could not be written: {error.message}"))
+
+
 def _started_with(options: NodeOptions) -> StartedWith:
     """Give the options that only the start of a node can honour, as far as they are given."""
     usual = NodeOptions()
@@ -299,7 +323,8 @@ def _started_with(options: NodeOptions) -> StartedWith:
 
 
 def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
-    from mpcnode.consent.approval import Options  # noqa: PLC0415 -- loads the node
+    from mpcnode.cli.actions.ice import ice_servers  # noqa: PLC0415 -- loads the node
+    from mpcnode.consent.approval import Options  # noqa: PLC0415 -- same
     from mpcnode.mesh.transport import MeshTimeouts  # noqa: PLC0415 -- same
     from mpcnode.node import NodeConfig  # noqa: PLC0415 -- same
     from mpcnode.session.services import SessionTimeouts  # noqa: PLC0415 -- same
@@ -312,7 +337,7 @@ def _config(options: NodeOptions, home: Path, accept: Accept) -> "NodeConfig":
         room=options.room or remembered.room or DEFAULT_ROOM,
         options=Options(accept=accept, contacts_only=options.contacts_only, yes=options.yes),
         interactive_kdf=options.kdf == "interactive",
-        ice_servers=_ice_servers(options),
+        ice_servers=ice_servers(options.ice_server or remembered.ice_servers),
         loopback=options.loopback,
         addresses=_addresses(options),
         ca_file=expanded(options.ca_file) if options.ca_file is not None else None,
@@ -397,7 +422,7 @@ def check_is_new(options: NodeOptions, wallet: str, *, others: Collection[str]) 
     path = home_or_default(options.home)
     name = options.peer_id
     if (path / "wallets").exists() or (
-        others and (path / "settings.json").exists()
+        others and (path / "settings.yaml").exists()
     ):  # else nothing that looks is loaded
         from mpcnode.keystore.store import Home  # noqa: PLC0415 -- see above
         from mpcnode.wallet.store import list_wallets  # noqa: PLC0415 -- same

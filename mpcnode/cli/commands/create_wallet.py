@@ -68,7 +68,8 @@ def create_wallet(
     It waits until enough peers are there, shows how many are missing, and goes on by itself. With --invite nobody needs
     a name or a room: it shows who joins and how each is known, and goes on when all are there.
     """
-    from mpcnode.cli.actions.create_wallet import Invited, make_wallet  # noqa: PLC0415 -- what is heavy waits
+    from mpcnode.cli.actions.create_wallet import make_wallet  # noqa: PLC0415 -- what is heavy waits for its command
+    from mpcnode.cli.actions.invited import Invited  # noqa: PLC0415 -- same
 
     if not invite and (words != 2 or no_codes or no_qr or qr is not None or stop_with_stdin):
         raise UsageError(
