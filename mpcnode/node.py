@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -294,11 +294,19 @@ class Node:
         assert parts.agenda.admission is not None
         return await parts.sessions.join(joining, parts.agenda.admission)
 
-    async def remember(self) -> None:
-        """Have this home come to this server and room by itself from now on, where it remembers neither."""
+    async def remember(self, ice_servers: Sequence[str] = ()) -> None:
+        """Have this home come to this server and room by itself from now on, where it remembers neither.
+
+        Args:
+            ice_servers: what ``--ice-server`` said, which is remembered where nothing was.
+        """
         settings = await asyncio.to_thread(self._home.load_settings)
+        here = settings
         if settings.server is None and settings.room is None:
-            here = replace(settings, server=self.config.server, room=self.config.room)
+            here = replace(here, server=self.config.server, room=self.config.room)
+        if not settings.ice_servers:
+            here = replace(here, ice_servers=tuple(ice_servers))
+        if here != settings:
             await asyncio.to_thread(self._home.save_settings, here)
 
     # Start-up

@@ -189,7 +189,7 @@ IceServerOption = Annotated[
         metavar="URL|@FILE",
         help="A STUN or TURN server to reach peers through, or a file of them with credentials, as a browser's "
         "iceServers; may be repeated.",
-        show_default="none",
+        show_default="those of 'mpcnode settings', else none",
     ),
 ]
 KdfOption = Annotated[

@@ -4,7 +4,7 @@
 
     HOME/                                  0700
       identity.json                        sealed; its public key readable
-      contacts.json   settings.json        public, and nobody else's to write
+      contacts.json   settings.yaml        public, and nobody else's to write
       lock                                 locked while a node runs; never renamed, never removed
       pairs/<identity key>.json            sealed; the key shared with a contact since a code was used
       wallets/<wallet id>/<peer id>.json   sealed; its header readable
@@ -438,7 +438,7 @@ class Home:
 
     @property
     def _settings(self) -> Path:
-        return self.path / "settings.json"
+        return self.path / "settings.yaml"
 
     @property
     def _trash(self) -> Path:

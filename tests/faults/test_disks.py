@@ -125,12 +125,12 @@ async def test_no_identity_is_made_beside_wallets_whose_own_is_gone(homes: Homes
 
 async def test_damaged_settings_are_found_before_anybody_hears_of_the_node(homes: Homes) -> None:
     place = homes.copy("home")
-    (place.path / "settings.json").write_bytes(b"{")
+    (place.path / "settings.yaml").write_bytes(b"{")
     node = place.start("register")  # with --peer-id, for which no settings are needed
     assert await node.ends() == 3
-    assert "settings.json" in node.error.message
+    assert "settings.yaml" in node.error.message
     assert not node.of(status.Registered)
-    assert (place.path / "settings.json").read_bytes() == b"{"
+    assert (place.path / "settings.yaml").read_bytes() == b"{"
 
 
 # --- key derivation that somebody else chose ---
@@ -221,14 +221,14 @@ def _link(path: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "identity.json", "contacts.json", "settings.json", "lock", "audit.log", "wallets", "dangling"]
+    "name", ["", "identity.json", "contacts.json", "settings.yaml", "lock", "audit.log", "wallets", "dangling"]
 )
 async def test_no_symbolic_link_in_a_home_is_followed(homes: Homes, name: str) -> None:
     code = "unwritable" if name in {"lock", "audit.log"} else "unreadable"  # those are opened to be written
     elsewhere = homes.path / "elsewhere"
     linked = homes.copy("home")
     path = linked.path / (name.replace("dangling", "contacts.json"))
-    if name in {"contacts.json", "settings.json", "lock", "audit.log"}:
+    if name in {"contacts.json", "settings.yaml", "lock", "audit.log"}:
         path.write_bytes(b"precious")
     _link(path, elsewhere)
     before = _files(elsewhere)
@@ -355,7 +355,7 @@ async def test_with_umask_000_a_new_home_and_its_wallet_are_nobody_elses(homes: 
     assert await ana.ends() == 0, ana.talk
     wallet = f"wallets/{result_of(ana).wallet_id}"
     await ben.says(status.SessionEnded)
-    files = {"identity.json", "contacts.json", "settings.json", "audit.log", "lock"}
+    files = {"identity.json", "contacts.json", "settings.yaml", "audit.log", "lock"}
     for name, more in (("ana", set[str]()), ("ben", {"control.sock"})):
         home = homes.path / "new" / name
         found = {str(path.relative_to(home)): path.stat().st_mode & 0o777 for path in home.rglob("*")}

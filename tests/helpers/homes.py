@@ -24,7 +24,7 @@ WALLET: Final = f"wallets/{'ab' * 16}/ana.json"
 """The one wallet's file in a home."""
 NODE: Final = ("register", "create-wallet", "sign")
 """The commands that are a node, and lock the home."""
-CHANGING: Final = frozenset({"lock", "control.sock", "audit.log", "settings.json"})
+CHANGING: Final = frozenset({"lock", "control.sock", "audit.log", "settings.yaml"})
 """What any start of a node may make or write."""
 
 

@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_read_is_neither_absent_nor_empty(home: Home, keyr
     save(home, keyring, "pending")
 
     def reads(step: Step) -> bool:
-        return step.operation in {"open", "read"} and step.path.suffix == ".json"
+        return step.operation in {"open", "read"} and step.path.suffix in {".json", ".yaml"}
 
     broken = on(failing(code, reads), home)
     reads_of: list[Callable[[], object]] = [

@@ -50,7 +50,7 @@ def test_a_home_is_nobody_elses_whatever_the_umask(tmp_path: Path, keyring: Keyr
     assert home.path.stat().st_mode & 0o777 == 0o700
     assert modes == {
         "identity.json": 0o600,
-        "settings.json": 0o600,
+        "settings.yaml": 0o600,
         "lock": 0o600,
         "wallets": 0o700,
         f"wallets/{WALLET.hex()}": 0o700,
@@ -128,7 +128,7 @@ def test_a_home_is_not_a_symbolic_link_and_may_stand_behind_one(home: Home, tmp_
     assert Home.open(tmp_path / "disk" / "home", create=create).path == home.path
 
 
-@pytest.mark.parametrize("name", ["identity.json", "contacts.json", "settings.json", "lock"])
+@pytest.mark.parametrize("name", ["identity.json", "contacts.json", "settings.yaml", "lock"])
 def test_no_symbolic_link_is_followed_to_read_or_write(home: Home, keyring: Keyring, tmp_path: Path, name: str) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"precious")
@@ -138,7 +138,7 @@ def test_no_symbolic_link_is_followed_to_read_or_write(home: Home, keyring: Keyr
     calls: dict[str, list[Callable[[], object]]] = {
         "identity.json": [lambda: home.load_identity(keyring), lambda: home.create_identity(keyring, QUICK)],
         "contacts.json": [home.load_contacts, lambda: home.save_contacts(Contacts())],
-        "settings.json": [home.load_settings, lambda: home.save_settings(Settings())],
+        "settings.yaml": [home.load_settings, lambda: home.save_settings(Settings())],
         "lock": [lambda: home.lock().__enter__()],
     }
     for call in calls[name]:

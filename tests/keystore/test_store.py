@@ -140,23 +140,30 @@ def test_absent_unreadable_wrong_passphrase_and_newer_are_four_errors(home: Home
         home.load_wallet(WALLET, CLI1, keyring)
 
 
-@pytest.mark.parametrize("name", ["contacts.json", "settings.json", "identity.json"])
+@pytest.mark.parametrize("name", ["contacts.json", "settings.yaml", "identity.json"])
 def test_a_damaged_file_is_an_error_and_never_taken_for_an_absent_one(home: Home, keyring: Keyring, name: str) -> None:
     (home.path / name).write_bytes(b"{}")
     loads: dict[str, Callable[[], object]] = {
         "contacts.json": home.load_contacts,
-        "settings.json": home.load_settings,
+        "settings.yaml": home.load_settings,
         "identity.json": lambda: home.load_identity(keyring),
     }
     with pytest.raises(KeystoreUnreadable, match=name):
         loads[name]()
 
 
-@pytest.mark.parametrize("name", ["contacts", "settings"])
-def test_newer_contacts_and_settings_are_left_alone(home: Home, name: str) -> None:
-    (home.path / f"{name}.json").write_bytes(canonical({"format": f"mpcnode-{name}", "version": 2}))
+@pytest.mark.parametrize(
+    ("name", "newer"),
+    [
+        ("contacts.json", canonical({"format": "mpcnode-contacts", "version": 2})),
+        ("settings.yaml", b"version: 2\nfuture: [a, b]\n"),
+    ],
+)
+def test_newer_contacts_and_settings_are_left_alone(home: Home, name: str, newer: bytes) -> None:
+    (home.path / name).write_bytes(newer)
     with pytest.raises(KeystoreNewer):
-        getattr(home, f"load_{name}")()
+        getattr(home, f"load_{name.partition('.')[0]}")()
+    assert (home.path / name).read_bytes() == newer
 
 
 def test_a_header_altered_by_somebody_who_fits_the_checksum_does_not_open(home: Home, keyring: Keyring) -> None:

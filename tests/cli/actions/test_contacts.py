@@ -284,22 +284,54 @@ def test_an_empty_account_has_no_contacts_and_no_wallets_yet(
 # --- settings ---
 
 
-def test_settings_are_remembered_and_forgotten(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    given = ("--server", "wss://mpc.example", "--room", "treasury")
-    (shown,) = run_command(capfd, "settings", *given, "--json", "--home", str(home)).lines
-    assert (shown["server"], shown["room"]) == ("wss://mpc.example", "treasury")
-    assert Home.open(home, create=False).load_settings() == Settings(room="treasury", server="wss://mpc.example")
-    (shown,) = run_command(capfd, "settings", "--forget", "room", "--json", "--home", str(home)).lines
+def test_settings_are_shown_set_and_forgotten(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for key, value in (("server", "wss://mpc.example"), ("room", "vault-7"), ("moniker", "ana")):
+        ended = run_command(capfd, "settings", key, value, "--home", str(home))
+        assert ended.code == 0, ended.talk
+        assert run_command(capfd, "settings", key, "--home", str(home)).out == f"{value}\n"
+    assert Home.open(home, create=False).load_settings() == Settings(PeerId("ana"), "vault-7", "wss://mpc.example")
+    (shown,) = run_command(capfd, "settings", "--json", "--home", str(home)).lines
+    assert shown == {"home": str(home), "moniker": "ana", "server": "wss://mpc.example", "room": "vault-7"}
+    (shown,) = run_command(capfd, "settings", "room", "--forget", "--json", "--home", str(home)).lines
     assert "room" not in shown
     assert shown["server"] == "wss://mpc.example"
+    ended = run_command(capfd, "settings", "room", "--home", str(home))
+    assert (ended.code, ended.out) == (0, "")
+    assert "public (the default)" in ended.talk
+
+
+def test_ice_servers_are_remembered_as_urls_and_files_whose_credentials_stay_where_they_are(
+    home: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mpcnode.cli.actions.node import _config
+
+    (tmp_path / "turn.json").write_text('[{"urls": ["turn:b.example"], "username": "ana", "credential": "hush"}]')
+    monkeypatch.chdir(tmp_path)
+    ended = run_command(capfd, "settings", "ice-servers", "stun:a.example:3478", "@turn.json", "--home", str(home))
+    assert ended.code == 0
+    assert "hush" not in ended.out + ended.talk + (home / "settings.yaml").read_text()
+    kept = Home.open(home, create=False).load_settings()
+    assert kept.ice_servers == ("stun:a.example:3478", f"@{tmp_path / 'turn.json'}")
+    used = _config(NodeOptions(home=home), home, "none").ice_servers
+    assert [one.urls for one in used] == [("stun:a.example:3478",), ("turn:b.example",)]
+    used = _config(NodeOptions(home=home, ice_server=["stun:c.example"]), home, "none").ice_servers
+    assert [one.urls for one in used] == [("stun:c.example",)]  # an option goes first
+    assert run_command(capfd, "settings", "ice-servers", "--forget", "--home", str(home)).code == 0
+    assert Home.open(home, create=False).load_settings() == Settings()
 
 
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (("--server", "http://mpc.example"), "ws://mpc.example"),
-        (("--room", "a b"), "--room is"),
-        (("--room", "a", "--forget", "room"), "leave one of them out"),
+        (("server", "http://mpc.example"), "ws://mpc.example"),
+        (("room", "a b"), "--room is"),
+        (("room", "a", "--forget"), "leave one of them out"),
+        (("room", "a", "b"), "quotation marks"),
+        (("--forget",), "name one of"),
+        (("ice-servers", "http://a"), "--ice-server is like"),
+        (("ice-servers", *(["stun:a"] * 17)), "put several in one file"),
+        (("moniker", "bob"), "use another --home"),
+        (("zoom", "a"), "ice-servers"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(
@@ -309,6 +341,24 @@ def test_a_setting_that_makes_no_sense_is_refused(
     assert ended.code == 2
     assert hint in ended.talk
     assert Home.open(home, create=False).load_settings() == Settings()
+
+
+@pytest.mark.process
+def test_what_a_node_was_given_when_it_first_reached_its_server_is_remembered(
+    server: str, passphrase: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "new"
+    given = ("--home", str(place), "--kdf", "interactive", "--passphrase-file", str(passphrase), "--loopback")
+    gone = mpcnode("register", "--server", "ws://127.0.0.1:1", "--peer-id", "dora", "--accept", "none", *given)
+    assert gone.returncode == 5
+    assert Home.open(place, create=False).load_settings().server is None  # that was no success
+    for room in ("first", "second"):
+        assert mpcnode("peers", "--server", server, "--room", room, *given[:2], *given[4:6]).returncode == 0
+        assert Home.open(place, create=False).load_settings() == Settings(PeerId("dora"), "first", server)
+    alone = ("-t", "2", "-n", "2", "--wait", "1", "--yes", "--ice-server", "stun:127.0.0.1:9")
+    assert mpcnode("create-wallet", *alone, *given).returncode == 6  # at the server that is remembered
+    kept = Home.open(place, create=False).load_settings()
+    assert kept == Settings(PeerId("dora"), "first", server, ("stun:127.0.0.1:9",))
 
 
 def test_a_node_takes_what_is_remembered_and_options_go_first(home: Path) -> None:
