@@ -29,8 +29,10 @@ first time it can stand unseen, until people compare the words or use a code; la
 A name proves nothing; the key behind it does. Anybody may take a name that is free, and enter any room.
 The safety words stand for all keys of a new wallet. Compare them by voice or in person before you say yes. Where they
 differ, somebody may stand between you: make no wallet, call the others, use another server.
-A contact is verified by a code, or once somebody here compared the words with it. `mpcnode contacts` lists them.
-Another key under a known name is an error. Ask its owner; after a new set-up there: `mpcnode contacts remove NAME`.
+A contact is verified by a code, or once somebody here compared the words or the fingerprint with it: see `mpcnode
+contacts` and `mpcnode contacts verify`. A name is a label of your own; `peers` calls nobody verified by a name alone.
+Another key under a known name is an error. Ask its owner; after a new set-up there: `mpcnode contacts remove NAME`,
+then pair anew: `mpcnode pair`.
 Fewer than the threshold of participants learn nothing and sign nothing. A wallet is active once every participant has
 signed that its share is stored.
 This node signs what its own screen shows. `mpcnode audit` shows what it took part in.
