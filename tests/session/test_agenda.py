@@ -32,6 +32,8 @@ from tests.helpers.cheat import Rule, Said
 from tests.helpers.identities import key_of
 from tests.helpers.table import DEADLINE, ED25519, NAMES, PATIENT, WALLET_ID, Seat, Table, asked, hello, table
 
+pytestmark = pytest.mark.virtual_time
+
 ANA, BEN, CLEO, DORA = NAMES[:4]
 MALLORY = PeerId("mallory")
 DAY = 86_000_000

@@ -20,6 +20,8 @@ from tests.helpers.cheat import Said, on
 from tests.helpers.identities import identity
 from tests.helpers.table import DEADLINE, HASTY, NAMES, Seat, Table, hello, table
 
+pytestmark = pytest.mark.virtual_time
+
 ANA, BEN, CLEO = NAMES[:3]
 PATIENT_LINK = MeshTimeouts(attempt=5, ping=1, quiet=20, dead=40, linger=0.1)
 """A link that is dead and does not know it for as long as the test lasts."""

@@ -20,6 +20,8 @@ from tests.helpers.table import ED25519, HASTY, NAMES, hello, table
 from tests.session.test_meshes import _restart
 from tests.session.test_quorum import _prefer, wrong_share, zeros
 
+pytestmark = pytest.mark.virtual_time
+
 ANA, BEN, CLEO, DORA = NAMES[:4]
 OTHER = SessionId(bytes.fromhex("99" * 16))
 QUICK = MeshTimeouts(attempt=0.3, tries=2, grace=0.3, ping=0.1, quiet=0.4, dead=0.8, linger=0.1)

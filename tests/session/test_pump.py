@@ -67,6 +67,8 @@ from tests.helpers.identities import identity, key_of
 from tests.helpers.meshes import FAST
 from tests.helpers.table import ANA, BEN, CLEO, DEADLINE, ED25519, HASTY, NAMES, PATIENT, STEADY, Seat, Table, table
 
+pytestmark = pytest.mark.virtual_time
+
 MAL = NAMES[3]
 HONEST = (ANA, BEN, CLEO)
 UNHEARD = replace(PATIENT, leave=0.3)

@@ -36,6 +36,8 @@ from tests.helpers.cheat import Rule, Said, drop, on
 from tests.helpers.identities import identity
 from tests.helpers.table import ED25519, NAMES, PATIENT, Table, hello, table
 
+pytestmark = pytest.mark.virtual_time
+
 ANA, BEN, CLEO, DORA = NAMES[:4]
 NONCES, NONCE_LIST, SIGNATURE_SHARE = "nonces", "nonce_list", "signature_share"
 STALLING = replace(PATIENT, round=1)
