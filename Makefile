@@ -15,9 +15,10 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## a server, three nodes, one 2-of-3 wallet over real WebRTC
 	$(BIN)/mpcnode run sessions/quickstart/two-of-three.yaml
 
-# A test spends half its time on waits and other processes: two of them share two processors well. `worksteal` evens out
-# files that take longer than others.
-TOGETHER := --numprocesses auto --dist worksteal
+# A test spends half its time on waits and other processes: two share a processor well. `worksteal` evens out files that
+# take longer than others.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+TOGETHER = --numprocesses $(WORKERS) --dist worksteal
 
 test: $(STAMP)  ## the default suite
 	$(BIN)/python -m pytest $(TOGETHER)
