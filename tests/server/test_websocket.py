@@ -53,7 +53,7 @@ async def raw(server: RunningServer) -> AsyncIterator[tuple[asyncio.StreamReader
 
 async def write_until_cut_off(writer: asyncio.StreamWriter, data: bytes, times: int) -> bool:
     """Write, and say whether the other end stopped it."""
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(6 * DEADLINE):
         try:
             for _ in range(times):
                 writer.write(data)

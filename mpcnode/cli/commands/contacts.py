@@ -32,7 +32,7 @@ app = typer.Typer(cls=Family, epilog=EXAMPLES, invoke_without_command=True)
 def contacts(
     context: typer.Context, *, home: HomeOption = None, json: JsonOption = False, verbose: VerboseOption = False
 ) -> None:
-    """List, show, rename, verify and remove the keys of known peers; alone, list.
+    """List, show and change the keys of known peers; alone, list.
 
     Name a contact as it is called here, by its fingerprint or the first 8 digits or more of it, or as it calls itself.
     """

@@ -25,7 +25,7 @@ from tests.helpers.terminal import Terminal, clean_environment, mpcnode, termina
 DEADLINE = 60.0
 
 
-def link_of(server: str = "ws://127.0.0.1:9000", *, lasts: int = 60_000) -> str:
+def link_of(server: str = "ws://127.0.0.1:9000", *, lasts: int = 3_600_000) -> str:
     expires = time.time_ns() // 1_000_000 + lasts
     return invitations.encode(
         Invitation(server=server, room=b"r" * 16, key=key_of("alice"), secret=b"s" * 16, expires=expires)
