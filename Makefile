@@ -55,7 +55,7 @@ vectors: $(STAMP)  ## the golden vectors of PROTOCOL.md; CI fails where they dif
 TOOLS := node:nodejs npm:npm firefox-esr:firefox-esr chromium:chromium openssl:openssl jq:jq xxd:xxd groff:groff ip:iproute2 turnserver:coturn
 ci-tools:  ## what tests need beside Python; CI installs it, and elsewhere such tests skip with a reason
 	missing=$$(for tool in $(TOOLS); do command -v $${tool%:*} >/dev/null || echo $${tool#*:}; done); \
-	test -z "$$missing" || (apt-get update -qq && apt-get install -y -qq $$missing)
+	test -z "$$missing" || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing)
 
 JS := tests/javascript
 vectors-js: $(JS)/node_modules/.package-lock.json  ## what the second implementation needs; the default suite runs it then
