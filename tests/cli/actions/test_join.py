@@ -32,14 +32,6 @@ def link_of(server: str = "ws://127.0.0.1:9000", *, lasts: int = 3_600_000) -> s
     )
 
 
-@pytest.fixture
-def passphrase(tmp_path: Path) -> Path:
-    path = tmp_path / "passphrase"
-    path.write_text("correct horse\n")
-    path.chmod(0o600)
-    return path
-
-
 # --- what is wrong is refused before anything is asked, made or dialled ---
 
 

@@ -23,14 +23,6 @@ from tests.helpers.terminal import Terminal, clean_environment, mpcnode, termina
 DEADLINE = 60.0
 
 
-@pytest.fixture
-def passphrase(tmp_path: Path) -> Path:
-    path = tmp_path / "passphrase"
-    path.write_text("correct horse\n")
-    path.chmod(0o600)
-    return path
-
-
 class Person:
     """A home and how its owner begins every command."""
 
