@@ -98,6 +98,7 @@ def serving(node: Node, home: Path) -> Iterator[None]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)
+        loop.run_until_complete(loop.shutdown_asyncgens())  # connections that were aborted last are closed by it
         loop.close()
 
 
